@@ -1,0 +1,29 @@
+"""Time as a parameter: monotonic seconds for durations, aware UTC for people, neither for order."""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where the server reads the time. Tests pass one that they move by hand."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary point; never steps back."""
+        ...
+
+    def time(self) -> float:
+        """Seconds since 1970 UTC, as tokens and people count them; may be set."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    monotonic = staticmethod(time.monotonic)
+    time = staticmethod(time.time)
+
+
+def utc_text(seconds: float) -> str:
+    """RFC 3339 in UTC with milliseconds, e.g. ``2026-01-01T00:00:00.000Z``."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,40 @@
+"""Canonical identifiers.
+
+One spelling per thing: ids are ASCII text and are compared as text. An integer becomes
+its decimal text; nothing is ever parsed to a number, so "0123" and "123" are two
+patients. Merging them would be a clinical error.
+"""
+
+import re
+import secrets
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+
+ID_RULE = "1 to 64 of A-Z a-z 0-9 . _ - and beginning with a letter or digit"
+
+
+class InvalidId(ValueError):
+    """The value is no canonical id; the text says which rule it breaks, never the value itself."""
+
+
+def canonical_id(value: object, what: str = "id") -> str:
+    """The canonical text of an id given as text or as a whole number.
+
+    Raises InvalidId for anything else: bools, floats, empty text, other characters.
+    """
+    if type(value) is str:
+        text = value
+    elif type(value) is int:
+        if not 0 <= value < 10**63:
+            raise InvalidId(f"{what} must be a whole number from 0, or text of {ID_RULE}")
+        text = str(value)
+    else:
+        raise InvalidId(f"{what} must be text or a whole number")
+    if _ID.fullmatch(text) is None:
+        raise InvalidId(f"{what} must be {ID_RULE}")
+    return text
+
+
+def new_id(prefix: str) -> str:
+    """A fresh public id such as ``c_3f…`` (96 random bits). Not a secret."""
+    return f"{prefix}_{secrets.token_hex(12)}"
