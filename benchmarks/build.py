@@ -1,0 +1,35 @@
+"""Compiles the benchmarks' C parts on demand, outside the source tree."""
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+_SOURCES = Path(__file__).parent
+_WARNINGS = ("-Wall", "-Wextra")
+
+
+def build(source: str, *, shared: bool = False) -> Path:
+    """Compile one C file of this directory, unless that has been done, and return what came of it.
+
+    The result lies in a directory of this user's under the system's temporary one; its name
+    follows from the source, so that a change compiles anew. Raises
+    subprocess.CalledProcessError when the compiler refuses.
+    """
+    text = (_SOURCES / source).read_bytes()
+    directory = Path(tempfile.gettempdir()) / f"wsserver-benchmarks-{os.getuid()}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    if directory.is_symlink() or directory.stat().st_uid != os.getuid():
+        raise PermissionError(f"{directory} is not ours")
+    digest = hashlib.sha256(text).hexdigest()[:16]
+    target = directory / f"{Path(source).stem}-{digest}{'.so' if shared else ''}"
+    if not target.exists():
+        unfinished = target.with_name(f"{target.name}.{os.getpid()}")
+        kind = ("-shared", "-fPIC") if shared else ()
+        subprocess.run(
+            [os.environ.get("CC", "cc"), "-O2", *_WARNINGS, *kind, "-o", unfinished, _SOURCES / source],
+            check=True,
+        )
+        unfinished.replace(target)
+    return target

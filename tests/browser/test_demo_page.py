@@ -1,0 +1,349 @@
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from fake_ward import FakeWard
+from playwright.async_api import Browser, Page, expect
+from real_server import RealServer
+
+from wsserver.demo.page import CONTENT_SECURITY_POLICY
+
+# One browser for all of them: starting it is most of a test's time, and it belongs to one loop.
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+Server = FakeWard | RealServer
+Open = Callable[..., Awaitable[Page]]
+
+PICTURES = "() => [...document.querySelectorAll('canvas')].map((canvas) => canvas.toDataURL())"
+ALL_MOVED = """(before) => {
+  const now = [...document.querySelectorAll('canvas')].map((canvas) => canvas.toDataURL());
+  return now.length === before.length && now.every((picture, i) => picture !== before[i]);
+}"""
+# For each column of the first canvas whether anything is drawn in it.
+INKED = """() => {
+  const { width, height } = document.querySelector('canvas');
+  const { data } = document.querySelector('canvas').getContext('2d').getImageData(0, 0, width, height);
+  const inked = new Array(width).fill(false);
+  for (let i = 3; i < data.length; i += 4) if (data[i] > 0) inked[((i - 3) / 4) % width] = true;
+  return inked;
+}"""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def ward() -> AsyncIterator[FakeWard]:
+    server = FakeWard()
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session", params=[FakeWard, RealServer])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
+    made: Server = request.param()
+    try:
+        await made.start()
+        yield made
+    finally:
+        await made.stop()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser's console says of errors and warnings, and exceptions nobody caught."""
+    return []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(browser: Browser, complaints: list[str]) -> AsyncIterator[Open]:
+    """Open a server's demonstration page, in a window as wanted."""
+    windows = []
+
+    async def open_page(server: Server, width: int = 1280, height: int = 860, **context: Any) -> Page:
+        window = await browser.new_context(viewport={"width": width, "height": height}, **context)
+        windows.append(window)
+        window.set_default_timeout(20_000)
+        page = await window.new_page()
+        page.on(
+            "console",
+            lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None,
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        await page.goto(f"{server.url}/demo")
+        return page
+
+    yield open_page
+    for window in windows:
+        await window.close()
+
+
+async def see_state(page: Page, word: str) -> None:
+    await expect(page.locator("#link-word")).to_have_text(word, timeout=20_000)
+
+
+async def see_signals(page: Page) -> None:
+    await expect(page.locator('.bed:is([data-signal="live"], [data-signal="alert"])')).to_have_count(6)
+
+
+def ecg(patient: str, values: list[float], second: float) -> dict[str, Any]:
+    return {
+        "_meta": {"id": "m_x", "topic": f"patient:{patient}", "log": "fake", "seq": 1},
+        "type": "ecg_data",
+        "patient_id": patient,
+        "data": values,
+        "timestamp": f"2026-01-01T00:00:{second:06.3f}Z",
+        "sampling_rate": 360,
+    }
+
+
+async def test_traces_move_and_an_alert_appears_with_a_clean_console(
+    server: Server, visit: Open, complaints: list[str]
+) -> None:
+    page = await visit(server)
+    await see_state(page, "Live")
+    await see_signals(page)
+    before = await page.evaluate(PICTURES)
+    shot = await page.locator("canvas").first.screenshot()
+    await page.wait_for_function(ALL_MOVED, arg=before)
+    assert await page.locator("canvas").first.screenshot() != shot
+    alert = page.locator("#alerts li").first
+    await expect(alert).to_contain_text(re.compile("Warning.*Bed \\d.*beat", re.DOTALL), timeout=20_000)
+    await expect(page.locator('.bed[data-signal="alert"] .signal-word').first).to_contain_text("beat")
+    for rate in await page.locator(".rate strong").all():
+        await expect(rate).to_have_text(re.compile(r"^\d{2,3}$"))
+    assert complaints == []
+
+
+async def test_the_policy_is_strict_and_the_page_obeys_it(
+    server: Server, visit: Open, complaints: list[str]
+) -> None:
+    page = await visit(server)
+    response = await page.request.get(f"{server.url}/demo")
+    assert response.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert response.headers["x-content-type-options"] == "nosniff"
+    for path in ("demo.js", "demo.css", "link.js", "trace.js"):
+        assert (await page.request.get(f"{server.url}/demo/{path}")).ok
+    await see_state(page, "Live")
+    assert complaints == []
+
+
+async def test_nothing_scrolls_sideways_at_any_width(ward: FakeWard, visit: Open) -> None:
+    page = await visit(ward)
+    await see_signals(page)
+    await expect(page.locator("#alerts li").first).to_be_visible(timeout=20_000)
+    clipped = "(boxes) => boxes.filter((box) => box.getBoundingClientRect().right > innerWidth).length"
+    for width in (320, 390, 768, 1100, 1280):
+        await page.set_viewport_size({"width": width, "height": 844})
+        assert await page.evaluate("document.documentElement.scrollWidth") == width
+        boxes = page.locator("header, button, dl, canvas, .link, .rate")
+        assert await boxes.evaluate_all(clipped) == 0
+
+
+async def test_a_killed_server_is_shown_and_its_return_is_noticed(server: Server, visit: Open) -> None:
+    page = await visit(server)
+    await see_state(page, "Live")
+    await see_signals(page)
+    await server.stop()
+    await see_state(page, "Reconnecting")
+    await expect(page.locator('.bed[data-signal="lost"] .signal-word').first).to_have_text("No signal")
+    await expect(page.locator(".rate strong").first).to_have_text("––")
+    await server.start()
+    await see_state(page, "Live")
+    await see_signals(page)
+    before = await page.evaluate(PICTURES)
+    await page.wait_for_function(ALL_MOVED, arg=before)
+
+
+async def test_the_first_frame_carries_the_token_and_every_patient(ward: FakeWard, visit: Open) -> None:
+    page = await visit(ward)
+    await see_state(page, "Live")
+    assert ward.frames[0] == {
+        "type": "connect",
+        "token": "token-1",
+        "user_id": "demo",
+        "role": "nurse",
+        "subscriptions": [f"patient:demo-{n}" for n in range(1, 7)],
+    }
+
+
+async def test_the_round_trip_is_measured_by_pings(ward: FakeWard, visit: Open) -> None:
+    page = await visit(ward)
+    await expect(page.locator("#round-trip")).to_have_text(re.compile(r"^\d+\.\d ms$"))
+    assert "ping" in {frame["type"] for frame in ward.frames}
+
+
+async def test_missing_samples_leave_a_hole_of_their_length(ward: FakeWard, visit: Open) -> None:
+    ward.muted = True
+    page = await visit(ward)
+    await see_state(page, "Live")
+    # Half a second, a second of nothing, and half a second again; 100 pixels each second.
+    for second in (1.0, 1.25, 2.5, 2.75):
+        await ward.tell(ecg("demo-1", [0.0] * 90, second))
+    await page.wait_for_function(f"() => ({INKED})().filter(Boolean).length > 60")
+    ink = "".join("#" if inked else "." for inked in await page.evaluate(INKED))
+    drawn = re.fullmatch(r"(#+)(\.+)(#+)\.*", ink)
+    assert drawn is not None, ink
+    assert len(drawn[1]) == pytest.approx(50, abs=3)
+    assert len(drawn[2]) == pytest.approx(100, abs=4)
+
+
+async def test_samples_that_follow_each_other_are_joined(ward: FakeWard, visit: Open) -> None:
+    ward.muted = True
+    page = await visit(ward)
+    await see_state(page, "Live")
+    for second in (1.0, 1.25, 1.5, 1.75):
+        await ward.tell(ecg("demo-1", [0.0] * 90, second))
+    await page.wait_for_function(f"() => ({INKED})().filter(Boolean).length > 60")
+    ink = "".join("#" if inked else "." for inked in await page.evaluate(INKED))
+    assert re.fullmatch(r"#+\.*", ink), ink
+
+
+async def test_a_gap_is_counted_and_not_drawn_over(ward: FakeWard, visit: Open) -> None:
+    ward.muted = True
+    page = await visit(ward)
+    await see_state(page, "Live")
+    await ward.tell(ecg("demo-1", [0.0] * 180, 1.0))
+    gap = {"type": "gap", "log": "fake", "topic": "patient:demo-1", "from": 5, "to": 9, "count": 3}
+    await ward.tell({**gap, "reason": "slow"})
+    await ward.tell(ecg("demo-1", [0.0] * 180, 1.5))
+    await expect(page.locator("#missed")).to_have_text("3")
+    await page.wait_for_function(f"() => /#+[.]+#/.test(({INKED})().map((i) => (i ? '#' : '.')).join(''))")
+
+
+@pytest.mark.parametrize("code", [4511, 1009])
+async def test_a_final_close_is_final(ward: FakeWard, visit: Open, code: int) -> None:
+    page = await visit(ward)
+    await see_state(page, "Live")
+    await ward.close_all(code)
+    await see_state(page, "Closed")
+    await expect(page.locator("#link-detail")).to_have_text(f"code {code}")
+
+
+@pytest.mark.parametrize("code", [4001, 4005, 1011])
+async def test_other_closes_are_followed_by_a_return(ward: FakeWard, visit: Open, code: int) -> None:
+    page = await visit(ward)
+    await see_state(page, "Live")
+    await ward.close_all(code)
+    await page.wait_for_function("() => document.getElementById('link').dataset.state !== 'live'")
+    await see_state(page, "Live")
+    connects = [frame for frame in ward.frames if frame["type"] == "connect"]
+    assert len(connects) == 2
+    assert (connects[1]["token"] != connects[0]["token"]) == (code == 4001)
+
+
+async def test_a_refused_token_is_renewed_once_and_then_given_up(ward: FakeWard, visit: Open) -> None:
+    ward.refuse_with = 4501
+    ward.refusal = {"type": "error", "code": 1001, "name": "authentication_failed", "message": "No."}
+    page = await visit(ward)
+    await see_state(page, "Closed")
+    tokens = [frame["token"] for frame in ward.frames if frame["type"] == "connect"]
+    assert tokens == ["token-1", "token-2"]
+    await expect(page.locator("#notice")).to_have_text("No.")
+
+
+async def test_the_servers_word_on_when_to_come_back_is_kept(ward: FakeWard, visit: Open) -> None:
+    page = await visit(ward)
+    await see_state(page, "Live")
+    limited = {"type": "error", "code": 1010, "name": "rate_limit_exceeded", "message": "Too many."}
+    await ward.tell({**limited, "retry_after_ms": 60_000})
+    await ward.close_all(4110)
+    await see_state(page, "Reconnecting")
+    await expect(page.locator("#link-detail")).to_have_text(re.compile(r"^in (5\d|60) s$"))
+
+
+async def test_coming_back_online_cuts_the_wait_short(ward: FakeWard, visit: Open) -> None:
+    page = await visit(ward)
+    await see_state(page, "Live")
+    await ward.tell({"type": "system_shutdown", "message": "Back soon.", "reconnect_after_ms": 60_000})
+    await ward.close_all(4020)
+    await see_state(page, "Reconnecting")
+    await expect(page.locator("#notice")).to_have_text("Back soon.")
+    await page.evaluate("dispatchEvent(new Event('online'))")
+    await see_state(page, "Live")
+    await expect(page.locator("#notice")).to_be_hidden()
+
+
+async def test_an_expiring_token_is_renewed_in_place(ward: FakeWard, visit: Open) -> None:
+    page = await visit(ward)
+    await see_state(page, "Live")
+    async with page.expect_response("**/demo/config.json"):
+        await ward.tell({"type": "token_expiring", "expires_in": 60})
+    await expect(page.locator("#round-trip")).to_have_text(re.compile("ms$"))
+    assert {"type": "auth", "token": "token-2"} in ward.frames
+    await see_state(page, "Live")
+
+
+async def test_close_codes_and_delays_follow_the_protocol(ward: FakeWard, visit: Open) -> None:
+    page = await visit(ward)
+    codes = [1000, 1001, 1002, 1003, 1005, 1006, 1007, 1009, 1011, 1012, 1013]
+    codes += [4000, 4099, 4100, 4199, 4500, 4999]
+    returns = await page.evaluate(
+        "async (codes) => { const { mayReconnect } = await import('/demo/link.js');"
+        " return codes.filter(mayReconnect); }",
+        codes,
+    )
+    assert returns == [1001, 1005, 1006, 1011, 1012, 1013, 4000, 4099, 4100, 4199]
+    longest = await page.evaluate(
+        "async () => { const { backoff } = await import('/demo/link.js');"
+        " return [0, 1, 2, 4, 5, 60].map((attempt) => backoff(attempt, () => 1)); }"
+    )
+    assert longest == [1000, 2000, 4000, 16000, 30000, 30000]
+    shortest = "async () => (await import('/demo/link.js')).backoff(5, () => 0)"
+    assert await page.evaluate(shortest) == 0
+
+
+async def test_paused_traces_stand_still_and_alerts_keep_coming(ward: FakeWard, visit: Open) -> None:
+    page = await visit(ward)
+    await see_signals(page)
+    await page.get_by_role("button", name="Pause traces").click()
+    before = await page.evaluate(PICTURES)
+    alerts = await page.locator("#alerts li").count()
+    await ward.tell(
+        {
+            "_meta": {"id": "m_y", "topic": "patient:demo-4", "log": "fake", "seq": 2},
+            "type": "alert",
+            "severity": "critical",
+            "patient_id": "demo-4",
+            "message": "<b>Bold</b>",
+            "timestamp": "2026-01-01T00:00:00Z",
+        }
+    )
+    item = page.locator("#alerts li", has_text="<b>Bold</b>")
+    await expect(item).to_contain_text("Critical")
+    assert await page.locator("#alerts li").count() > alerts
+    assert await page.evaluate(PICTURES) == before
+    await page.get_by_role("button", name="Resume traces").click()
+    await page.wait_for_function(ALL_MOVED, arg=before)
+
+
+async def test_with_reduced_motion_the_traces_move_in_steps(ward: FakeWard, visit: Open) -> None:
+    page = await visit(ward, reduced_motion="reduce")
+    await see_signals(page)
+    distinct = """async () => {
+      const seen = new Set();
+      for (let i = 0; i < 30; i += 1) {
+        await new Promise(requestAnimationFrame);
+        seen.add(document.querySelector('canvas').toDataURL());
+      }
+      return seen.size;
+    }"""
+    assert await page.evaluate(distinct) <= 3
+    before = await page.evaluate(PICTURES)
+    await page.wait_for_function(ALL_MOVED, arg=before)
+
+
+async def test_what_is_seen_is_also_said(ward: FakeWard, visit: Open) -> None:
+    page = await visit(ward)
+    await see_signals(page)
+    await expect(page.get_by_role("img", name="ECG of Bed 3, lead MLII")).to_have_count(1)
+    await expect(page.get_by_role("status").filter(has_text="Live")).to_have_count(1)
+    assert await page.locator("#alerts").get_attribute("aria-live") == "polite"
+    assert await page.locator(".rate[aria-live], .rate [aria-live]").count() == 0
+    for landmark in ("banner", "main", "contentinfo"):
+        await expect(page.get_by_role(landmark, exact=True)).to_have_count(1)
+    assert await page.locator("h1").count() == 1
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the traces")).to_be_focused()

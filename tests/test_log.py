@@ -1,0 +1,238 @@
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import msgspec
+import pytest
+
+from wsserver.log import MAX_LINE, MAX_WAITING_LINES, escape_controls, logging_to, redact
+from wsserver.settings import LoggingSettings
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlLWNhbmFyeS1zaWduYXR1cmU"
+SIGNATURE = TOKEN.rpartition(".")[2]
+
+logger = logging.getLogger("wsserver.test")
+
+
+def written(log: Callable[[], object], form: str = "json", level: str = "info") -> list[str]:
+    """The lines that reach a pipe while `log` runs."""
+    reading, writing = os.pipe()
+    parts: list[bytes] = []
+
+    def drain() -> None:
+        while part := os.read(reading, 65536):
+            parts.append(part)
+
+    reader = threading.Thread(target=drain)
+    reader.start()
+    try:
+        with logging_to(LoggingSettings(level=level, format=form), writing):  # type: ignore[arg-type]
+            log()
+    finally:
+        os.close(writing)
+        reader.join()
+        os.close(reading)
+    return b"".join(parts).decode().splitlines()
+
+
+@contextmanager
+def stuck_pipe() -> Iterator[tuple[int, int]]:
+    """A pipe that is full already, as (reading end, writing end)."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while os.write(writing, b"x" * 65536):
+            pass
+    try:
+        yield reading, writing
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_json_is_one_object_per_line_with_the_fields_of_the_event() -> None:
+    lines = written(
+        lambda: logger.info("closed %s", "twice", extra={"code": 4005, "reason": "slow", "rtt": 1.5})
+    )
+    record = json.loads(lines[0])
+    assert record.pop("ts").endswith("Z")
+    assert record == {
+        "level": "info", "logger": "wsserver.test", "event": "closed twice",
+        "code": 4005, "reason": "slow", "rtt": 1.5,
+    }  # fmt: skip
+
+
+def test_text_is_one_line_with_the_fields_at_its_end() -> None:
+    lines = written(lambda: logger.warning("closed", extra={"code": 4005}), "text")
+    assert len(lines) == 1
+    assert lines[0].endswith("Z WARNING wsserver.test: closed code=4005")
+
+
+def test_auto_is_json_where_no_terminal_listens() -> None:
+    assert json.loads(written(lambda: logger.info("x"), "auto")[0])["event"] == "x"
+
+
+def test_auto_is_text_on_a_terminal() -> None:
+    master, slave = os.openpty()
+    try:
+        with logging_to(LoggingSettings(format="auto"), slave):
+            logger.info("hello")
+        assert os.read(master, 1000).decode().rstrip().endswith("INFO wsserver.test: hello")
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_the_level_holds_for_our_loggers_and_warnings_for_all_others() -> None:
+    def log() -> None:
+        logger.debug("ours")
+        logging.getLogger("aiohttp.access").info("theirs")
+        logging.getLogger("aiohttp.server").warning("their warning")
+
+    assert [json.loads(line)["event"] for line in written(log, level="debug")] == ["ours", "their warning"]
+    assert [json.loads(line)["event"] for line in written(log)] == ["their warning"]
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize(
+    "hostile",
+    ["a\r\nb", "\x1b[31mred", "\u2028\u2029", "\x00", "\x9b31m", "%s %d %(name)s", '"}\n{"level":"error"',
+     "\u202e", "\ud800"],
+)  # fmt: skip
+def test_a_hostile_value_stays_on_its_line(form: str, hostile: str) -> None:
+    lines = written(lambda: logger.info("name %s", hostile, extra={"agent": hostile}), form)
+    assert len(lines) == 1
+    assert lines[0].isprintable()
+    if form == "json":
+        assert json.loads(lines[0])["event"] == f"name {hostile}"
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_line_has_a_greatest_length(form: str) -> None:
+    lines = written(lambda: logger.info("%s", "x" * 1_000_000), form)
+    assert len(lines) == 1
+    assert len(lines[0]) < MAX_LINE + 200
+    assert "characters)" in lines[0]
+
+
+def fail(text: str) -> None:
+    try:
+        raise ValueError(text)
+    except ValueError:
+        logger.exception("failed")
+
+
+def test_an_exception_is_one_field_of_json() -> None:
+    lines = written(lambda: fail("two\nlines"))
+    assert len(lines) == 1
+    record = json.loads(lines[0])
+    assert record["exception"].endswith("ValueError: two\nlines")
+    assert set(record) == {"ts", "level", "logger", "event", "exception"}
+
+
+def test_an_exception_in_text_cannot_pass_for_an_event() -> None:
+    lines = written(lambda: fail("x\n2026-01-01T00:00:00.000Z INFO wsserver: forged\x1b[0m"), "text")
+    assert not lines[0].startswith("  | ")
+    assert all(line.startswith("  | ") for line in lines[1:])
+    assert lines[-1] == "  | 2026-01-01T00:00:00.000Z INFO wsserver: forged\\x1b[0m"
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "token {}", "GET /ws/connect?token={} HTTP/1.1", "?a=b&token={}&c=d", "Authorization: Bearer {}",
+        "Sec-WebSocket-Protocol: wsserver.v1.json, wsserver.bearer.{}", '{{"type":"connect","token":"{}"}}',
+        '"{{\\"token\\": \\"{}\\"}}"', "({})", "{{'token': '{}'}}",
+    ],
+)  # fmt: skip
+def test_no_token_reaches_a_log_line(form: str, message: str) -> None:
+    def log() -> None:
+        text = message.format(TOKEN)
+        logger.info(text)
+        logger.info("with %s", text, extra={"field": text})
+        fail(text)
+
+    text = "\n".join(written(log, form))
+    assert "[redacted]" in text
+    for part in TOKEN.split("."):
+        assert part not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("?token=opaque-secret", "?token=[redacted]"),
+        ("Bearer opaque.secret", "Bearer [redacted]"),
+        ('{"secret": "opaque", "a": 1}', '{"secret": "[redacted]", "a": 1}'),
+        (TOKEN[:20], "[redacted]"),
+        ("the token bucket, topic key:1, eyJ", "the token bucket, topic key:1, eyJ"),
+    ],
+)
+def test_a_secret_is_taken_out_and_nothing_else(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("unit", ["\\", "eyJ", "Bearer ", '"token"', "?token=", " ", "eyJaaaaaa."])
+def test_redaction_takes_time_in_proportion_to_the_text(unit: str) -> None:
+    assert redact(unit * 100_000)
+
+
+def test_control_characters_are_shown_escaped() -> None:
+    assert escape_controls("a\nb\x1b\x9b\u2028ü") == "a\\nb\\x1b\\x9b\\u2028ü"
+
+
+def test_a_call_that_does_not_fit_its_text_is_told_without_its_values() -> None:
+    lines = written(lambda: logger.info("%d", "canary"))
+    assert len(lines) == 1
+    assert "canary" not in lines[0]
+    assert json.loads(lines[0])["where"].startswith("test_log.py:")
+
+
+def test_a_value_that_json_does_not_know_becomes_text() -> None:
+    record = msgspec.json.decode(
+        written(lambda: logger.info("x", extra={"a": float("nan"), "b": {1}, "c": None}))[0]
+    )
+    assert (record["a"], record["b"], record["c"]) == ("nan", "{1}", None)
+
+
+def test_a_reader_that_does_not_read_holds_up_nobody_and_hears_what_it_missed() -> None:
+    too_many = MAX_WAITING_LINES + 500
+    received = bytearray()
+    with stuck_pipe() as (reading, writing):
+
+        def drain() -> None:
+            while b"lines were dropped" not in received[: received.rfind(b"\n") + 1]:
+                received.extend(os.read(reading, 65536))
+
+        with logging_to(LoggingSettings(format="json"), writing):
+            for number in range(too_many):
+                logger.info("line %d", number)
+            reader = threading.Thread(target=drain)
+            reader.start()
+            reader.join()
+    notice = next(json.loads(line) for line in received.splitlines() if b"lines were dropped" in line)
+    # One line more or less: the writer may hold one in its hand.
+    assert 499 <= notice["lines"] <= 500
+    assert notice["level"] == "warning"
+
+
+def test_a_reader_that_is_gone_does_not_matter() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        with logging_to(LoggingSettings(), writing):
+            logger.info("nobody hears this")
+    finally:
+        os.close(writing)
+
+
+def test_what_was_configured_before_is_back_afterwards() -> None:
+    root, ours = logging.getLogger(), logging.getLogger("wsserver")
+    before = root.handlers[:], root.level, ours.level
+    written(lambda: None, level="debug")
+    assert (root.handlers, root.level, ours.level) == before

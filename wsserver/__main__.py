@@ -1,0 +1,5 @@
+"""``python -m wsserver``."""
+
+from wsserver.cli import main
+
+main(prog_name="wsserver")

@@ -1,0 +1,99 @@
+"""From a token to a principal: the one place where identity, role and patient rights meet."""
+
+from wsserver.access.claims import Claims
+from wsserver.access.principal import Principal
+from wsserver.access.provider import NOBODY, AccessProvider, CachedAccessProvider, TokenAccessProvider
+from wsserver.access.refusal import AuthenticationFailed, Reason
+from wsserver.access.revocation import RevocationList
+from wsserver.access.roles import RolePolicy
+from wsserver.access.tokens import TokenVerifier
+from wsserver_core.topics import ScopeTable
+
+
+class Authenticator:
+    """Makes principals of tokens, and makes them again when rights may have changed.
+
+    With keys at hand and the token as the provider neither method yields to the loop, so
+    ten thousand returning clients cost no task switches.
+    """
+
+    def __init__(
+        self,
+        verifier: TokenVerifier,
+        policy: RolePolicy,
+        provider: AccessProvider | None,
+        revocations: RevocationList,
+        scopes: ScopeTable,
+    ) -> None:
+        """``provider`` None takes patients from the token; a backend's is put behind a cache."""
+        self.verifier = verifier
+        self.policy = policy
+        self.revocations = revocations
+        self._scopes = scopes
+        if provider is None:
+            provider = TokenAccessProvider(policy)
+        elif not isinstance(provider, TokenAccessProvider | CachedAccessProvider):
+            provider = CachedAccessProvider(provider, verifier.clock)
+        self._provider: TokenAccessProvider | CachedAccessProvider = provider
+
+    async def authenticate(self, token: str) -> Principal:
+        """Who this token makes its bearer. Raises AuthenticationFailed, always with the same text."""
+        return await self._admit(await self.verifier.verify(token))
+
+    async def refresh(self, principal: Principal) -> Principal:
+        """The principal with today's rights: the same object if nothing has changed.
+
+        Raises AuthenticationFailed if its token has been revoked or its role is gone. Does
+        not look at the expiry, which the connection's own timer keeps. A principal that
+        does not come from a token is returned as it is.
+        """
+        if principal.claims is None:
+            return principal
+        fresh = await self._admit(principal.claims)
+        same = fresh.scope is principal.scope and fresh.rights == principal.rights
+        return principal if same else fresh
+
+    async def close(self) -> None:
+        """Stop questions to the provider and fetches of keys under way."""
+        if isinstance(self._provider, CachedAccessProvider):
+            await self._provider.close()
+        await self.verifier.keys.close()
+
+    async def _admit(self, claims: Claims) -> Principal:
+        self._check_standing(claims)
+        granted = await self._provider.patients(claims.user_id, claims.role, claims)
+        # Checked again: a revocation that came while the provider thought must not be missed.
+        self._check_standing(claims)
+        rights = self.policy.rights(claims.role)
+        if rights is None:
+            raise AuthenticationFailed(Reason.ROLE)
+        patients = self._narrow(granted, claims)
+        return Principal(
+            user_id=claims.user_id,
+            role=claims.role,
+            rights=rights,
+            patients=patients,
+            scope=self._scopes.intern(patients),
+            expires_at=claims.expires_at,
+            token_id=claims.token_id,
+            issued_at=claims.issued_at,
+            rest_scopes=claims.rest_scopes,
+            claims=claims,
+        )
+
+    def _check_standing(self, claims: Claims) -> None:
+        if self.revocations.is_revoked(claims):
+            raise AuthenticationFailed(Reason.REVOKED)
+        if self.policy.rights(claims.role) is None:
+            raise AuthenticationFailed(Reason.ROLE)
+
+    def _narrow(self, granted: frozenset[str] | str, claims: Claims) -> frozenset[str] | None:
+        """What is left of a grant; None is every patient."""
+        patients = None if isinstance(granted, str) else granted
+        if isinstance(claims.patients, frozenset):
+            patients = claims.patients if patients is None else patients & claims.patients
+        withheld = self.revocations.withheld(claims)
+        if not withheld:
+            return patients
+        # "All but these" cannot be expressed, so taking one of all takes all, until a newer token comes.
+        return NOBODY if patients is None else patients - withheld

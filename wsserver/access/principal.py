@@ -1,0 +1,47 @@
+"""Who is on a connection and what they may do at this moment."""
+
+from dataclasses import dataclass
+
+from wsserver.access.claims import Claims
+from wsserver.access.roles import RoleRights
+from wsserver_core.topics import Scope
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Principal:
+    """An identity with its rights, as one reading of token, role and provider gave them.
+
+    Never changed in place: ``Authenticator.refresh`` gives a new one when rights have
+    changed. No repr, for it would show whom the user may see.
+    """
+
+    user_id: str
+    role: str
+    rights: RoleRights
+    patients: frozenset[str] | None
+    """None is every patient, the empty set is none."""
+    scope: Scope
+    """``patients`` as the topic index knows it; the same object for equal sets."""
+    expires_at: int
+    """Seconds since 1970 UTC."""
+    token_id: str | None = None
+    issued_at: int | None = None
+    rest_scopes: frozenset[str] = frozenset()
+    claims: Claims | None = None
+    """What to derive the rights from again; None if they do not come from a token."""
+
+    def may_see(self, patient_id: str) -> bool:
+        """Whether messages about this patient (a canonical id) may reach the user."""
+        return self.patients is None or patient_id in self.patients
+
+    def may_subscribe(self, subscription_type: str) -> bool:
+        """Whether the role may subscribe to this type."""
+        return self.rights.may_subscribe(subscription_type)
+
+    def may_wildcard(self) -> bool:
+        """Whether the role may subscribe to ``patient:*`` and ``*``, which show what it may see."""
+        return self.rights.wildcard
+
+    def may_publish(self, target_type: str, message_type: str | None) -> bool:
+        """Whether the role may broadcast such a message over its own socket."""
+        return self.rights.may_publish(target_type, message_type)

@@ -1,0 +1,221 @@
+"""From an open socket to a connection: credentials, limits, ``connected``."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from wsserver.access.authenticator import Authenticator
+from wsserver.access.principal import Principal
+from wsserver.access.refusal import AuthenticationFailed, Reason
+from wsserver.clock import utc_text
+from wsserver.connection_manager import ConnectionManager
+from wsserver.connection_metadata import ConnectionMetadata
+from wsserver.errors import (
+    AUTHENTICATION_FAILED,
+    CONNECTION_LIMIT,
+    INTERNAL_ERROR,
+    INVALID_MESSAGE,
+    SHUTTING_DOWN,
+    CloseCode,
+    ServerError,
+)
+from wsserver.ids import InvalidId, canonical_id
+from wsserver.message_router import MessageRouter, internal_error
+from wsserver.newcomer import Newcomer
+from wsserver.protocol import commands, control
+from wsserver_core.frames import TEXT, ReadLimits
+
+MAX_FAULTS: Final = 3
+"""Frames other than a valid ``connect`` that a newcomer may send."""
+
+
+class Admission:
+    """Lets newcomers in, or tells them why not and closes."""
+
+    def __init__(
+        self, manager: ConnectionManager, authenticator: Authenticator, router: MessageRouter, *,
+        read_limits: ReadLimits, admitted: Callable[[ConnectionMetadata], None],
+    ) -> None:
+        """``read_limits`` hold from admission on; ``admitted`` is called with each new connection."""
+        self._manager = manager
+        self._authenticator = authenticator
+        self._router = router
+        self._read_limits = read_limits
+        self._admitted = admitted
+        self._deadlines: dict[Newcomer, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        """Newcomers who have not proved anything yet."""
+        return len(self._deadlines)
+
+    # -- waiting for the first frame
+
+    def expect(self, newcomer: Newcomer) -> None:
+        """Give a newcomer ``auth.timeout`` seconds for its credentials."""
+        self._deadlines[newcomer] = self._manager.clock.monotonic() + self._manager.settings.auth.timeout
+
+    def tick(self) -> None:
+        """Send those away whose time is up."""
+        now = self._manager.clock.monotonic()
+        for newcomer, deadline in list(self._deadlines.items()):
+            if deadline > now:
+                break
+            self._refuse(newcomer, ServerError(AUTHENTICATION_FAILED, "No credentials came in time."),
+                         CloseCode.AUTHENTICATION_EXPIRED)
+
+    def left(self, newcomer: Newcomer) -> None:
+        """The socket is gone."""
+        self._deadlines.pop(newcomer, None)
+        newcomer.waiting.clear()
+
+    def first_frame(self, newcomer: Newcomer, opcode: int, payload: bytes) -> None:
+        """Take a frame from a newcomer: ``connect``, or a fault. Never raises."""
+        if newcomer.busy:
+            newcomer.waiting.append((opcode, payload))
+            return
+        try:
+            if opcode != TEXT:
+                raise ServerError(INVALID_MESSAGE, "The first frame must be a connect command as text.")
+            command = commands.decode_command(payload)
+            if not isinstance(command, commands.Connect):
+                raise ServerError(AUTHENTICATION_FAILED, "The first command must be connect.")
+        except ServerError as error:
+            newcomer.faults += 1
+            if newcomer.faults < MAX_FAULTS:
+                self._tell(newcomer, error)
+            else:
+                self._refuse(newcomer, error, CloseCode.TOO_MANY_ERRORS)
+            return
+        newcomer.busy = True
+        # Nothing more is read meanwhile: the kernel's window bounds what can pile up.
+        newcomer.connection.pause_reading()
+        task = asyncio.ensure_future(self._authenticate(newcomer, command))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _authenticate(self, newcomer: Newcomer, command: commands.Connect) -> None:
+        outcome = await self.check(command.token)
+        self.admit(
+            newcomer, outcome, request_id=command.request_id, user_id=command.user_id, role=command.role,
+            patient_id=command.patient_id, subscriptions=command.subscriptions, resume=command.session is not None,
+        )
+        newcomer.connection.resume_reading()
+
+    async def check(self, token: str) -> Principal | ServerError:
+        """Who a token stands for, or the error to tell. Never raises a fault of ours at the client."""
+        try:
+            return await self._authenticator.authenticate(token)
+        except ServerError as error:
+            return error
+        except Exception:
+            return internal_error("a token")
+
+    # -- the decision
+
+    def admit(
+        self, newcomer: Newcomer, outcome: Principal | ServerError, *, request_id: str | None = None,
+        user_id: str | int | None = None, role: str | None = None, patient_id: str | int | None = None,
+        subscriptions: Iterable[str] = (), resume: bool = False,
+    ) -> None:
+        """Let a newcomer in whose credentials have been checked, or tell it why not and close.
+
+        What the client said of itself must agree with its token.
+        """
+        connection = newcomer.connection
+        if not connection.is_open or connection.owner is not newcomer:
+            return
+        newcomer.busy = False
+        try:
+            if isinstance(outcome, ServerError):
+                raise outcome
+            _check_claims(outcome, user_id, role)
+            connection_id = self._manager.connect(
+                connection, outcome.user_id, outcome.role, patient_id, principal=outcome, protocol=newcomer.protocol
+            )
+        except ServerError as error:
+            self._refuse(newcomer, error, _close_code(error), request_id)
+            return
+        self._deadlines.pop(newcomer, None)
+        metadata = self._manager.connections[connection_id]
+        metadata.leave = newcomer.leave
+        connection.owner = metadata
+        connection.reader.limits = self._read_limits
+        try:
+            self._welcome(metadata, request_id, subscriptions, resume=resume)
+        except Exception:
+            self._router.refuse(metadata, internal_error("an admission"), request_id)
+            self._manager.disconnect(connection_id, "internal error", code=CloseCode.INTERNAL)
+            return
+        self._admitted(metadata)
+        for opcode, payload in newcomer.waiting:
+            if connection.is_open:
+                self._router.route(metadata, opcode, payload)
+
+    def _welcome(
+        self, metadata: ConnectionMetadata, request_id: str | None, subscriptions: Iterable[str], *, resume: bool
+    ) -> None:
+        made, errors = self._manager.subscription_manager.initialize_subscriptions(
+            metadata.connection_id, subscriptions
+        )
+        settings = self._manager.settings
+        metadata.link.send_text(
+            control.Connected(
+                request_id=request_id, connection_id=metadata.connection_id, user_id=metadata.user_id,
+                role=metadata.role, protocol=metadata.protocol, heartbeat_interval=settings.connection.heartbeat_interval,
+                max_message_size=settings.inbound.max_message_size,
+                server_time=utc_text(self._manager.clock.time()),
+                session=control.SessionState(resumed=False, replayed=0, gaps=[]) if resume else None,
+                cursor=self._router.cursor(),
+                subscriptions=[
+                    control.SubscriptionView(
+                        subscription_id=one.subscription_id, subscription_type=one.subscription_type,
+                        target_id=one.target_id, filters=one.filters,
+                    )
+                    for one in made
+                ],
+                errors=errors,
+            ).encode()
+        )
+
+    def _tell(self, newcomer: Newcomer, error: ServerError, request_id: str | None = None) -> None:
+        self._manager.faults += 1
+        request_id = request_id or getattr(error, "request_id", None)
+        newcomer.connection.send_text(control.Error.of(error, request_id).encode())
+
+    def _refuse(
+        self, newcomer: Newcomer, error: ServerError, code: int, request_id: str | None = None
+    ) -> None:
+        self._deadlines.pop(newcomer, None)
+        self._tell(newcomer, error, request_id)
+        newcomer.connection.close(code, error.kind.name)
+
+    async def close(self) -> None:
+        """Stop checks under way."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+def _check_claims(principal: Principal, user_id: str | int | None, role: str | None) -> None:
+    """The token decides who it is; what the client says besides only has to agree."""
+    try:
+        said = None if user_id is None else canonical_id(user_id, "user_id")
+    except InvalidId as error:
+        raise ServerError(AUTHENTICATION_FAILED, str(error)) from None
+    if said not in (None, principal.user_id) or role not in (None, principal.role):
+        raise ServerError(AUTHENTICATION_FAILED, "user_id and role must be those of the token.")
+
+
+def _close_code(error: ServerError) -> CloseCode:
+    if error.kind is CONNECTION_LIMIT:
+        return CloseCode.CONNECTION_LIMIT
+    if error.kind is SHUTTING_DOWN:
+        return CloseCode.DRAIN
+    if error.kind is INTERNAL_ERROR:
+        return CloseCode.INTERNAL
+    if isinstance(error, AuthenticationFailed) and error.reason is Reason.EXPIRED:
+        return CloseCode.AUTHENTICATION_EXPIRED
+    return CloseCode.AUTHENTICATION_FAILED
+

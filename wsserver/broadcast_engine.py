@@ -1,0 +1,66 @@
+"""From one published message to the queues of all who should have it."""
+
+from wsserver.clock import Clock, utc_text
+from wsserver.protocol.message import PublishedMessage
+from wsserver.protocol.meta import Meta, MessageIds
+from wsserver.protocol.report import DeliveryReport
+from wsserver.protocol.topic import ANY, EVERYTHING, Topic
+from wsserver.store.log import MessageLog
+from wsserver_core.frames import TEXT, encode_frame
+from wsserver_core.hub import Frame, Hub
+from wsserver_core.recipients import Recipients
+from wsserver_core.topics import TopicIndex
+
+
+
+class BroadcastEngine:
+    """Finds the recipients, encodes once, queues by reference and counts every outcome."""
+
+    def __init__(self, hub: Hub, index: TopicIndex, log: MessageLog, clock: Clock) -> None:
+        self.hub = hub
+        self.log = log
+        self._index = index
+        self._clock = clock
+        self._ids = MessageIds(clock)
+        self._recipients = Recipients()
+        self.operations = 0
+        """Broadcasts since the start."""
+        self.filter_operations = 0
+        """Subscriptions that a filter decided on since the start."""
+
+    def publish(self, topic: Topic, message: PublishedMessage, *, exclude: int = 0) -> DeliveryReport:
+        """Queue a checked message for everybody the topic reaches; ``*`` is every connection.
+
+        ``exclude`` is the handle of one connection that does not get it.
+        """
+        recipients = self._recipients
+        recipients.clear()
+        everyone = topic == EVERYTHING
+        selection = self._index.select(
+            None if everyone else topic.subscription_type,
+            None if topic.target_id == ANY else topic.target_id,
+            message.patient_id, message.body, message.derived, recipients, exclude,
+        )
+        self.operations += 1
+        self.filter_operations += selection.matching + selection.filtered
+        return self._deliver(topic, message, selection.considered, selection.filtered, selection.denied)
+
+    def send_to(self, handle: int, allowed: bool, topic: Topic, message: PublishedMessage) -> DeliveryReport:
+        """Queue a checked message for one connection; ``allowed`` is whether it may see it."""
+        self._recipients.clear()
+        if allowed and handle:
+            self._recipients.add(handle)
+        return self._deliver(topic, message, 1, 0, 0 if allowed else 1)
+
+    def _deliver(
+        self, topic: Topic, message: PublishedMessage, considered: int, filtered: int, denied: int
+    ) -> DeliveryReport:
+        meta = Meta(self._ids.next(), topic.text, self.log.name, self.log.next_seq(), utc_text(self._clock.time()))
+        frame = Frame(encode_frame(TEXT, message.encode(meta)))
+        matched = len(self._recipients)
+        delivered, slow, closing = self.hub.enqueue_many(self._recipients, frame)
+        refused = {reason: count for reason, count in (("slow", slow), ("closing", closing)) if count}
+        return DeliveryReport(
+            message_id=meta.id, topic=meta.topic, log=meta.log, seq=meta.seq, considered=considered,
+            filtered=filtered, denied=denied, matched=matched, delivered=delivered, refused=refused, frames=(frame,),
+        )

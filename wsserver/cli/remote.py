@@ -1,0 +1,68 @@
+"""What ``publish`` and ``subscribe`` share: where the server is and who is asking."""
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from yarl import URL
+
+from wsserver.settings.network import is_loopback
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+# What JSON allows inside strings and a terminal obeys: DEL, C1, separators, directions.
+_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_C0 = re.compile("[\x00-\x1f]")
+
+
+def remote_options(command: _Command) -> _Command:
+    """The options ``--url`` and ``--token``."""
+    url = click.option(
+        "--url",
+        callback=_server_url,
+        envvar="WSSERVER_URL",
+        show_envvar=True,
+        default="http://127.0.0.1:8000",
+        show_default=True,
+        help="Where the server is.",
+    )
+    token = click.option(
+        "--token",
+        envvar="WSSERVER_TOKEN",
+        show_envvar=True,
+        required=True,
+        help="Token; the variable does not show in the list of processes.",
+    )
+    return url(token(command))
+
+
+def _server_url(_context: click.Context, _option: click.Parameter, value: str) -> URL:
+    try:
+        url = URL(value)
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("http", "https", "ws", "wss") or not url.host:
+        raise click.BadParameter("must be an address such as http://127.0.0.1:8000")
+    if url.scheme in ("http", "ws") and not is_loopback(url.host):
+        click.echo("Warning: the token and the messages cross the network in clear.", err=True)
+    return url
+
+
+def http_url(url: URL, *path: str) -> URL:
+    """The address of a REST route below the server's address."""
+    scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
+    return url.with_scheme(scheme).with_query(None).joinpath(*path)
+
+
+def websocket_url(url: URL) -> URL:
+    """The address to connect a WebSocket to."""
+    scheme = {"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)
+    url = url.with_scheme(scheme)
+    return url if url.path.endswith("/ws/connect") else url.joinpath("ws", "connect")
+
+
+def one_line(json_text: str) -> str:
+    """The same JSON on one line, with nothing in it that a terminal obeys."""
+    # JSON allows C0 characters between its tokens only, where a space is as good.
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", _C0.sub(" ", json_text))

@@ -1,0 +1,95 @@
+"""``wsserver subscribe``: what arrives, one JSON line per message."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import click
+import msgspec
+from yarl import URL
+
+from wsserver.cli.failures import Failure
+from wsserver.cli.remote import one_line, remote_options, websocket_url
+from wsserver.log import escape_controls
+
+_MAX_MESSAGE = 64 * 1024 * 1024
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10)
+_SUBPROTOCOL = "wsserver.v1.json"
+
+Print = Callable[[str], None]
+
+
+@click.command()
+@remote_options
+@click.option("-n", "--count", type=click.IntRange(min=1), help="End after this many messages.")
+@click.argument("topics", nargs=-1, required=True)
+def subscribe(url: URL, token: str, count: int | None, topics: tuple[str, ...]) -> None:
+    """Subscribe to TOPICS and print one JSON line per message until interrupted.
+
+    A topic is patient:ID, patient:*, type:NAME or *. What the server says besides messages
+    (errors, gaps, expiry) goes to standard error.
+    """
+
+    def notice(text: str) -> None:
+        click.echo(text, err=True)
+
+    try:
+        asyncio.run(_receive(websocket_url(url), token, topics, count, click.echo, notice))
+    except KeyboardInterrupt:
+        return
+
+
+async def _receive(
+    url: URL, token: str, topics: tuple[str, ...], count: int | None, show: Print, notice: Print
+) -> None:
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
+            session.ws_connect(url, protocols=(_SUBPROTOCOL,), max_msg_size=_MAX_MESSAGE) as socket,
+        ):
+            await socket.send_json({"type": "connect", "token": token, "subscriptions": list(topics)})
+            await _print_messages(socket, len(topics), count, show, notice)
+    except aiohttp.WSServerHandshakeError as error:
+        raise Failure(f"{url.origin()} refused the handshake: HTTP {error.status}") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise Failure(f"cannot reach {url.origin()}: {escape_controls(str(error))}") from None
+
+
+async def _print_messages(
+    socket: aiohttp.ClientWebSocketResponse, wanted: int, count: int | None, show: Print, notice: Print
+) -> None:
+    left = count
+    async for frame in socket:
+        if frame.type is not aiohttp.WSMsgType.TEXT:
+            continue
+        message = _decoded(frame.data)
+        if "_meta" in message:
+            show(one_line(frame.data))
+            left = None if left is None else left - 1
+            if left == 0:
+                return
+        elif message.get("type") == "connected":
+            failed = message.get("errors") or []
+            for fault in failed:
+                notice(one_line(msgspec.json.encode(fault).decode()))
+            if len(failed) >= wanted:
+                raise Failure("no subscription was accepted")
+        elif message.get("type") != "pong":
+            notice(one_line(frame.data))
+    if socket.close_code != aiohttp.WSCloseCode.OK:
+        raise Failure(f"the connection ended: {_describe_close(socket.close_code)}")
+
+
+def _decoded(text: str) -> dict[str, Any]:
+    try:
+        message = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        message = None
+    if not isinstance(message, dict):
+        raise Failure("the server sent a frame that is no JSON object: is this a wsserver?")
+    return message
+
+
+def _describe_close(code: int | None) -> str:
+    return "cut off" if code in (None, aiohttp.WSCloseCode.ABNORMAL_CLOSURE) else f"close code {code}"

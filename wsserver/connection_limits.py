@@ -1,0 +1,57 @@
+"""How many connections there may be: in all, for one user, for one role."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from wsserver.errors import CONNECTION_LIMIT, ServerError
+
+
+class ConnectionLimits:
+    """Seats, taken before anything is awaited and given back exactly once."""
+
+    def __init__(
+        self, max_connections: int, max_per_user: int, max_per_role: int | Mapping[str, int] | None
+    ) -> None:
+        self.max_connections = max_connections
+        self.max_per_user = max_per_user
+        self.max_per_role = max_per_role
+        self.total = 0
+        self.by_user: Counter[str] = Counter()
+        self.by_role: Counter[str] = Counter()
+
+    def check(self, user_id: str, role: str) -> None:
+        """Raise ServerError 1002 with the scope of the first limit that is reached."""
+        role_limit = self.max_per_role if not isinstance(self.max_per_role, Mapping) else self.max_per_role.get(role)
+        if self.total >= self.max_connections:
+            scope = "global"
+        elif self.by_user[user_id] >= self.max_per_user:
+            scope = "user"
+        elif role_limit is not None and self.by_role[role] >= role_limit:
+            scope = "role"
+        else:
+            return
+        raise ServerError(CONNECTION_LIMIT, details={"scope": scope}, retry_after_ms=5_000)
+
+    def take(self, user_id: str, role: str) -> None:
+        """Take a seat; raises ServerError 1002 and takes none when a limit is reached."""
+        self.check(user_id, role)
+        self.total += 1
+        self.by_user[user_id] += 1
+        self.by_role[role] += 1
+
+    def give_back(self, user_id: str, role: str) -> None:
+        """Give a seat back. Raises ValueError when none is taken."""
+        if not self.total or not self.by_user[user_id] or not self.by_role[role]:
+            raise ValueError("no such seat is taken")
+        self.total -= 1
+        for table, key in ((self.by_user, user_id), (self.by_role, role)):
+            table[key] -= 1
+            if not table[key]:
+                del table[key]
+
+    def move_role(self, old: str, new: str) -> None:
+        """Count a connection under its new role. An open connection is never ended for a limit."""
+        self.by_role[new] += 1
+        self.by_role[old] -= 1
+        if not self.by_role[old]:
+            del self.by_role[old]

@@ -1,0 +1,360 @@
+"""The registry of connections and the doors through which messages go out.
+
+``connection_manager`` is the instance that a server started by ``wsserver run`` or
+``wsserver.setup`` uses unless it is given another.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import Future
+from types import MappingProxyType
+from typing import Any, Final
+
+from wsserver.access.principal import Principal
+from wsserver.access.roles import RolePolicy
+from wsserver.awaitable import AwaitableInt, AwaitableText
+from wsserver.broadcast_engine import BroadcastEngine
+from wsserver.clock import Clock, SystemClock
+from wsserver.connection_limits import ConnectionLimits
+from wsserver.connection_metadata import ConnectionMetadata, Link
+from wsserver.errors import (
+    AUTHENTICATION_FAILED,
+    PERMISSION_DENIED,
+    SHUTTING_DOWN,
+    CloseCode,
+    ConnectionNotFound,
+    ServerError,
+)
+from wsserver.foreign_link import ForeignLink
+from wsserver.ids import InvalidId, canonical_id, new_id
+from wsserver.inbox import Inbox
+from wsserver.loop_port import LoopPort
+from wsserver.protocol.message import PublishedMessage
+from wsserver.protocol.report import DeliveryReport
+from wsserver.protocol.topic import EVERYTHING, Topic
+from wsserver.settings import Settings
+from wsserver.store.log import MessageLog
+from wsserver.subscription import Refused, Subscription
+from wsserver.subscription_manager import SubscriptionManager
+from wsserver_core.connection import Connection
+from wsserver_core.filters import FilterLimits, compile_filter
+from wsserver_core.hub import Hub
+from wsserver_core.topics import ScopeTable, TopicIndex
+
+JSON_PROTOCOL: Final = "wsserver.v1.json"
+NEVER: Final = 2**53
+"""The expiry of a principal that no token stands behind."""
+
+_CLOSE_BY_REASON: Final = {
+    "server_shutdown": CloseCode.DRAIN,
+    "reconnect": CloseCode.RECONNECT_ASKED,
+    "operator": CloseCode.ENDED_BY_OPERATOR,
+    "revoked": CloseCode.REVOKED,
+}
+_MATCH_ALL: Final = compile_filter(None, FilterLimits())
+
+
+class ConnectionManager:
+    """All authenticated connections of one process, with their limits.
+
+    Its methods belong to the thread of the event loop, save ``publish_threadsafe``. Those
+    that send return when everything is queued; their results may be awaited or not.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, clock: Clock | None = None) -> None:
+        self.settings = settings or Settings()
+        self.clock = clock or SystemClock()
+        self.loop_port = LoopPort()
+        backpressure = self.settings.backpressure
+        self.hub = Hub(
+            self.loop_port, batch_size=self.settings.broadcast.batch_size,
+            max_queue_messages=backpressure.max_queue_messages, max_queue_bytes=backpressure.max_queue_bytes,
+            flush_interval=self.settings.broadcast.flush_interval,
+        )
+        self.hub.now = self.clock.monotonic()
+        self.hub.on_overflow = self._end_slow_consumer
+        self.index = TopicIndex()
+        self.scopes = ScopeTable()
+        self.policy = RolePolicy(self.settings.access)
+        connection = self.settings.connection
+        self.limits = ConnectionLimits(
+            connection.max_connections, connection.max_connections_per_user, connection.max_connections_per_role
+        )
+        self._connections: dict[str, ConnectionMetadata] = {}
+        self.connections: Mapping[str, ConnectionMetadata] = MappingProxyType(self._connections)
+        """Connection id → metadata, of those that are open now. A live view."""
+        self.subscription_manager = SubscriptionManager(
+            self.connections, self.index, self.hub, settings=self.settings.subscription,
+            filter_settings=self.settings.filter, clock=self.clock,
+        )
+        self.broadcasts = BroadcastEngine(self.hub, self.index, MessageLog(), self.clock)
+        self.inbox = Inbox()
+        self.accepting = True
+        self.cleanup_interval = connection.cleanup_interval
+        self.opened = 0
+        """Connections since the start."""
+        self.faults = 0
+        """Errors that clients were told of since the start."""
+
+    def configure(self, settings: Settings) -> None:
+        """Take new settings; what is open stays open. Limits hold for whatever comes next."""
+        self.settings = settings
+        self.hub.batch_size = settings.broadcast.batch_size
+        self.hub.flush_interval = settings.broadcast.flush_interval
+        self.hub.max_queue_messages = settings.backpressure.max_queue_messages
+        self.hub.max_queue_bytes = settings.backpressure.max_queue_bytes
+        self.limits.max_connections = settings.connection.max_connections
+        self.limits.max_per_user = settings.connection.max_connections_per_user
+        self.limits.max_per_role = settings.connection.max_connections_per_role
+        self.cleanup_interval = settings.connection.cleanup_interval
+        self.subscription_manager.configure(settings.subscription, settings.filter)
+        self.policy.reload(settings.access)
+
+    def bind(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Say which loop sends; None when it is about to end."""
+        self.loop_port.bind(loop)
+        if loop is None:
+            self.inbox.unbind()
+        else:
+            self.inbox.bind(loop)
+
+    # -- connecting
+
+    def connect(
+        self, websocket: Any, user_id: str | int, role: str, patient_id: str | int | None = None, *,
+        principal: Principal | None = None, connection_id: str | None = None, protocol: str = JSON_PROTOCOL,
+    ) -> AwaitableText:
+        """Register a connection and return its id.
+
+        ``websocket`` is a core connection, or any object with ``write(bytes)`` and
+        ``close()``. Without a ``principal`` the caller vouches for user and role: the role's
+        rights hold, and of patients only ``patient_id`` may be seen unless the role sees all.
+
+        Raises ServerError 1001 (unknown role), 1002 (a limit, with its scope), 1011 (that
+        patient is not for this user), 1013 (not accepting). Nothing is changed then.
+        """
+        if not self.accepting:
+            raise ServerError(SHUTTING_DOWN, "The server takes no new connections.", retry_after_ms=5_000)
+        patient = None if patient_id is None else _id(patient_id, "patient_id")
+        if principal is None:
+            principal = self._vouched_principal(_id(user_id, "user_id"), role, patient)
+        if patient is not None and not principal.may_see(patient):
+            raise ServerError(PERMISSION_DENIED)
+        if connection_id is not None and connection_id in self._connections:
+            raise ValueError("this connection id is in use")
+        self.limits.take(principal.user_id, principal.role)
+        try:
+            metadata = self.create_connection_metadata(
+                websocket, principal, patient, connection_id=connection_id, protocol=protocol
+            )
+            metadata.membership = self.index.admit(metadata.handle, principal.scope)
+        except BaseException:
+            self.limits.give_back(principal.user_id, principal.role)
+            raise
+        self._connections[metadata.connection_id] = metadata
+        self.opened += 1
+        return AwaitableText(metadata.connection_id)
+
+    def validate_connection_limits(self, user_id: str, role: str) -> None:
+        """Raise ServerError 1002 if one more connection of this user and role were too many."""
+        self.limits.check(user_id, role)
+
+    def create_connection_metadata(
+        self, websocket: Any, principal: Principal, patient_id: str | None = None, *,
+        connection_id: str | None = None, protocol: str = JSON_PROTOCOL,
+    ) -> ConnectionMetadata:
+        """The metadata of a connection that is not registered yet; ``connect`` registers it."""
+        link: Link = websocket if isinstance(websocket, Connection) else ForeignLink(self.hub, websocket)
+        return ConnectionMetadata(
+            connection_id or new_id("c"), principal, link, patient_id=patient_id, protocol=protocol,
+            connected_at=self.clock.monotonic(),
+        )
+
+    def _vouched_principal(self, user_id: str, role: str, patient_id: str | None) -> Principal:
+        rights = self.policy.rights(role)
+        if rights is None:
+            raise ServerError(AUTHENTICATION_FAILED)
+        patients = None if rights.all_patients else frozenset(() if patient_id is None else (patient_id,))
+        return Principal(
+            user_id=user_id, role=role, rights=rights, patients=patients, scope=self.scopes.intern(patients),
+            expires_at=NEVER,
+        )
+
+    def disconnect(self, connection_id: str, reason: str = "", *, code: int | None = None) -> AwaitableInt:
+        """End a connection: its subscriptions at once, its socket by the closing handshake.
+
+        ``code`` defaults to the one that goes with a known reason, else 1000. Returns 1, or
+        0 when there is no such connection.
+        """
+        metadata = self._connections.get(connection_id)
+        if metadata is None:
+            return AwaitableInt(0)
+        self.forget(metadata)
+        metadata.link.close(_CLOSE_BY_REASON.get(reason, CloseCode.NORMAL) if code is None else code, reason)
+        return AwaitableInt(1)
+
+    def forget(self, metadata: ConnectionMetadata) -> bool:
+        """Take a connection out of every index; False when it is out already."""
+        if self._connections.get(metadata.connection_id) is not metadata:
+            return False
+        self.subscription_manager.clear(metadata)
+        if metadata.membership is not None:
+            self.index.remove(metadata.membership)
+            metadata.membership = None
+        del self._connections[metadata.connection_id]
+        self.limits.give_back(metadata.user_id, metadata.role)
+        return True
+
+    def replace_principal(self, metadata: ConnectionMetadata, principal: Principal) -> list[Subscription]:
+        """Give a connection new rights at once; returns the subscriptions that had to end."""
+        if principal.role != metadata.role:
+            self.limits.move_role(metadata.role, principal.role)
+        metadata.principal = principal
+        if metadata.membership is not None:
+            self.index.move(metadata.membership, principal.scope)
+        return self.subscription_manager.reauthorise(metadata)
+
+    def _end_slow_consumer(self, owner: Any) -> None:
+        """A connection whose queue is full: end it, resumable, and say so in the counts."""
+        owner.close(CloseCode.SLOW_CONSUMER, "slow consumer", discard=0)
+
+    # -- subscribing
+
+    def subscribe(
+        self, connection_id: str, subscription_type: str, target_id: str | int | None = None,
+        filters: Mapping[str, Any] | None = None,
+    ) -> Subscription | Refused:
+        """Subscribe a connection with its own rights.
+
+        A refusal is a false value that raises its ServerError when awaited.
+        """
+        try:
+            return self.subscription_manager.add_subscription(connection_id, subscription_type, target_id, filters)
+        except ServerError as error:
+            return Refused(error)
+
+    def unsubscribe(
+        self, connection_id: str, subscription_type: str, target_id: str | int | None = None
+    ) -> AwaitableInt:
+        """End a subscription; 0 when there was none. Raises ServerError for an unknown connection or bad topic."""
+        return AwaitableInt(
+            self.subscription_manager.remove_subscription(connection_id, subscription_type, target_id)
+        )
+
+    # -- sending
+
+    def broadcast_to_patient(self, patient_id: str | int, message: dict[str, Any]) -> DeliveryReport:
+        """Send to all who subscribed to this patient, whose filter matches and who may see the patient.
+
+        Raises ServerError 1003 (message or id) or 1004 (too large).
+        """
+        return self.publish(Topic.of_patient(patient_id), message)
+
+    def broadcast_to_type(
+        self, subscription_type: str, message: dict[str, Any], *, target_id: str | int | None = None
+    ) -> DeliveryReport:
+        """Send to every subscription of this type, whatever its target, or to one target's.
+
+        A message with a ``patient_id`` reaches only those who may see that patient.
+        """
+        topic = (
+            Topic(subscription_type, "*") if subscription_type == "patient" and target_id is None
+            else Topic.of(subscription_type, target_id)
+        )
+        return self.publish(topic, message)
+
+    def broadcast_to_all(self, message: dict[str, Any]) -> DeliveryReport:
+        """Send to every connection, subscriptions ignored; a patient's message to those who may see the patient."""
+        return self.publish(EVERYTHING, message)
+
+    def broadcast_to_subscribers(self, message: dict[str, Any]) -> DeliveryReport:
+        """Send to whom the message itself names: its patient, else the subscribers of its data type."""
+        published = self._check(message, None)
+        if published.patient_id is not None:
+            return self.broadcasts.publish(Topic.of_patient(published.patient_id), published)
+        return self.broadcasts.publish(Topic.of(published.data_type or ""), published)
+
+    def publish(self, topic: Topic, message: dict[str, Any], *, exclude: int = 0) -> DeliveryReport:
+        """Check a message and send it to a topic; ``exclude`` is the handle of its sender."""
+        return self.broadcasts.publish(topic, self._check(message, topic), exclude=exclude)
+
+    def publish_json(self, topic: Topic, body: bytes) -> DeliveryReport:
+        """The same for a message as JSON text, from outside this process."""
+        published = PublishedMessage.from_json(
+            body, topic=topic, max_size=self.settings.broadcast.max_message_size
+        )
+        return self.broadcasts.publish(topic, published)
+
+    def publish_threadsafe(self, topic: str, message: dict[str, Any]) -> Future[DeliveryReport]:
+        """Publish from any thread to a topic such as ``patient:123``, ``type:ecg`` or ``*``.
+
+        Returns a future of the report. Raises ServerError 1005 when the inbox is full or no
+        server runs, 1003 for a bad topic.
+        """
+        parsed = Topic.parse(topic)
+        return self.inbox.put(lambda: self.publish(parsed, message))
+
+    def send_message(self, connection_id: str, message: dict[str, Any]) -> DeliveryReport:
+        """Send to one connection, subscriptions ignored, rights not.
+
+        The report says 0 when the connection is gone, may not see the patient or cannot
+        take more. Raises ServerError 1003 or 1004 for a bad message.
+        """
+        published = self._check(message, None)
+        topic = Topic.of_patient(published.patient_id) if published.patient_id is not None else EVERYTHING
+        metadata = self._connections.get(connection_id)
+        if metadata is None:
+            return self.broadcasts.send_to(0, True, topic, published)
+        allowed = published.patient_id is None or metadata.principal.may_see(published.patient_id)
+        return self.broadcasts.send_to(metadata.handle, allowed, topic, published)
+
+    def send_message_batch(self) -> AwaitableInt:
+        """Flush what is queued now instead of at the end of the loop's turn; returns the connections served."""
+        return AwaitableInt(self.hub.flush_all())
+
+    def _check(self, message: dict[str, Any], topic: Topic | None) -> PublishedMessage:
+        return PublishedMessage(
+            message, topic=topic, max_size=self.settings.broadcast.max_message_size, may_announce_shutdown=True
+        )
+
+    # -- switches
+
+    def set_accept_connections(self, accept: bool) -> None:
+        """Take new connections or refuse them (1013); open ones are not touched."""
+        self.accepting = accept
+
+    def set_cleanup_interval(self, seconds: float) -> None:
+        """Seconds between two sweeps over the connections. Raises ValueError unless positive."""
+        if not seconds > 0:
+            raise ValueError("the interval must be positive")
+        self.cleanup_interval = seconds
+
+    def set_broadcast_batch_size(self, connections: int) -> None:
+        """Connections flushed per slice of the loop's time: latency against throughput, never results."""
+        self.hub.batch_size = connections
+
+    def handle_pong(self, connection_id: str, rtt: float | None = None) -> AwaitableInt:
+        """Note that a connection answered a ping, after ``rtt`` seconds; 0 for an unknown one."""
+        metadata = self._connections.get(connection_id)
+        if metadata is None:
+            return AwaitableInt(0)
+        if rtt is not None:
+            metadata.rtt = rtt
+        return AwaitableInt(1)
+
+    def connection(self, connection_id: str) -> ConnectionMetadata:
+        """The metadata of an open connection; raises ConnectionNotFound."""
+        metadata = self._connections.get(connection_id)
+        if metadata is None:
+            raise ConnectionNotFound
+        return metadata
+
+
+def _id(value: str | int, what: str) -> str:
+    try:
+        return canonical_id(value, what)
+    except InvalidId as error:
+        raise ServerError(AUTHENTICATION_FAILED, str(error)) from None
+
+
+connection_manager: Final = ConnectionManager()

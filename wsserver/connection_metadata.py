@@ -1,0 +1,88 @@
+"""What is known of one open connection."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from wsserver.access.principal import Principal
+from wsserver_core.hub import Frame
+from wsserver_core.topics import Membership
+
+if TYPE_CHECKING:
+    from wsserver.subscription import Subscription
+
+
+class Link(Protocol):
+    """The socket's side of a connection: ``wsserver_core.connection.Connection`` or a stand-in."""
+
+    @property
+    def handle(self) -> int:
+        """Where the hub finds the queue of this connection."""
+        ...
+
+    def send_frame(self, frame: Frame) -> int:
+        """Queue an encoded frame; 0 is success."""
+        ...
+
+    def send_text(self, text: bytes) -> int:
+        """Queue a text message; 0 is success."""
+        ...
+
+    def close(self, code: int, reason: str = "", discard: int | None = None) -> bool:
+        """Start the closing handshake."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the socket."""
+        ...
+
+
+class ConnectionMetadata:
+    """One authenticated connection: who it is, since when, and what it subscribed to.
+
+    Thousands are alive at once, hence the slots. No repr: it would name users and patients.
+    """
+
+    __slots__ = (
+        "connected_at", "connection_id", "expiry_warned", "faults", "floods", "leave", "link", "membership", "patient_id",
+        "principal", "protocol", "rtt", "subscriptions",
+    )
+
+    def __init__(
+        self, connection_id: str, principal: Principal, link: Link, *, patient_id: str | None, protocol: str,
+        connected_at: float,
+    ) -> None:
+        self.connection_id = connection_id
+        self.principal = principal
+        self.link = link
+        self.patient_id = patient_id
+        """Whom the client said it is about: metadata, authorised, and no subscription by itself."""
+        self.protocol = protocol
+        self.connected_at = connected_at
+        """Monotonic seconds."""
+        self.membership: Membership | None = None
+        """Its place among all that ``broadcast_to_all`` reaches."""
+        self.subscriptions: dict[tuple[str, str], Subscription] = {}
+        self.faults = 0
+        """Commands of this client that were refused as malformed."""
+        self.rtt: float | None = None
+        """Seconds from the last answered ping to its pong."""
+        self.expiry_warned = False
+        self.floods = 0
+        """Messages dropped because they came too fast."""
+        self.leave: Callable[[], None] | None = None
+        """Gives the place at the gate back when the socket is gone."""
+
+    @property
+    def user_id(self) -> str:
+        """The user, as the token says."""
+        return self.principal.user_id
+
+    @property
+    def role(self) -> str:
+        """The role, as the token says."""
+        return self.principal.role
+
+    @property
+    def handle(self) -> int:
+        """Where the hub finds its queue."""
+        return self.link.handle

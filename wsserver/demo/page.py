@@ -1,0 +1,50 @@
+"""The demonstration's page: its files as they are served, and the headers that belong to them."""
+
+import hashlib
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    # The files change with the server's version: kept, but asked for each time.
+    "Cache-Control": "no-cache",
+}
+
+_FILES: Final = {
+    "/demo": ("index.html", "text/html; charset=utf-8"),
+    "/demo/demo.css": ("demo.css", "text/css; charset=utf-8"),
+    "/demo/demo.js": ("demo.js", "text/javascript; charset=utf-8"),
+    "/demo/link.js": ("link.js", "text/javascript; charset=utf-8"),
+    "/demo/trace.js": ("trace.js", "text/javascript; charset=utf-8"),
+}
+
+
+class PageFile(NamedTuple):
+    """One file of the page."""
+
+    content_type: str
+    body: bytes
+    etag: str
+    """Strong and quoted, as it stands in the header."""
+
+
+def load_page() -> dict[str, PageFile]:
+    """Every file of the page by the path at which it is served.
+
+    ``/demo/config.json`` is not among them: it holds a token and is made for each request.
+    """
+    folder = files(__package__).joinpath("page")
+    page = {}
+    for path, (name, content_type) in _FILES.items():
+        body = folder.joinpath(name).read_bytes()
+        page[path] = PageFile(content_type, body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+    return page

@@ -1,0 +1,241 @@
+"""What clients say, done: one method per command.
+
+Errors of commands become ``error`` messages here and nowhere else.
+"""
+
+import asyncio
+import logging
+import secrets
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, Final
+
+from wsserver.access.authenticator import Authenticator
+from wsserver.access.refusal import AuthenticationFailed
+from wsserver.clock import utc_text
+from wsserver.connection_manager import ConnectionManager
+from wsserver.connection_metadata import ConnectionMetadata
+from wsserver.errors import (
+    AUTHENTICATION_FAILED,
+    BINARY_PROTOCOL_ERROR,
+    INTERNAL_ERROR,
+    INVALID_MESSAGE,
+    PERMISSION_DENIED,
+    CloseCode,
+    ServerError,
+)
+from wsserver.protocol import commands, control
+from wsserver.protocol.message import PublishedMessage
+from wsserver.protocol.topic import EVERYTHING, InvalidTopic, Topic
+from wsserver_core.frames import TEXT
+
+logger = logging.getLogger("wsserver.router")
+
+MAX_FAULTS: Final = 20
+"""Malformed commands a connection may be ahead of its good ones before it is closed with 4503."""
+
+Renewed = Callable[[ConnectionMetadata], None]
+
+
+class MessageRouter:
+    """Takes the frames of authenticated connections and answers them, in order."""
+
+    def __init__(
+        self, manager: ConnectionManager, authenticator: Authenticator, *, renewed: Renewed,
+    ) -> None:
+        """``renewed`` is called when a connection has a new token, so that its expiry is looked after."""
+        self._manager = manager
+        self._authenticator = authenticator
+        self._renewed = renewed
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.acknowledged = 0
+        """``ack`` commands since the start."""
+        self._handlers: dict[type[Any], Callable[[ConnectionMetadata, Any], None]] = {
+            commands.Connect: self._connect,
+            commands.Subscribe: self._subscribe,
+            commands.Unsubscribe: self._unsubscribe,
+            commands.Refresh: self._refresh,
+            commands.Broadcast: self._broadcast,
+            commands.Ping: self._ping,
+            commands.Auth: self._auth,
+            commands.Ack: self._ack,
+            commands.HealthCheck: self._health_check,
+            commands.Disconnect: self._disconnect,
+        }
+
+    def route(self, metadata: ConnectionMetadata, opcode: int, payload: bytes) -> None:
+        """Do what one message of this connection asks for. Never raises."""
+        request_id: str | None = None
+        try:
+            if opcode != TEXT:
+                raise ServerError(BINARY_PROTOCOL_ERROR, "This connection speaks JSON in text frames.")
+            command = commands.decode_command(payload)
+            request_id = command.request_id
+            self._handlers[type(command)](metadata, command)
+            if metadata.faults:
+                metadata.faults -= 1
+        except ServerError as error:
+            self.refuse(metadata, error, request_id or getattr(error, "request_id", None))
+        except Exception:
+            self.refuse(metadata, internal_error("a command"), request_id)
+
+    def refuse(self, metadata: ConnectionMetadata, error: ServerError, request_id: str | None = None) -> None:
+        """Tell a client of its error, and end the connection of one that makes too many."""
+        self._manager.faults += 1
+        metadata.link.send_text(control.Error.of(error, request_id).encode())
+        if error.kind in (INVALID_MESSAGE, BINARY_PROTOCOL_ERROR):
+            metadata.faults += 1
+            if metadata.faults >= MAX_FAULTS:
+                binary = error.kind is BINARY_PROTOCOL_ERROR
+                code = CloseCode.BINARY_PROTOCOL if binary else CloseCode.TOO_MANY_ERRORS
+                self._manager.disconnect(metadata.connection_id, "too many errors", code=code)
+
+    async def close(self) -> None:
+        """Stop renewals under way."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def cursor(self) -> dict[str, int]:
+        """How far the log has got: whatever is queued after this comes later in it."""
+        log = self._manager.broadcasts.log
+        return {log.name: log.head}
+
+    # -- commands
+
+    def _connect(self, metadata: ConnectionMetadata, command: commands.Connect) -> None:
+        raise ServerError(INVALID_MESSAGE, "This connection is connected already; use auth to renew its token.")
+
+    def _subscribe(self, metadata: ConnectionMetadata, command: commands.Subscribe) -> None:
+        topic = command.address()
+        subscription, replaced = self._manager.subscription_manager.subscribe(metadata, topic, command.filters)
+        answer = control.SubscriptionConfirmed(
+            request_id=command.request_id, subscription_id=subscription.subscription_id,
+            subscription_type=subscription.subscription_type, target_id=subscription.target_id,
+            filters=subscription.filters, replaced=replaced,
+        )
+        metadata.link.send_text(answer.encode())
+
+    def _unsubscribe(self, metadata: ConnectionMetadata, command: commands.Unsubscribe) -> None:
+        subscriptions = self._manager.subscription_manager
+        topic = command.address()
+        if topic is None:
+            ended = subscriptions.remove_by_id(metadata, command.subscription_id or "")
+            if ended is None:
+                raise InvalidTopic("subscription_id", "is not a subscription of this connection")
+            topic, existed = Topic(ended.subscription_type, ended.target_id), True
+        else:
+            existed = subscriptions.remove_subscription(metadata.connection_id, *topic)
+        answer = control.Unsubscribed(
+            request_id=command.request_id, subscription_type=topic.subscription_type, target_id=topic.target_id,
+            existed=existed,
+        )
+        metadata.link.send_text(answer.encode())
+
+    def _refresh(self, metadata: ConnectionMetadata, command: commands.Refresh) -> None:
+        count, expires_in = self._manager.subscription_manager.refresh(metadata, command.subscription_id)
+        if command.subscription_id is not None and not count:
+            raise InvalidTopic("subscription_id", "is not a subscription of this connection")
+        answer = control.Refreshed(request_id=command.request_id, count=count, expires_in=expires_in)
+        metadata.link.send_text(answer.encode())
+
+    def _broadcast(self, metadata: ConnectionMetadata, command: commands.Broadcast) -> None:
+        topic = command.address()
+        principal = metadata.principal
+        if topic == EVERYTHING:
+            door = "all"
+        else:
+            door = "patient" if topic.subscription_type == "patient" else "type"
+        message_type = command.message.get("type")
+        if not principal.may_publish(door, message_type if isinstance(message_type, str) else None):
+            raise ServerError(PERMISSION_DENIED)
+        # The sender is the server's word, whatever the client wrote there.
+        body = {**command.message, "sender": principal.user_id}
+        limit = self._manager.settings.broadcast.max_message_size
+        published = PublishedMessage(body, topic=topic, max_size=limit)
+        if published.patient_id is not None and not principal.may_see(published.patient_id):
+            raise ServerError(PERMISSION_DENIED)
+        exclude = 0 if command.echo else metadata.handle
+        report = self._manager.broadcasts.publish(topic, published, exclude=exclude)
+        answer = control.BroadcastAck(request_id=command.request_id, report=report.as_dict())
+        metadata.link.send_text(answer.encode())
+
+    def _ping(self, metadata: ConnectionMetadata, command: commands.Ping) -> None:
+        now = utc_text(self._manager.clock.time())
+        answer = control.Pong(request_id=command.request_id, t=command.t, server_time=now, cursor=self.cursor())
+        metadata.link.send_text(answer.encode())
+
+    def _auth(self, metadata: ConnectionMetadata, command: commands.Auth) -> None:
+        task = asyncio.ensure_future(self._renew(metadata, command))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _renew(self, metadata: ConnectionMetadata, command: commands.Auth) -> None:
+        try:
+            principal = await self._authenticator.authenticate(command.token)
+            if self._manager.connections.get(metadata.connection_id) is not metadata:
+                return
+            if principal.user_id != metadata.user_id:
+                raise ServerError(AUTHENTICATION_FAILED)
+        except AuthenticationFailed as error:
+            self.refuse(metadata, error, command.request_id)
+            return
+        except ServerError as error:
+            # A token of somebody else: the connection cannot go on under either identity.
+            self.refuse(metadata, error, command.request_id)
+            self._manager.disconnect(metadata.connection_id, error.kind.name, code=CloseCode.AUTHENTICATION_FAILED)
+            return
+        except Exception:
+            self.refuse(metadata, internal_error("a token"), command.request_id)
+            return
+        for ended in self._manager.replace_principal(metadata, principal):
+            self.announce_withdrawn(metadata, Topic(ended.subscription_type, ended.target_id))
+        metadata.expiry_warned = False
+        self._renewed(metadata)
+        expires_in = max(0.0, principal.expires_at - self._manager.clock.time())
+        answer = control.Authenticated(request_id=command.request_id, expires_in=round(expires_in, 3))
+        metadata.link.send_text(answer.encode())
+
+    def announce_withdrawn(self, metadata: ConnectionMetadata, topic: Topic) -> None:
+        """Tell a client that a subscription ended because the right to it did."""
+        error = ServerError(
+            PERMISSION_DENIED, "The right to this subscription has ended.",
+            details={"subscription_type": topic.subscription_type, "target_id": topic.target_id},
+        )
+        metadata.link.send_text(control.Error.of(error).encode())
+
+    def _ack(self, metadata: ConnectionMetadata, command: commands.Ack) -> None:
+        self.acknowledged += 1
+
+    def _health_check(self, metadata: ConnectionMetadata, command: commands.HealthCheck) -> None:
+        sent, bytes_sent, queue_messages, queue_bytes = (
+            self._manager.hub.connection_figures(metadata.handle) or (0, 0, 0, 0)
+        )
+        counters = {
+            "sent": sent, "bytes_sent": bytes_sent,
+            "received": getattr(metadata.link, "messages_received", 0),
+            "bytes_received": getattr(metadata.link, "bytes_received", 0),
+            "subscriptions": len(metadata.subscriptions),
+        }
+        answer = control.Health(
+            request_id=command.request_id, counters=counters,
+            rtt_ms=None if metadata.rtt is None else round(metadata.rtt * 1000, 3),
+            queue_messages=queue_messages, queue_bytes=queue_bytes,
+        )
+        metadata.link.send_text(answer.encode())
+
+    def _disconnect(self, metadata: ConnectionMetadata, command: commands.Disconnect) -> None:
+        self._manager.disconnect(metadata.connection_id)
+
+
+def internal_error(doing: str) -> ServerError:
+    """A fault of ours: logged with an incident number, which is all that the client learns."""
+    incident = secrets.token_hex(6)
+    fault = sys.exc_info()[1]
+    # Only its class and where it happened: the text of an exception may hold a patient's data.
+    where = "".join(traceback.format_tb(fault.__traceback__)) if fault is not None else ""
+    logger.error("incident %s while handling %s: %s\n%s", incident, doing, type(fault).__name__, where)
+    return ServerError(INTERNAL_ERROR, details={"incident": incident})
+

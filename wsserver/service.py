@@ -1,0 +1,209 @@
+"""The server as a whole, but for HTTP: everything put together from the settings."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection
+
+from wsserver.access.authenticator import Authenticator
+from wsserver.access.keys import KeyTable
+from wsserver.access.provider import AccessProvider
+from wsserver.access.revocation import RevocationList
+from wsserver.access.tokens import TokenVerifier
+from wsserver.admission import Admission
+from wsserver.client_sink import ClientSink
+from wsserver.clock import Clock, SystemClock
+from wsserver.connection_manager import NEVER, ConnectionManager
+from wsserver.connection_manager import connection_manager as default_manager
+from wsserver.connection_metadata import ConnectionMetadata
+from wsserver.echo_sink import EchoSink
+from wsserver.errors import AUTHENTICATION_FAILED, HEALTH_CHECK_FAILED, CloseCode, ServerError
+from wsserver.health_monitor import HealthMonitor
+from wsserver.housekeeping import Housekeeping
+from wsserver.lifecycle import graceful_shutdown
+from wsserver.message_router import MessageRouter
+from wsserver.protocol import control
+from wsserver.rights_watch import RightsWatch
+from wsserver.settings import Settings
+from wsserver.token_expiry import ExpirySchedule
+from wsserver_core.connection import Connection, Inlet
+from wsserver_core.frames import ReadLimits, UnfinishedBudget
+
+logger = logging.getLogger("wsserver")
+
+EXPIRY_WARNING = 60.0
+"""Seconds before its end at which a token's bearer is warned; half the remaining time if that is less."""
+
+
+class Service:
+    """Owns every part of a running server and the ways between them.
+
+    Build it, ``await start()`` on the loop that serves, ``await stop()`` at the end.
+    """
+
+    def __init__(
+        self, settings: Settings, *, manager: ConnectionManager | None = None, provider: AccessProvider | None = None,
+        clock: Clock | None = None, fetch: Callable[[str], Awaitable[bytes]] | None = None,
+    ) -> None:
+        """``provider`` decides who sees which patient instead of the tokens; ``fetch`` gets the JWKS.
+
+        Raises KeyFault or OSError for keys that cannot be used.
+        """
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.manager = manager or default_manager
+        self.manager.clock = self.clock
+        self.manager.configure(settings)
+        self.started_at = 0.0
+        self.running = False
+        self.draining = False
+
+        auth = settings.auth
+        self.verifier = TokenVerifier(auth, KeyTable(auth, self.clock, fetch), self.clock)
+        self.revocations = RevocationList(
+            self.clock, max_token_lifetime=auth.max_token_lifetime, leeway=auth.leeway
+        )
+        self.authenticator = Authenticator(
+            self.verifier, self.manager.policy, provider, self.revocations, self.manager.scopes
+        )
+        self.expiries = ExpirySchedule()
+        self.router = MessageRouter(self.manager, self.authenticator, renewed=self._look_after_token)
+        inbound = settings.inbound
+        limit = inbound.max_message_size
+        self.read_limits = ReadLimits(limit, 2 * limit, inbound.max_fragments)
+        small = inbound.max_message_size_unauthenticated
+        self.newcomer_limits = ReadLimits(small, 2 * small, inbound.max_fragments)
+        self.admission = Admission(
+            self.manager, self.authenticator, self.router, read_limits=self.read_limits, admitted=self._look_after_token
+        )
+        connection = settings.connection
+        self.health = HealthMonitor(
+            self.manager.hub, self.clock, interval=connection.heartbeat_interval, timeout=connection.timeout,
+            stale=self._end_stale,
+        )
+        self.sink = ClientSink(self.manager, self.admission, self.router, self.health)
+        budget = UnfinishedBudget(inbound.max_unfinished_total)
+        rate = settings.rate_limit
+        self.inlet = Inlet(
+            self.manager.hub, self.sink, budget, message_deadline=inbound.message_deadline,
+            message_rate=rate.messages_per_second, message_burst=rate.burst,
+            control_rate=rate.control_per_second, control_burst=rate.control_burst,
+        )
+        self.echo_inlet = Inlet(
+            self.manager.hub, EchoSink(), budget, message_deadline=inbound.message_deadline,
+            message_rate=0, message_burst=0, control_rate=0, control_burst=0,
+        )
+        self.rights = RightsWatch(self.manager, self.authenticator, self.router)
+        self._watches_rights = provider is not None
+        self.housekeeping = Housekeeping(self.clock)
+        self._hire()
+
+    def _hire(self) -> None:
+        every = self.housekeeping.every
+        every(0, lambda: self.inlet.sweep(self.clock.monotonic()))
+        every(0, lambda: self.echo_inlet.sweep(self.clock.monotonic()))
+        every(0, self.admission.tick)
+        every(0, self.health.tick)
+        every(0, self._end_expired)
+        every(lambda: self.manager.cleanup_interval, self.revocations.prune)
+        every(lambda: self.manager.subscription_manager.settings.cleanup_interval,
+              self.manager.subscription_manager.cleanup)
+
+    # -- life
+
+    async def start(self) -> None:
+        """Load keys, bind to the running loop and begin. Raises what loading the keys raises."""
+        await self.verifier.keys.load()
+        loop = asyncio.get_running_loop()
+        self.manager.hub.now = self.clock.monotonic()
+        self.manager.set_accept_connections(True)
+        self.manager.bind(loop)
+        self.housekeeping.start(loop)
+        if self._watches_rights:
+            self.rights.start()
+        self.started_at = time.time()
+        self.running = True
+
+    async def drain(self, timeout: float | None = None) -> int:
+        """Send every client away as ``graceful_shutdown`` does; returns how many there were."""
+        self.draining = True
+        return await graceful_shutdown(self.manager, timeout)
+
+    async def stop(self) -> None:
+        """End what is left at once and let go of the loop. May be called twice."""
+        if not self.running:
+            return
+        self.running = False
+        self.draining = True
+        for metadata in list(self.manager.connections.values()):
+            self.manager.disconnect(metadata.connection_id, "server_shutdown", code=CloseCode.GOING_AWAY)
+        self.manager.send_message_batch()
+        await self.rights.close()
+        await self.admission.close()
+        await self.router.close()
+        for inlet in (self.inlet, self.echo_inlet):
+            inlet.abort_all()
+        # Aborted transports report in the loop's next turns.
+        for _ in range(100):
+            if not self.manager.hub.open_count:
+                break
+            await asyncio.sleep(0.01)
+        self.housekeeping.stop()
+        await self.authenticator.close()
+        self.manager.bind(None)
+
+    # -- tokens and rights
+
+    async def revoke(
+        self, *, user_id: str | None = None, token_id: str | None = None, patients: Collection[str] | None = None
+    ) -> int:
+        """Take back a user's tokens, one token, or a user's right to some patients; at once.
+
+        Returns the open connections it concerned. With ``patients`` they stay open and lose
+        what they may not see any more; otherwise they are closed with 4511.
+        """
+        if user_id is not None and patients is not None:
+            self.revocations.revoke_patients(user_id, patients)
+        elif user_id is not None:
+            self.revocations.revoke_user(user_id)
+        if token_id is not None:
+            self.revocations.revoke_token(token_id)
+        concerned = [
+            one for one in self.manager.connections.values()
+            if one.user_id == user_id or (token_id is not None and one.principal.token_id == token_id)
+        ]
+        await self.rights.refresh(concerned)
+        return len(concerned)
+
+    def _look_after_token(self, metadata: ConnectionMetadata) -> None:
+        expires_at = metadata.principal.expires_at
+        if expires_at == NEVER:
+            return
+        now = self.clock.time()
+        warn_at = max(expires_at - EXPIRY_WARNING, now + (expires_at - now) / 2)
+        self.expiries.add(warn_at, metadata.connection_id)
+
+    def _end_expired(self) -> None:
+        now = self.clock.time()
+        for connection_id in self.expiries.due(now):
+            metadata = self.manager.connections.get(connection_id)
+            if metadata is None:
+                continue
+            left = metadata.principal.expires_at - now
+            if left <= 0:
+                self.router.refuse(metadata, ServerError(AUTHENTICATION_FAILED, "The token has expired."))
+                self.manager.disconnect(connection_id, "token expired", code=CloseCode.AUTHENTICATION_EXPIRED)
+            elif not metadata.expiry_warned and left <= EXPIRY_WARNING:
+                metadata.expiry_warned = True
+                metadata.link.send_text(control.TokenExpiring(expires_in=round(left, 3)).encode())
+                self.expiries.add(metadata.principal.expires_at, connection_id)
+            elif metadata.expiry_warned:
+                self.expiries.add(metadata.principal.expires_at, connection_id)
+
+    def _end_stale(self, connection: Connection) -> None:
+        owner = connection.owner
+        if isinstance(owner, ConnectionMetadata):
+            self.router.refuse(owner, ServerError(HEALTH_CHECK_FAILED))
+            self.manager.disconnect(owner.connection_id, "health check failed", code=CloseCode.HEALTH_CHECK_FAILED)
+        else:
+            connection.close(CloseCode.HEALTH_CHECK_FAILED)

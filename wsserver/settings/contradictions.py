@@ -1,0 +1,201 @@
+"""Settings that cannot hold together, and settings that can but may surprise."""
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from wsserver.ids import ID_RULE, InvalidId, canonical_id
+from wsserver.settings.catalogue import did_you_mean, nearest
+from wsserver.settings.keys import find_key_faults
+from wsserver.settings.network import is_loopback
+from wsserver.settings.roles import EVERY, RoleSettings
+from wsserver.settings.sections import Settings
+from wsserver.settings.units import format_duration, format_size
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A fault between settings: the names that take part, the one to look at first in front."""
+
+    keys: tuple[str, ...]
+    text: str
+
+
+def find_contradictions(settings: Settings) -> list[Contradiction]:
+    """Everything in these settings that cannot hold, whatever single values are allowed."""
+    return [
+        *_limits(settings),
+        *_sizes(settings),
+        *_times(settings),
+        *_network(settings),
+        *_store(settings),
+        *(Contradiction(keys, text) for keys, text in find_key_faults(settings.auth)),
+        *_roles(settings.access.roles),
+    ]
+
+
+def find_surprises(settings: Settings) -> list[str]:
+    """What is allowed and may not be meant, one sentence each."""
+    return [*_capacity(settings), *_exposure(settings)]
+
+
+def _limits(settings: Settings) -> Iterator[Contradiction]:
+    connection, subscription = settings.connection, settings.subscription
+    whole = connection.max_connections
+    for key, part in (
+        ("connection.max_connections_per_user", connection.max_connections_per_user),
+        ("connection.max_per_ip", connection.max_per_ip),
+    ):
+        if part is not None and part > whole:
+            yield _over(key, part, "connection.max_connections", whole)
+    per_role = connection.max_connections_per_role
+    if isinstance(per_role, int) and per_role > whole:
+        yield _over("connection.max_connections_per_role", per_role, "connection.max_connections", whole)
+    elif isinstance(per_role, dict):
+        for role, part in per_role.items():
+            key = "connection.max_connections_per_role"
+            if part > whole:
+                text = f"{part} for {role} is over connection.max_connections ({whole})"
+                yield Contradiction((key, "connection.max_connections"), text)
+            if role not in settings.access.roles:
+                guess = did_you_mean(nearest(role, settings.access.roles))
+                yield Contradiction((key, "access.roles"), f"{role!r} is no role of access.roles{guess}")
+    if subscription.max_per_connection > subscription.max_global:
+        yield _over(
+            "subscription.max_per_connection", subscription.max_per_connection,
+            "subscription.max_global", subscription.max_global,
+        )  # fmt: skip
+
+
+def _over(key: str, part: int, whole_key: str, whole: int) -> Contradiction:
+    return Contradiction((key, whole_key), f"{part} is over {whole_key} ({whole})")
+
+
+def _sizes(settings: Settings) -> Iterator[Contradiction]:
+    inbound, queue = settings.inbound, settings.backpressure
+    ordered = (
+        ("inbound.max_message_size_unauthenticated", inbound.max_message_size_unauthenticated,
+         "inbound.max_message_size", inbound.max_message_size, ""),
+        # A message up to twice the limit is swallowed before it is refused.
+        ("inbound.max_message_size", 2 * inbound.max_message_size,
+         "inbound.max_unfinished_total", inbound.max_unfinished_total, "twice its value, "),
+        ("broadcast.max_message_size", settings.broadcast.max_message_size,
+         "backpressure.max_queue_bytes", queue.max_queue_bytes, ""),
+        ("backpressure.max_queue_bytes", queue.max_queue_bytes,
+         "backpressure.max_total_bytes", queue.max_total_bytes, ""),
+    )  # fmt: skip
+    for key, part, whole_key, whole, how in ordered:
+        if part > whole:
+            yield Contradiction(
+                (key, whole_key), f"{how}{format_size(part)}, is over {whole_key} ({format_size(whole)})"
+            )
+
+
+def _times(settings: Settings) -> Iterator[Contradiction]:
+    for key, shorter, longer_key, longer in (
+        ("connection.heartbeat_interval", settings.connection.heartbeat_interval,
+         "connection.timeout", settings.connection.timeout),
+        ("broadcast.flush_interval", settings.broadcast.flush_interval,
+         "broadcast.timeout", settings.broadcast.timeout),
+    ):  # fmt: skip
+        if shorter >= longer:
+            yield Contradiction(
+                (key, longer_key),
+                f"{format_duration(shorter)} must be below {longer_key} ({format_duration(longer)})",
+            )
+
+
+def _network(settings: Settings) -> Iterator[Contradiction]:
+    server = settings.server
+    if (server.tls_certificate is None) != (server.tls_key is None):
+        given, missing = ("tls_key", "tls_certificate") if server.tls_key else ("tls_certificate", "tls_key")
+        yield Contradiction((f"server.{missing}", f"server.{given}"), f"is needed with server.{given}")
+    for proxy in server.trusted_proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError as fault:
+            yield Contradiction(("server.trusted_proxies",), f"must list addresses or networks: {fault}")
+    for origin in server.allowed_origins:
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            parts = urlsplit("")
+        bare = f"{parts.scheme}://{parts.netloc}"
+        if parts.scheme not in ("http", "https") or not parts.netloc or origin != bare:
+            problem = 'is no origin: scheme, host and port, such as "https://ward.example:8443"'
+        elif origin != origin.lower() or "@" in origin or "*" in origin:
+            problem = "never matches: browsers send lower case, no user and no *"
+        else:
+            continue
+        yield Contradiction(("server.allowed_origins",), f"{origin!r} {problem}")
+
+
+def _store(settings: Settings) -> Iterator[Contradiction]:
+    url = settings.store.url
+    if url != "memory:":
+        scheme = url.partition(":")[0] if ":" in url else ""
+        about = f" ({scheme}: is not there yet)" if scheme == "sqlite" else ""
+        yield Contradiction(("store.url",), f'must be "memory:", the only store in this version{about}')
+
+
+def _roles(roles: dict[str, RoleSettings]) -> Iterator[Contradiction]:
+    def fault(role: str, text: str) -> Contradiction:
+        return Contradiction(("access.roles",), f"{role}: {text}")
+
+    if not roles:
+        yield Contradiction(("access.roles",), "is empty: nobody could connect")
+    for role, rights in roles.items():
+        if not _is_id(role):
+            yield fault(repr(role), f"a role's name must be {ID_RULE}")
+        for kind, names in (("subscribe", rights.subscribe), ("publish_types", rights.publish_types)):
+            if "*" in names and names != EVERY:
+                yield fault(role, f'{kind}: "*" is every one, so it must stand alone')
+        for name in rights.subscribe:
+            if name == "type":
+                yield fault(role, 'subscribe: "type" is no subscription type; name what follows "type:"')
+            elif name != "*" and not _is_id(name):
+                yield fault(role, f"subscribe: {name!r} is not {ID_RULE}")
+        if bool(rights.publish) != bool(rights.publish_types):
+            yield fault(role, "publish and publish_types must be given together")
+        if rights.wildcard and not rights.subscribe:
+            yield fault(role, "wildcard has no meaning without subscribe")
+
+
+def _is_id(text: str) -> bool:
+    try:
+        canonical_id(text)
+    except InvalidId:
+        return False
+    return True
+
+
+def _capacity(settings: Settings) -> Iterator[str]:
+    connection, roles = settings.connection, settings.access.roles
+    per_role = connection.max_connections_per_role
+    if isinstance(per_role, int):
+        reachable = per_role * len(roles)
+        if reachable < connection.max_connections:
+            yield (
+                f"connection.max_connections_per_role ({per_role}) with {len(roles)} roles ends at "
+                f"{reachable} connections, before connection.max_connections ({connection.max_connections})."
+            )
+    each = settings.subscription.max_global / connection.max_connections
+    if each < 1:
+        yield (
+            f"subscription.max_global ({settings.subscription.max_global}) leaves less than one subscription "
+            f"for each of connection.max_connections ({connection.max_connections})."
+        )
+
+
+def _exposure(settings: Settings) -> Iterator[str]:
+    server = settings.server
+    if server.tls_certificate is None and not is_loopback(server.host):
+        yield (
+            f"server.host is {server.host} and there is no server.tls_certificate: tokens and patients' data "
+            "cross the network in clear, unless a proxy in front ends TLS."
+        )
+    if settings.auth.allow_query_token:
+        yield "auth.allow_query_token is on: tokens in addresses end up in the logs of proxies."
+    if any(ipaddress.ip_network(proxy).prefixlen == 0 for proxy in server.trusted_proxies):
+        yield "server.trusted_proxies trusts everybody: any client can claim any address."

@@ -1,0 +1,326 @@
+"""The settings: one tree of typed, frozen sections.
+
+Defaults are the specification's where it gives one. Durations are seconds, sizes are
+bytes; files, variables and options may also spell them ``"30s"`` and ``"1MiB"``. Where a
+setting may be switched off its type includes None, spelled ``"none"`` in a file.
+`wsserver.settings.load_settings` checks bounds and contradictions; a tree built by hand
+is checked with `find_contradictions`.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from wsserver.settings.roles import RoleSettings, default_roles
+
+Text = Annotated[str, Meta(min_length=1)]
+Secret = Annotated[str, Meta(min_length=1, extra={"secret": True})]
+Seconds = Annotated[float, Meta(ge=0, le=31_536_000, extra={"unit": "seconds"})]
+SomeSeconds = Annotated[float, Meta(ge=0.001, le=31_536_000, extra={"unit": "seconds"})]
+Bytes = Annotated[int, Meta(ge=1, le=2**40, extra={"unit": "bytes"})]
+# Frames are built in one piece and lengths are 32-bit in the binary protocol.
+MessageBytes = Annotated[int, Meta(ge=128, le=2**30, extra={"unit": "bytes"})]
+Count = Annotated[int, Meta(ge=1, le=10_000_000)]
+CountOrZero = Annotated[int, Meta(ge=0, le=10_000_000)]
+PerSecond = Annotated[float, Meta(ge=0.01, le=1_000_000)]
+
+SECRET_MASK = "********"  # noqa: S105 -- what is shown instead of a secret
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A group of settings whose text form never shows a secret."""
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        members = []
+        for info in msgspec.structs.fields(type(self)):
+            value = getattr(self, info.name)
+            masked = value is not None and metadata(info.type).get("secret")
+            members.append((info.name, SECRET_MASK if masked else value))
+        return members
+
+    def __repr__(self) -> str:
+        members = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({members})"
+
+
+def metadata(annotation: Any) -> dict[str, Any]:
+    """What the annotation of a setting says beyond its type: ``unit``, ``secret``."""
+    found: dict[str, Any] = {}
+    for part in getattr(annotation, "__args__", ()):
+        found |= metadata(part)
+    for part in getattr(annotation, "__metadata__", ()):
+        found |= getattr(part, "extra", None) or {}
+    return found
+
+
+class ServerSettings(Section, frozen=True, kw_only=True):
+    """Where the server listens and whom it lets knock."""
+
+    host: Text = "127.0.0.1"
+    """Address or host name to listen on."""
+
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    """TCP port, 0 to 65535; 0 takes any free one."""
+
+    tls_certificate: Text | None = None
+    """Path of a PEM certificate chain; none serves ``http:`` and ``ws:``. TLS 1.2 and later."""
+
+    tls_key: Text | None = None
+    """Path of the certificate's PEM key; goes with `tls_certificate`."""
+
+    allowed_origins: tuple[Text, ...] = ()
+    """Origins of pages that may connect, exactly as browsers send them (``https://ward.example``).
+
+    The server's own origin is always allowed.
+    """
+
+    require_origin: bool = False
+    """Whether a handshake without an Origin header, hence not from a browser, is refused."""
+
+    trusted_proxies: tuple[Text, ...] = ()
+    """Addresses or networks (``10.0.0.0/8``) whose ``X-Forwarded-For`` is believed."""
+
+
+class ConnectionSettings(Section, frozen=True, kw_only=True):
+    """How many connections there may be, and when one counts as dead."""
+
+    max_connections: Count = 10_000
+    """Open connections in this process, 1 or more."""
+
+    max_connections_per_user: Count = 10
+    """Open connections of one user, 1 or more."""
+
+    max_connections_per_role: Count | dict[Text, CountOrZero] | None = 100
+    """Open connections of one role: one number for each role, or a table by role.
+
+    In a table 0 shuts a role out, and a role it leaves out has no limit of its own; none
+    switches the limit off.
+    """
+
+    max_per_ip: Count | None = None
+    """Open connections from one address, 1 or more; none is no limit.
+
+    Behind a proxy set `server.trusted_proxies` first, or every client shares one address.
+    """
+
+    heartbeat_interval: SomeSeconds = 30.0
+    """Seconds between two pings to a connection; below `timeout`."""
+
+    timeout: SomeSeconds = 90.0
+    """Seconds without any frame after which a connection is closed with 4006."""
+
+    cleanup_interval: SomeSeconds = 60.0
+    """Seconds between two sweeps for connections that are gone."""
+
+
+class BroadcastSettings(Section, frozen=True, kw_only=True):
+    """How messages go out."""
+
+    batch_size: Annotated[int, Meta(ge=1, le=100_000)] = 100
+    """Connections flushed per slice of the event loop, 1 or more. Changes latency, never results."""
+
+    timeout: SomeSeconds = 5.0
+    """Seconds the oldest byte may wait for a connection before that connection counts as slow."""
+
+    max_message_size: MessageBytes = 1024 * 1024
+    """Bytes of one message as a publisher hands it in, inclusive."""
+
+    flush_interval: Annotated[float, Meta(ge=0, le=1, extra={"unit": "seconds"})] = 0.0
+    """Seconds that messages may be held to leave in one send, up to 1.
+
+    0 flushes at the end of each turn of the event loop.
+    """
+
+
+class InboundSettings(Section, frozen=True, kw_only=True):
+    """What clients may send."""
+
+    max_message_size: MessageBytes = 1024 * 1024
+    """Bytes of one message, inclusive.
+
+    A larger one is dropped with error 1004; one over twice this closes the connection with 1009.
+    """
+
+    max_message_size_unauthenticated: MessageBytes = 16 * 1024
+    """The same limit before authentication."""
+
+    max_fragments: Annotated[int, Meta(ge=1, le=1_000_000)] = 128
+    """Frames that one message may be split into, 1 or more; 1 forbids fragments."""
+
+    message_deadline: SomeSeconds = 10.0
+    """Seconds from the first byte of a message to its last."""
+
+    max_unfinished_total: Bytes = 256 * 1024 * 1024
+    """Bytes of unfinished messages of all connections together."""
+
+
+class BackpressureSettings(Section, frozen=True, kw_only=True):
+    """What may wait for clients that read slowly."""
+
+    max_queue_messages: Count = 1000
+    """Messages waiting for one connection, 1 or more."""
+
+    max_queue_bytes: Bytes = 1024 * 1024
+    """Bytes waiting for one connection."""
+
+    max_total_bytes: Bytes = 1024 * 1024 * 1024
+    """Bytes waiting for all connections together, each counted as if it held its own copy."""
+
+    send_buffer: Annotated[int, Meta(ge=0, le=16 * 1024 * 1024, extra={"unit": "bytes"})] = 128 * 1024
+    """Bytes of the kernel's send buffer of each socket, up to 16 MiB.
+
+    0 leaves it to the kernel, which takes up to 4 MiB for a slow reader before anybody notices.
+    """
+
+
+class RateLimitSettings(Section, frozen=True, kw_only=True):
+    """How fast one connection may send. Token buckets: a burst at once, then the steady rate."""
+
+    messages_per_second: PerSecond = 50.0
+    """Messages per second in the long run."""
+
+    burst: Count = 200
+    """Messages at once, 1 or more."""
+
+    control_per_second: PerSecond = 10.0
+    """Ping, pong and close frames per second in the long run."""
+
+    control_burst: Count = 50
+    """Control frames at once, 1 or more."""
+
+
+class SubscriptionSettings(Section, frozen=True, kw_only=True):
+    """How many subscriptions there may be, and how long they live."""
+
+    max_per_connection: Count = 100
+    """Subscriptions of one connection, 1 or more."""
+
+    max_global: Count = 50_000
+    """Subscriptions in this process, 1 or more."""
+
+    timeout: SomeSeconds = 3600.0
+    """Seconds without renewal after which a subscription expires; a live connection renews its own."""
+
+    event_history_size: Annotated[int, Meta(ge=0, le=10_000_000)] = 10_000
+    """Events kept for looking back; 0 keeps none."""
+
+    cleanup_interval: SomeSeconds = 300.0
+    """Seconds between two sweeps for expired subscriptions."""
+
+
+class FilterSettings(Section, frozen=True, kw_only=True):
+    """Bounds on the filter of one subscription."""
+
+    max_bytes: Annotated[int, Meta(ge=2, le=1024 * 1024, extra={"unit": "bytes"})] = 4096
+    """Bytes of the filter as JSON."""
+
+    max_nodes: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    """Conditions in it, 1 or more."""
+
+    max_depth: Annotated[int, Meta(ge=1, le=32)] = 8
+    """Levels of nesting, 1 to 32."""
+
+    max_values: Annotated[int, Meta(ge=1, le=100_000)] = 256
+    """Values in one list, 1 or more."""
+
+
+class SessionSettings(Section, frozen=True, kw_only=True):
+    """What is kept of a connection that is gone."""
+
+    ttl: Seconds = 120.0
+    """Seconds during which a client may come back to its session; 0 keeps none."""
+
+
+class StoreSettings(Section, frozen=True, kw_only=True):
+    """Where messages and sessions are kept."""
+
+    url: Text = "memory:"
+    """``memory:`` keeps them in this process and loses them with it."""
+
+
+class AuthSettings(Section, frozen=True, kw_only=True):
+    """Who clients are: which tokens are believed, by which keys."""
+
+    algorithms: tuple[str, ...] = ("HS256",)
+    """Signature algorithms that are believed, whatever a token's own header says.
+
+    HS256 goes with `secret`, one of RS256, ES256, EdDSA with `public_key`, any of these
+    with a JWKS.
+    """
+
+    secret: Secret | None = None
+    """Key of HS256, at least 32 bytes."""
+
+    public_key: Text | None = None
+    """Public key as PEM text, or the path of such a file."""
+
+    jwks_url: Text | None = None
+    """``https:`` address of a JWKS; ``http:`` is accepted for this machine only."""
+
+    jwks_file: Text | None = None
+    """Path of a JWKS."""
+
+    jwks_refresh_min: Annotated[float, Meta(ge=1, le=86_400, extra={"unit": "seconds"})] = 30.0
+    """Least seconds between two fetches of the JWKS, 1 or more, whatever unknown keys tokens name."""
+
+    issuer: Text | None = None
+    """Required value of ``iss``; none does not look at it."""
+
+    audience: Text | None = None
+    """Required value of ``aud``; none does not look at it."""
+
+    leeway: Annotated[float, Meta(ge=0, le=30, extra={"unit": "seconds"})] = 5.0
+    """Seconds by which the clocks of issuer and server may differ, up to 30; 0 allows none."""
+
+    max_token_lifetime: SomeSeconds | None = None
+    """Most seconds from ``iat`` to ``exp``; none is no limit."""
+
+    timeout: SomeSeconds = 10.0
+    """Seconds a client may take to send its credentials."""
+
+    allow_query_token: bool = False
+    """Whether ``?token=`` is believed; such tokens end up in the logs of proxies."""
+
+
+class AccessSettings(Section, frozen=True, kw_only=True):
+    """What clients may do."""
+
+    roles: dict[str, RoleSettings] = msgspec.field(default_factory=default_roles)
+    """Rights by role. A table given here replaces the example policy as a whole."""
+
+
+class ShutdownSettings(Section, frozen=True, kw_only=True):
+    """How the server goes down."""
+
+    timeout: Seconds = 25.0
+    """Seconds over which clients are sent away; 0 closes all at once."""
+
+
+class LoggingSettings(Section, frozen=True, kw_only=True):
+    """What is logged, and how."""
+
+    level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    """Least level that is written."""
+
+    format: Literal["auto", "text", "json"] = "auto"
+    """``text`` for people, ``json`` for machines, ``auto`` is text on a terminal and JSON elsewhere."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All settings of one server."""
+
+    server: ServerSettings = ServerSettings()
+    connection: ConnectionSettings = ConnectionSettings()
+    broadcast: BroadcastSettings = BroadcastSettings()
+    inbound: InboundSettings = InboundSettings()
+    backpressure: BackpressureSettings = BackpressureSettings()
+    rate_limit: RateLimitSettings = RateLimitSettings()
+    subscription: SubscriptionSettings = SubscriptionSettings()
+    filter: FilterSettings = FilterSettings()
+    session: SessionSettings = SessionSettings()
+    store: StoreSettings = StoreSettings()
+    auth: AuthSettings = AuthSettings()
+    access: AccessSettings = msgspec.field(default_factory=AccessSettings)
+    shutdown: ShutdownSettings = ShutdownSettings()
+    logging: LoggingSettings = LoggingSettings()

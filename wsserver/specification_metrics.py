@@ -1,0 +1,49 @@
+"""The figures of ``GET /ws/metrics``, in the shape the specification gives."""
+
+from typing import Any
+
+import psutil
+
+from wsserver.service import Service
+
+_PROCESS = psutil.Process()
+
+
+def specification_metrics(service: Service) -> dict[str, Any]:
+    """Counts since the start, and what is open now.
+
+    ``total`` = ``active`` + ``disconnected`` for connections; for subscriptions ``total`` are
+    those held, ``expired`` those held but past their time. Bytes are as written to and read
+    from the sockets, frames included; messages sent count every frame that reached the kernel.
+    """
+    manager = service.manager
+    subscriptions = manager.subscription_manager.get_metrics()
+    received, bytes_received = service.inlet.received_totals()
+    active = len(manager.connections)
+    return {
+        "connections": {
+            "total": manager.opened,
+            "active": active,
+            "disconnected": manager.opened - active,
+            "errors": manager.faults,
+        },
+        "messages": {
+            "sent": manager.hub.frames_written,
+            "received": received,
+            "bytes_sent": manager.hub.bytes_written,
+            "bytes_received": bytes_received,
+            "queued": manager.hub.frames_queued,
+            "dropped": manager.hub.frames_dropped,
+        },
+        "subscriptions": {
+            "total": subscriptions["total"],
+            "active": subscriptions["active"],
+            "expired": subscriptions["expired"],
+            "operations": subscriptions["operations"],
+        },
+        "performance": {
+            "broadcast_operations": manager.broadcasts.operations,
+            "filter_operations": manager.broadcasts.filter_operations,
+            "memory_usage_mb": round(_PROCESS.memory_info().rss / 2**20, 1),
+        },
+    }

@@ -1,0 +1,1 @@
+"""The only code that knows aiohttp: handshake, takeover, REST and pages."""

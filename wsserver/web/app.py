@@ -1,0 +1,68 @@
+"""The aiohttp application: routes, and the life of the service with them."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from wsserver.access.provider import AccessProvider
+from wsserver.connection_manager import ConnectionManager
+from wsserver.service import Service
+from wsserver.settings import Settings
+from wsserver.web.demo_routes import Demo, page_routes
+from wsserver.web.endpoint import Endpoint
+from wsserver.web.key_fetch import KeyFetch
+from wsserver.web.responses import Handler, errors_as_json
+from wsserver.web.rest import Rest
+
+SERVICE: web.AppKey[Service] = web.AppKey("wsserver", Service)
+"""Where an application keeps its service."""
+
+
+def setup(
+    app: web.Application, settings: Settings | None = None, *, manager: ConnectionManager | None = None,
+    provider: AccessProvider | None = None, dev: bool = False, demo: bool = False,
+) -> Service:
+    """Add the WebSocket server to an aiohttp application and return its service.
+
+    The server starts and stops with the application. ``manager`` defaults to
+    ``wsserver.connection_manager.connection_manager``; ``provider`` decides who may see which
+    patient instead of the tokens. ``dev`` adds ``/ws/echo``, ``demo`` the demonstration.
+
+    Raises KeyFault or OSError for keys that cannot be used, ValueError for origins or
+    networks that are none.
+    """
+    settings = settings or Settings()
+    fetch = KeyFetch()
+    service = Service(settings, manager=manager, provider=provider, fetch=fetch)
+    app[SERVICE] = service
+    endpoint, rest = Endpoint(service), Rest(service)
+
+    def add(method: str, path: str, handler: Handler) -> None:
+        app.router.add_route(method, path, errors_as_json(handler))
+
+    # Every method: the handshake itself answers a wrong one, before anything else is looked at.
+    add("*", "/ws/connect", endpoint.connect)
+    add("POST", "/ws/broadcast/patient/{patient_id}", rest.broadcast_to_patient)
+    add("POST", "/ws/broadcast/type/{subscription_type}", rest.broadcast_to_type)
+    add("POST", "/ws/broadcast/all", rest.broadcast_to_all)
+    add("POST", "/ws/revoke", rest.revoke)
+    add("GET", "/ws/metrics", rest.metrics)
+    add("GET", "/health", rest.health)
+    add("GET", "/ready", rest.ready)
+    if dev:
+        add("*", "/ws/echo", endpoint.echo)
+
+    async def life(app: web.Application) -> AsyncIterator[None]:
+        await service.start()
+        yield
+        await service.stop()
+        await fetch.close()
+
+    app.cleanup_ctx.append(life)
+    if demo:
+        page = Demo(service)
+        add("GET", "/demo/config.json", page.config)
+        for path, handler in page_routes().items():
+            add("GET", path, handler)
+        app.cleanup_ctx.append(page.stream)
+    return service

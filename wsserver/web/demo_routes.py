@@ -1,0 +1,63 @@
+"""The demonstration: its page, its patients, its tokens."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import web
+
+from wsserver.access.tokens import mint_token
+from wsserver.demo.page import HEADERS, PageFile, load_page
+from wsserver.demo.ward import PATIENTS, DemoWard
+from wsserver.service import Service
+from wsserver.web.responses import Handler, plain
+
+TOKEN_SECONDS: Final = 3600
+USER: Final = "demo"
+ROLE: Final = "doctor"
+
+
+class Demo:
+    """Serves ``/demo`` and streams its ward. Its tokens open the simulated patients and nobody else."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def config(self, request: web.Request) -> web.StreamResponse:
+        """``GET /demo/config.json``: where to connect, with a fresh token."""
+        service = self._service
+        ids = [patient.id for patient in PATIENTS]
+        token = mint_token(
+            service.settings.auth, service.clock, user_id=USER, role=ROLE, patients=ids, lifetime=TOKEN_SECONDS
+        )
+        return plain(
+            {
+                "url": "/ws/connect", "token": token, "user_id": USER, "role": ROLE,
+                "patients": [{"id": patient.id, "label": patient.label} for patient in PATIENTS],
+            }
+        )
+
+    async def stream(self, app: web.Application) -> AsyncIterator[None]:
+        """An aiohttp cleanup context: the ward streams as long as the server runs."""
+        ward = asyncio.ensure_future(DemoWard(self._service.manager, self._service.clock).run())
+        yield
+        ward.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await ward
+
+
+def page_routes() -> dict[str, Handler]:
+    """The handlers of the page's files by path."""
+    return {path: _serve(file) for path, file in load_page().items()}
+
+
+def _serve(file: PageFile) -> Handler:
+    headers = {**HEADERS, "ETag": file.etag, "Content-Type": file.content_type}
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("If-None-Match") == file.etag:
+            return web.Response(status=304, headers={**HEADERS, "ETag": file.etag})
+        return web.Response(body=file.body, headers=headers)
+
+    return handle

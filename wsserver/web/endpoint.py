@@ -1,0 +1,90 @@
+"""The WebSocket endpoints: from a checked handshake to a connection of the core."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from wsserver.newcomer import Newcomer
+from wsserver.service import Service
+from wsserver.web.client_address import client_of, limit_key
+from wsserver.web.gate import Gate, GateLimits
+from wsserver.web.handshake import Handshake, HandshakeRules, check_handshake, response_head
+from wsserver.web.takeover import Handed, take_over
+from wsserver_core.connection import Connection
+
+SPARE_SOCKETS = 64
+"""Sockets beyond max_connections, for clients that still have to be told that the server is full."""
+
+
+class Endpoint:
+    """``/ws/connect`` and, in development, ``/ws/echo``."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        settings = service.settings
+        self.rules = HandshakeRules.of(settings.server, settings.auth)
+        self.gate = Gate(
+            GateLimits(
+                max_open=settings.connection.max_connections + SPARE_SOCKETS,
+                max_open_per_address=settings.connection.max_per_ip,
+            ),
+            service.clock,
+        )
+
+    async def connect(self, request: web.Request) -> web.StreamResponse:
+        """``GET /ws/connect``. Raises HandshakeRefused before the upgrade; later faults go over the socket."""
+        service = self._service
+        handshake, leave = self._enter(request)
+        newcomer = None
+        try:
+            # The credentials first: after the upgrade there is nothing left to wait for.
+            outcome = None if handshake.token is None else await service.admission.check(handshake.token)
+            connection = Connection(service.inlet, service.newcomer_limits)
+            newcomer = Newcomer(connection, handshake.protocol, leave)
+            connection.owner = newcomer
+            leftover = self._upgrade(request, connection, handshake)
+        except BaseException:
+            leave()
+            raise
+        if outcome is None:
+            service.admission.expect(newcomer)
+        else:
+            service.admission.admit(
+                newcomer, outcome, user_id=handshake.user_id, role=handshake.role,
+                patient_id=handshake.patient_id, subscriptions=handshake.subscriptions,
+            )
+        if leftover:
+            connection.feed(leftover)
+        return Handed()
+
+    async def echo(self, request: web.Request) -> web.StreamResponse:
+        """``GET /ws/echo``: every message back, through the same reader, encoder and send path."""
+        service = self._service
+        handshake, leave = self._enter(request)
+        try:
+            connection = Connection(service.echo_inlet, service.read_limits, leave)
+            leftover = self._upgrade(request, connection, handshake)
+        except BaseException:
+            leave()
+            raise
+        if leftover:
+            connection.feed(leftover)
+        return Handed()
+
+    def _enter(self, request: web.Request) -> tuple[Handshake, Callable[[], None]]:
+        """Take a place and check the form of the request; the cheapest refusals come first."""
+        client = client_of(request, self.rules.trusted_proxies)
+        self.gate.draining = self._service.draining
+        self.gate.accepting = self._service.manager.accepting
+        admission = self.gate.enter(limit_key(client.address))
+        try:
+            return check_handshake(request, self.rules, client), admission.leave
+        except BaseException:
+            admission.leave()
+            raise
+
+    def _upgrade(self, request: web.Request, connection: Connection, handshake: Handshake) -> bytes:
+        return take_over(
+            request, connection, response_head(handshake),
+            send_buffer=self._service.settings.backpressure.send_buffer,
+        )

@@ -1,0 +1,124 @@
+"""The first check of a handshake: is there room, and is this address asking too often?
+
+It looks at counters only, so that a flood is turned away before anything is parsed. A
+place is taken before the first await and given back exactly once.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from wsserver.clock import Clock
+from wsserver.errors import BACKPRESSURE, CONNECTION_LIMIT, RATE_LIMIT, SHUTTING_DOWN
+from wsserver.web.refusal import HandshakeRefused
+
+
+@dataclass(frozen=True, slots=True)
+class GateLimits:
+    """How many may be inside, and how fast one address may come."""
+
+    max_open: int
+    """Sockets in this process, those not yet authenticated included."""
+    max_open_per_address: int | None = None
+    rate_per_address: float | None = None
+    """Handshakes a second that one address may start for long; None is no limit."""
+    burst_per_address: int = 50
+    """Handshakes that it may start at once, 1 or more."""
+    remembered_addresses: int = 20_000
+    """Addresses whose rate is known. Beyond it the one not seen for longest starts afresh."""
+    retry_after: float = 5.0
+    """Seconds that a client is told to wait when nobody can know."""
+
+
+class Gate:
+    """Admits handshakes. ``accepting`` and ``draining`` may be set, ``limits`` replaced, at any time."""
+
+    def __init__(self, limits: GateLimits, clock: Clock) -> None:
+        self.limits = limits
+        self.accepting = True
+        self.draining = False
+        self._clock = clock
+        self._open = 0
+        # Only addresses with somebody inside, so never more than max_open entries.
+        self._open_by_address: dict[str, int] = {}
+        # When each address will have its full burst again; least recently seen first.
+        self._rested_at: OrderedDict[str, float] = OrderedDict()
+
+    @property
+    def open(self) -> int:
+        """Places taken."""
+        return self._open
+
+    def open_from(self, address: str) -> int:
+        """Places taken by one address (a key of ``limit_key``)."""
+        return self._open_by_address.get(address, 0)
+
+    def enter(self, address: str) -> "Pass":
+        """Take a place for an address (a key of ``limit_key``); raises HandshakeRefused (503 or 429).
+
+        The caller owes a ``leave`` for the pass, however the connection ends.
+        """
+        limits = self.limits
+        if self.draining:
+            raise HandshakeRefused(SHUTTING_DOWN, retry_after=limits.retry_after)
+        if not self.accepting:
+            raise HandshakeRefused(BACKPRESSURE, retry_after=limits.retry_after)
+        if self._open >= limits.max_open:
+            raise HandshakeRefused(
+                CONNECTION_LIMIT, details={"scope": "global"}, retry_after=limits.retry_after
+            )
+        open_here = self._open_by_address.get(address, 0)
+        if limits.max_open_per_address is not None and open_here >= limits.max_open_per_address:
+            raise HandshakeRefused(
+                CONNECTION_LIMIT,
+                "Too many connections from this address.",
+                http_status=429,
+                details={"scope": "address"},
+                retry_after=limits.retry_after,
+            )
+        if limits.rate_per_address is not None:
+            self._count_attempt(address, limits.rate_per_address)
+        self._open += 1
+        self._open_by_address[address] = open_here + 1
+        return Pass(self, address)
+
+    def _count_attempt(self, address: str, rate: float) -> None:
+        # A token bucket kept as one number (GCRA): each attempt puts off the moment at which
+        # the address has rested by one interval, and that moment may lie one burst ahead.
+        now = self._clock.monotonic()
+        interval = 1 / rate
+        rested_at = max(self._rested_at.get(address, now), now) + interval
+        wait = rested_at - now - self.limits.burst_per_address * interval
+        # A float's rounding must not turn away the attempt that comes just in time.
+        if wait > interval * 1e-6:
+            self._rested_at.move_to_end(address)
+            raise HandshakeRefused(
+                RATE_LIMIT, "Too many connection attempts from this address.", retry_after=wait
+            )
+        self._rested_at[address] = rested_at
+        self._rested_at.move_to_end(address)
+        while len(self._rested_at) > self.limits.remembered_addresses:
+            self._rested_at.popitem(last=False)
+
+    def _leave(self, address: str) -> None:
+        self._open -= 1
+        left = self._open_by_address[address] - 1
+        if left:
+            self._open_by_address[address] = left
+        else:
+            del self._open_by_address[address]
+
+
+class Pass:
+    """A place inside the gate."""
+
+    __slots__ = ("_address", "_gate")
+
+    def __init__(self, gate: Gate, address: str) -> None:
+        self._gate: Gate | None = gate
+        self._address = address
+
+    def leave(self) -> None:
+        """Give the place back. Every call but the first does nothing."""
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate._leave(self._address)

@@ -1,0 +1,139 @@
+"""The REST interface: publishing, figures, revocation."""
+
+import time
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from wsserver.access.principal import Principal
+from wsserver.errors import INVALID_MESSAGE, MESSAGE_TOO_LARGE, PERMISSION_DENIED, SHUTTING_DOWN, ServerError
+from wsserver.ids import InvalidId, canonical_id
+from wsserver.protocol.message import PublishedMessage
+from wsserver.protocol.report import DeliveryReport
+from wsserver.protocol.topic import EVERYTHING, PATIENT, Topic
+from wsserver.service import Service
+from wsserver.specification_metrics import specification_metrics
+from wsserver.web.bearer import Bearer
+from wsserver.web.responses import plain, success
+
+
+class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of ``POST /ws/revoke``."""
+
+    user: str | int | None = None
+    token_id: str | None = None
+    patients: list[str | int] | None = None
+
+
+class Rest:
+    """Handlers of the HTTP routes; each says which scope it needs."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._bearer = Bearer(service)
+
+    # -- publishing
+
+    async def broadcast_to_patient(self, request: web.Request) -> web.StreamResponse:
+        """``POST /ws/broadcast/patient/{patient_id}``: the body is the message."""
+        principal = await self._bearer.require(request, "broadcast:patient")
+        topic = Topic.of_patient(request.match_info["patient_id"])
+        return await self._publish(request, principal, topic)
+
+    async def broadcast_to_type(self, request: web.Request) -> web.StreamResponse:
+        """``POST /ws/broadcast/type/{subscription_type}``: the body is the message."""
+        name = request.match_info["subscription_type"]
+        scopes = ("broadcast:type", "broadcast:patient") if name == PATIENT else ("broadcast:type",)
+        principal = await self._bearer.require(request, *scopes)
+        topic = Topic(PATIENT, "*") if name == PATIENT else Topic.of(name)
+        return await self._publish(request, principal, topic)
+
+    async def broadcast_to_all(self, request: web.Request) -> web.StreamResponse:
+        """``POST /ws/broadcast/all``: the body is the message."""
+        principal = await self._bearer.require(request, "broadcast:all")
+        return await self._publish(request, principal, EVERYTHING)
+
+    async def _publish(self, request: web.Request, principal: Principal, topic: Topic) -> web.StreamResponse:
+        if not self._service.running:
+            raise ServerError(SHUTTING_DOWN)
+        # Before the body is read: whoever may not see a patient learns nothing, not even of its form.
+        if topic.patient_id is not None and not principal.may_see(topic.patient_id):
+            raise ServerError(PERMISSION_DENIED)
+        manager = self._service.manager
+        limit = manager.settings.broadcast.max_message_size
+        published = PublishedMessage.from_json(await _body(request, limit), topic=topic, max_size=limit)
+        if published.patient_id is not None and not principal.may_see(published.patient_id):
+            raise ServerError(PERMISSION_DENIED)
+        report: DeliveryReport = manager.broadcasts.publish(topic, published)
+        return success(report.as_dict())
+
+    # -- figures
+
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
+        """``GET /ws/metrics``: the specification's document."""
+        await self._bearer.require(request, "metrics:read")
+        return success(specification_metrics(self._service))
+
+    async def health(self, request: web.Request) -> web.StreamResponse:
+        """``GET /health``: 200 while the loop runs. Says nothing else, to anybody."""
+        return plain({"status": "ok"})
+
+    async def ready(self, request: web.Request) -> web.StreamResponse:
+        """``GET /ready``: 200 when new clients are welcome, else 503 with the reason."""
+        reason = self._unready()
+        return plain({"status": "ready"}) if reason is None else plain({"status": "unready", "reason": reason}, 503)
+
+    def _unready(self) -> str | None:
+        if not self._service.running:
+            return "starting"
+        if self._service.draining:
+            return "draining"
+        manager = self._service.manager
+        if not manager.accepting:
+            return "refusing"
+        return "full" if manager.limits.total >= manager.limits.max_connections else None
+
+    # -- rights
+
+    async def revoke(self, request: web.Request) -> web.StreamResponse:
+        """``POST /ws/revoke``: ``{user}`` and/or ``{token_id}`` closes; ``{user, patients}`` takes rights away."""
+        await self._bearer.require(request, "admin:write")
+        asked = _decode(await _body(request, 1 << 20), RevokeRequest)
+        user_id = None if asked.user is None else _canonical(asked.user, "user")
+        patients = None if asked.patients is None else [_canonical(one, "patients") for one in asked.patients]
+        if user_id is None and (asked.token_id is None or patients is not None):
+            raise ServerError(INVALID_MESSAGE, "Give user, token_id, or user and patients.")
+        started = time.perf_counter()
+        concerned = await self._service.revoke(user_id=user_id, token_id=asked.token_id, patients=patients)
+        took = round((time.perf_counter() - started) * 1000, 3)
+        return success({"connections": concerned, "took_ms": took})
+
+
+async def _body(request: web.Request, limit: int) -> bytes:
+    """The request's body; raises 1004 beyond ``limit`` bytes without reading on."""
+    declared = request.content_length
+    if declared is not None and declared > limit:
+        raise ServerError(MESSAGE_TOO_LARGE, details={"size": declared, "max_message_size": limit})
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise ServerError(MESSAGE_TOO_LARGE, details={"max_message_size": limit}) from None
+    if len(body) > limit:
+        raise ServerError(MESSAGE_TOO_LARGE, details={"size": len(body), "max_message_size": limit})
+    return body
+
+
+def _decode(body: bytes, form: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(body, type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        names = ", ".join(form.__struct_fields__)
+        raise ServerError(INVALID_MESSAGE, f"The body must be a JSON object of {names}.") from None
+
+
+def _canonical(value: str | int, what: str) -> str:
+    try:
+        return canonical_id(value, what)
+    except InvalidId as error:
+        raise ServerError(INVALID_MESSAGE, str(error)) from None

@@ -1,0 +1,200 @@
+"""Running the server by itself: sockets, signals, start and end."""
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import click
+import uvloop
+from aiohttp import web
+from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
+
+from wsserver.access.tokens import mint_token
+from wsserver.access.verification_key import KeyFault
+from wsserver.service import Service
+from wsserver.settings import Loaded, ServerSettings, SettingsError, load_settings
+from wsserver.web.app import setup
+
+logger = logging.getLogger("wsserver.server")
+
+BACKLOG: Final = 4096
+REQUEST_TIMEOUT: Final = 10.0
+"""Seconds a client may take for the headers of its request; also how long an idle HTTP connection stays."""
+
+CLOSED: Final = 0
+FAILED: Final = 1
+CANNOT_START: Final = 3
+
+
+class CannotStartError(Exception):
+    """The server did not come up; the text says why."""
+
+
+class WebSocketServer:
+    """One server in this process: started, then stopped, and askable in between."""
+
+    def __init__(self) -> None:
+        self._service: Service | None = None
+        self._runner: web.AppRunner | None = None
+        self.url: str | None = None
+        """Where it listens, e.g. ``http://127.0.0.1:8000``; None when it does not."""
+
+    def is_running(self) -> bool:
+        """Whether it accepts connections."""
+        return self._service is not None and self._service.running
+
+    @property
+    def service(self) -> Service | None:
+        """The running service, or None."""
+        return self._service
+
+    async def start(self, loaded: Loaded, *, dev: bool = False, demo: bool = False) -> None:
+        """Listen as the settings say. Raises CannotStartError and leaves nothing behind then."""
+        if HttpRequestParser is HttpRequestParserPy:
+            raise CannotStartError(
+                "aiohttp runs without its compiled HTTP parser, which is the lenient one: "
+                "unset AIOHTTP_NO_EXTENSIONS or install aiohttp's wheel"
+            )
+        settings = loaded.settings
+        app = web.Application(client_max_size=settings.broadcast.max_message_size + 1024)
+        try:
+            service = setup(app, settings, dev=dev, demo=demo)
+            context = _tls_context(settings.server)
+        except (KeyFault, OSError, ValueError) as fault:
+            raise CannotStartError(str(fault)) from None
+        runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=REQUEST_TIMEOUT, handle_signals=False, shutdown_timeout=5.0
+        )
+        try:
+            await runner.setup()
+            site = web.TCPSite(
+                runner, settings.server.host, settings.server.port, ssl_context=context, backlog=BACKLOG
+            )
+            await site.start()
+        except OSError as fault:
+            await runner.cleanup()
+            raise CannotStartError(
+                f"cannot listen on {settings.server.host}:{settings.server.port}: {os.strerror(fault.errno or 0)}"
+            ) from None
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._service, self._runner = service, runner
+        port = runner.addresses[0][1]
+        host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
+        self.url = f"{'https' if context else 'http'}://{host}:{port}"
+
+    async def drain(self) -> None:
+        """Send every client away in its own time."""
+        if self._service is not None:
+            await self._service.drain()
+
+    async def stop(self) -> None:
+        """End everything now."""
+        service, self._service = self._service, None
+        runner, self._runner = self._runner, None
+        self.url = None
+        if service is not None:
+            await service.stop()
+        if runner is not None:
+            await runner.cleanup()
+
+
+websocket_server: Final = WebSocketServer()
+
+
+def serve(loaded: Loaded, *, dev: bool = False, demo: bool = False, config: Path | None = None) -> int:
+    """Run until told to stop; returns the exit status (0 clean, 1 failure, 3 cannot start).
+
+    TERM and INT drain, the second one ends at once; HUP reads ``config`` again and takes its
+    limits and rights, or keeps the old ones if it has faults.
+    """
+    try:
+        return uvloop.run(_serve(loaded, dev=dev, demo=demo, config=config))
+    except KeyboardInterrupt:
+        return CLOSED
+
+
+async def _serve(loaded: Loaded, *, dev: bool, demo: bool, config: Path | None) -> int:
+    server = websocket_server
+    try:
+        await server.start(loaded, dev=dev, demo=demo)
+    except CannotStartError as fault:
+        logger.critical("cannot start: %s", fault)
+        return CANNOT_START
+    for line in _greeting(loaded, server, dev=dev, demo=demo):
+        click.echo(line)
+    sys.stdout.flush()
+    logger.info("listening on %s", server.url)
+    stopping, stop_now = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        (stop_now if stopping.is_set() else stopping).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, _reload, server, config)
+    await stopping.wait()
+    draining = asyncio.ensure_future(server.drain())
+    impatience = asyncio.ensure_future(stop_now.wait())
+    await asyncio.wait({draining, impatience}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (draining, impatience):
+        task.cancel()
+    await asyncio.wait({draining, impatience})
+    failed = draining.done() and not draining.cancelled() and draining.exception() is not None
+    await server.stop()
+    logger.info("stopped")
+    return FAILED if failed else CLOSED
+
+
+def _reload(server: WebSocketServer, config: Path | None) -> None:
+    service = server.service
+    if service is None:
+        return
+    try:
+        loaded = load_settings(config, os.environ, {})
+    except (SettingsError, OSError) as fault:
+        logger.error("settings are not reloaded, the old ones stay: %s", fault)
+        return
+    service.manager.configure(loaded.settings)
+    logger.info("settings are reloaded; those of sockets and keys need a restart")
+
+
+def _tls_context(server: ServerSettings) -> ssl.SSLContext | None:
+    if server.tls_certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(server.tls_certificate, server.tls_key)
+    return context
+
+
+def _greeting(loaded: Loaded, server: WebSocketServer, *, dev: bool, demo: bool) -> Iterable[str]:
+    yield f"listening on {server.url}"
+    if demo:
+        yield f"demo page    {server.url}/demo"
+    if dev:
+        auth = loaded.settings.auth
+        service = server.service
+        if auth.secret is None or service is None:
+            return
+        scopes = ["broadcast:patient", "broadcast:type", "broadcast:all", "metrics:read", "admin:read", "admin:write"]
+        token = mint_token(
+            auth, service.clock, user_id="dev", role="doctor", patients="*", scopes=scopes,
+            lifetime=min(86_400, int(auth.max_token_lifetime or 86_400)),
+        )
+        socket_url = str(server.url).replace("http", "ws", 1)
+        yield f"sample token {token}"
+        yield "in a browser's console on any page of this server:"
+        yield f"  ws = new WebSocket('{socket_url}/ws/connect', ['wsserver.v1.json', 'wsserver.bearer.' + TOKEN]);"
+        yield "  ws.onmessage = event => console.log(event.data);"
+        yield "  ws.onopen = () => ws.send('{\"type\":\"subscribe\",\"topic\":\"patient:123\"}');"
+        yield "and from a shell:"
+        yield f"  curl -H 'Authorization: Bearer TOKEN' -d '{{\"type\":\"ecg_data\"}}' {server.url}/ws/broadcast/patient/123"

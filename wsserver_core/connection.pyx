@@ -1,0 +1,392 @@
+"""The protocol object that owns one WebSocket after the handshake.
+
+It reads frames, answers pings and closes, and passes messages on to a sink shared by all
+connections. It has no task and no timer: deadlines are looked after by ``Inlet.sweep``.
+"""
+
+from libc.stdint cimport uint64_t
+
+from wsserver_core.frames cimport (
+    BINARY, CLOSE, OVERSIZE, PING, PONG, TEXT, FrameReader, ReadLimits, UnfinishedBudget, encode_close, encode_frame,
+)
+from wsserver_core.hub cimport DROPPED_CLOSED, Frame, Hub
+
+from wsserver_core.frames import decode_close
+
+cdef enum:
+    # Connection states.
+    NEW = 0
+    OPEN = 1
+    CLOSING = 2      # our close frame is queued; messages still coming in are ignored
+    CLOSED = 3
+
+    # uvloop reads at most this much at a time; one buffer serves every connection, since
+    # each read is parsed before the next one starts.
+    READ_BUFFER = 64 * 1024
+
+    ABNORMAL = 1006
+    INTERNAL_ERROR = 1011
+    TOO_BIG = 1009
+
+
+cdef class Inlet:
+    """What the connections of one endpoint share on the way in.
+
+    ``sink`` receives what the connections read, on the loop's thread:
+
+    - ``message_received(connection, opcode, payload)`` a complete text (1) or binary (2) message;
+    - ``oversize_received(connection, size)`` a message over the limit was swallowed;
+    - ``pong_received(connection, payload)``;
+    - ``message_flood(connection)`` a message was dropped because the rate was exceeded;
+    - ``control_flood(connection)`` the same for a control frame;
+    - ``connection_closed(connection, code, reason)`` exactly once, after the socket is gone.
+
+    Rates are token buckets: frames per second, and as many at once as ``burst`` says; a rate
+    of 0 is no limit. Times are seconds of the hub's coarse clock ``hub.now``, which ``sweep`` moves.
+    """
+
+    def __cinit__(self, Hub hub not None, object sink, UnfinishedBudget budget not None, *,
+                  double message_deadline=10.0, double close_timeout=5.0,
+                  double message_rate=50.0, double message_burst=200.0,
+                  double control_rate=10.0, double control_burst=50.0):
+        cdef bytearray memory = bytearray(READ_BUFFER)
+        self.hub = hub
+        self.sink = sink
+        self.budget = budget
+        self.message_deadline = message_deadline
+        self.close_timeout = close_timeout
+        self.message_rate = message_rate
+        self.message_burst = message_burst
+        self.control_rate = control_rate
+        self.control_burst = control_burst
+        self.connections = set()
+        self.unfinished = {}
+        self.closing = {}
+        self.view = memoryview(memory)
+        # The view pins the bytearray: it cannot be resized or moved while the view lives.
+        self.data = <const unsigned char *> <char *> memory
+
+    @property
+    def unfinished_connections(self):
+        """Connections in the middle of a message."""
+        return len(self.unfinished)
+
+    @property
+    def closing_connections(self):
+        """Connections whose closing handshake is under way."""
+        return len(self.closing)
+
+    def received_totals(self):
+        """``(messages, bytes)`` received over all connections of this endpoint since the start."""
+        cdef Connection connection
+        cdef uint64_t messages = self.messages_of_closed
+        cdef uint64_t size = self.bytes_of_closed
+        for connection in self.connections:
+            messages += connection.messages_received
+            size += connection.bytes_received
+        return messages, size
+
+    def abort_all(self):
+        """Drop every socket of this endpoint now."""
+        for connection in list(self.connections):
+            connection.abort()
+
+    def sweep(self, double now):
+        """Move the clock and end what has passed its deadline.
+
+        An unfinished message closes its connection with 1009; a closing handshake that the
+        peer does not complete ends in an abort.
+        """
+        cdef Connection connection
+        cdef double since
+        self.hub.now = now
+        # Both dictionaries are in order of time: insertion order, with a constant delay each.
+        for connection, since in list(self.unfinished.items()):
+            if now - since < self.message_deadline:
+                break
+            connection.fail(TOO_BIG, "message not finished in time")
+        for connection, since in list(self.closing.items()):
+            if now - since < self.close_timeout:
+                break
+            connection.abort()
+
+
+cdef class Connection:
+    """One WebSocket, server side.
+
+    Create it, then ``attach`` it to the transport that it takes over. ``owner`` is for the
+    policy layer: whatever it wants to find again when a message comes in.
+    """
+
+    def __cinit__(self, Inlet inlet not None, ReadLimits limits not None, object owner=None):
+        self.inlet = inlet
+        self.hub = inlet.hub
+        self.reader = FrameReader(limits, inlet.budget)
+        self.owner = owner
+        self.message_tokens = inlet.message_burst
+        self.control_tokens = inlet.control_burst
+        self.close_reason = ""
+
+    # -- taking over
+
+    def attach(self, transport, int fd, bytes head=b""):
+        """Take the transport over and return the handle.
+
+        ``fd`` is the socket's descriptor, or -1 when bytes must go through the transport
+        (TLS). ``head`` (the 101 response) leaves before anything else.
+        """
+        if self.state != NEW:
+            raise RuntimeError("the connection is attached already")
+        self.transport = transport
+        self.refilled_at = self.hub.now
+        self.handle = self.hub.open(transport, fd, self)
+        self.inlet.connections.add(self)
+        self.state = OPEN
+        transport.set_protocol(self)
+        # Zero makes resume_writing mean "empty". TLS transports pause at >= the limit, so
+        # that zero would pause them for ever.
+        transport.set_write_buffer_limits(high=0 if fd >= 0 else 1, low=0)
+        if transport.get_write_buffer_size():
+            self.hub.block(self.handle)
+        if head:
+            self.hub.enqueue(self.handle, Frame(head))
+        return self.handle
+
+    def feed(self, bytes data):
+        """Read bytes that another layer had taken from the socket already."""
+        self.take(data, len(data))
+
+    # -- asyncio.BufferedProtocol
+
+    def connection_made(self, transport):
+        """Never called: the transport is taken over when it is connected already."""
+
+    def get_buffer(self, sizehint):
+        return self.inlet.view
+
+    def buffer_updated(self, Py_ssize_t size):
+        self.take(self.inlet.data, size)
+
+    def eof_received(self):
+        # The transport closes itself now: the descriptor must be forgotten before.
+        self.hub.disarm(self.handle)
+
+    def pause_writing(self):
+        self.hub.block(self.handle)
+
+    def resume_writing(self):
+        self.hub.unblock(self.handle)
+
+    def connection_lost(self, exc):
+        if self.state == CLOSED:
+            return
+        self.state = CLOSED
+        self.reader.close()
+        self.inlet.connections.discard(self)
+        self.inlet.messages_of_closed += self.messages_received
+        self.inlet.bytes_of_closed += self.bytes_received
+        self.inlet.unfinished.pop(self, None)
+        self.inlet.closing.pop(self, None)
+        self.hub.release(self.handle)
+        self.transport = None
+        self.pong = None
+        self.inlet.sink.connection_closed(self, self.close_code or ABNORMAL, self.close_reason)
+        self.owner = None
+
+    # -- reading
+
+    cdef int take(self, const unsigned char *data, Py_ssize_t size) except -1:
+        cdef list events
+        cdef bint progressed = False
+        cdef tuple event
+        if self.state == CLOSED or self.deaf or size <= 0:
+            return 0
+        self.hub.touch(self.handle)
+        self.bytes_received += size
+        events = self.reader.feed_raw(data, size)
+        if events is not None:
+            for event in events:
+                progressed |= event[0] < CLOSE
+                try:
+                    self.dispatch(event[0], event[1])
+                except Exception as fault:
+                    # The sink answers for its own faults; this is the last line, so that one
+                    # client's message can never take the loop or another client down.
+                    self.hub.loop.call_exception_handler({
+                        "message": "fault while handling a WebSocket message", "exception": fault,
+                    })
+                    self.close(INTERNAL_ERROR)
+                if self.state == CLOSED:
+                    return 0
+        if self.reader.failure:
+            self.fail(self.reader.failure, self.reader.failure_reason)
+        else:
+            self.track_unfinished(progressed)
+        return 0
+
+    cdef int dispatch(self, int opcode, object payload) except -1:
+        if opcode == CLOSE:
+            return self.peer_closed(payload)
+        if self.state != OPEN:
+            return 0
+        if opcode == PING or opcode == PONG:
+            if not self.spend(True):
+                self.inlet.sink.control_flood(self)
+            elif opcode == PING:
+                self.answer_ping(payload)
+            else:
+                self.inlet.sink.pong_received(self, payload)
+            return 0
+        self.messages_received += 1
+        if not self.spend(False):
+            self.inlet.sink.message_flood(self)
+        elif opcode == OVERSIZE:
+            self.inlet.sink.oversize_received(self, payload)
+        else:
+            self.inlet.sink.message_received(self, opcode, payload)
+        return 0
+
+    cdef int track_unfinished(self, bint progressed) except -1:
+        if self.reader.is_unfinished():
+            if self.tracked_unfinished:
+                if not progressed:
+                    return 0
+                del self.inlet.unfinished[self]
+            self.tracked_unfinished = True
+            self.inlet.unfinished[self] = self.hub.now
+        elif self.tracked_unfinished:
+            self.tracked_unfinished = False
+            self.inlet.unfinished.pop(self, None)
+        return 0
+
+    cdef bint spend(self, bint control) noexcept:
+        """Take a token for one frame; False when the bucket is empty."""
+        cdef Inlet inlet = self.inlet
+        cdef double elapsed = self.hub.now - self.refilled_at
+        if elapsed > 0:
+            self.refilled_at = self.hub.now
+            self.message_tokens = min(inlet.message_burst, self.message_tokens + elapsed * inlet.message_rate)
+            self.control_tokens = min(inlet.control_burst, self.control_tokens + elapsed * inlet.control_rate)
+        if control:
+            if inlet.control_rate > 0:
+                if self.control_tokens < 1.0:
+                    return False
+                self.control_tokens -= 1.0
+        elif inlet.message_rate > 0:
+            if self.message_tokens < 1.0:
+                return False
+            self.message_tokens -= 1.0
+        return True
+
+    cdef int answer_ping(self, bytes payload) except -1:
+        cdef bytes wire = encode_frame(PONG, payload)
+        # RFC 6455 section 5.5.3 allows to answer only the latest ping: a client that pings
+        # and does not read holds one pong, not thousands. Equal length keeps byte counts true.
+        if (self.pong is not None and self.pong.queued and len(self.pong.wire) == len(wire)
+                and self.hub.holds_nothing_sent(self.handle)):
+            self.pong.wire = wire
+            return 0
+        self.pong = Frame(wire)
+        self.hub.enqueue(self.handle, self.pong)
+        return 0
+
+    # -- closing
+
+    cdef int peer_closed(self, bytes payload) except -1:
+        code, reason = decode_close(payload)
+        if self.state == CLOSING:
+            # The answer to our close frame: RFC 6455 section 7.1.1 has the server close TCP first.
+            self.hub.finish(self.handle)
+            return 0
+        self.state = CLOSING
+        self.close_code = code
+        self.close_reason = reason
+        self.inlet.closing[self] = self.hub.now
+        self.hub.discard(self.handle, DROPPED_CLOSED)
+        self.hub.enqueue(self.handle, Frame(encode_frame(CLOSE, payload[:2])), True)
+        self.hub.finish(self.handle)
+        return 0
+
+    def close(self, int code, str reason="", discard=None):
+        """Start the closing handshake; what was queued before leaves first, in order.
+
+        ``discard`` drops the queue instead, counted under that reason (an index of
+        ``hub.DROP_REASONS``). Returns False when the connection is closing already. Raises
+        ValueError for a code that may not be sent.
+        """
+        cdef Frame frame = Frame(encode_close(code, reason))
+        if self.state != OPEN:
+            return False
+        self.state = CLOSING
+        self.close_code = code
+        self.close_reason = reason
+        if discard is not None:
+            self.hub.discard(self.handle, discard)
+        self.hub.enqueue(self.handle, frame, True)
+        self.inlet.closing[self] = self.hub.now
+        self.resume_reading()
+        return True
+
+    def fail(self, int code, str reason=""):
+        """Fail the connection as RFC 6455 section 7.1.7 says: close, and hear no more."""
+        if self.state == CLOSED:
+            return
+        self.inlet.unfinished.pop(self, None)
+        self.tracked_unfinished = False
+        self.deaf = True
+        self.reader.close()
+        self.close(code, reason)
+        self.hub.finish(self.handle, True)
+
+    def abort(self):
+        """Drop the socket now, without a closing handshake."""
+        if self.state == CLOSED or self.transport is None:
+            return
+        self.state = CLOSING
+        self.hub.disarm(self.handle)
+        self.transport.abort()
+
+    @property
+    def is_open(self):
+        """Whether messages may still be queued for it."""
+        return self.state == OPEN
+
+    @property
+    def is_closed(self):
+        """Whether the socket is gone."""
+        return self.state == CLOSED
+
+    # -- sending
+
+    cpdef int send_frame(self, Frame frame) except -1:
+        """Queue an encoded frame; 0 is success, else the hub's reason to refuse."""
+        return self.hub.enqueue(self.handle, frame)
+
+    def send_text(self, bytes text):
+        """Queue one text message (UTF-8); 0 is success, else the hub's reason to refuse."""
+        return self.hub.enqueue(self.handle, Frame(encode_frame(TEXT, text)))
+
+    def send_binary(self, payload):
+        """Queue one binary message; 0 is success, else the hub's reason to refuse."""
+        return self.hub.enqueue(self.handle, Frame(encode_frame(BINARY, payload)))
+
+    def ping(self, bytes payload=b""):
+        """Queue a ping frame."""
+        return self.hub.enqueue(self.handle, Frame(encode_frame(PING, payload)))
+
+    # -- flow and figures
+
+    def pause_reading(self):
+        """Stop reading from the client; the kernel's window then slows it down."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_reading(self):
+        """Read again after ``pause_reading``."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    @property
+    def figures(self):
+        """``(frames_written, bytes_written, queued_messages, queued_bytes)``, or None when gone."""
+        return self.hub.connection_figures(self.handle)
