@@ -33,8 +33,13 @@ class Admission:
     """Lets newcomers in, or tells them why not and closes."""
 
     def __init__(
-        self, manager: ConnectionManager, authenticator: Authenticator, router: MessageRouter, *,
-        read_limits: ReadLimits, admitted: Callable[[ConnectionMetadata], None],
+        self,
+        manager: ConnectionManager,
+        authenticator: Authenticator,
+        router: MessageRouter,
+        *,
+        read_limits: ReadLimits,
+        admitted: Callable[[ConnectionMetadata], None],
     ) -> None:
         """``read_limits`` hold from admission on; ``admitted`` is called with each new connection."""
         self._manager = manager
@@ -61,8 +66,11 @@ class Admission:
         for newcomer, deadline in list(self._deadlines.items()):
             if deadline > now:
                 break
-            self._refuse(newcomer, ServerError(AUTHENTICATION_FAILED, "No credentials came in time."),
-                         CloseCode.AUTHENTICATION_EXPIRED)
+            self._refuse(
+                newcomer,
+                ServerError(AUTHENTICATION_FAILED, "No credentials came in time."),
+                CloseCode.AUTHENTICATION_EXPIRED,
+            )
 
     def left(self, newcomer: Newcomer) -> None:
         """The socket is gone."""
@@ -97,8 +105,14 @@ class Admission:
     async def _authenticate(self, newcomer: Newcomer, command: commands.Connect) -> None:
         outcome = await self.check(command.token)
         self.admit(
-            newcomer, outcome, request_id=command.request_id, user_id=command.user_id, role=command.role,
-            patient_id=command.patient_id, subscriptions=command.subscriptions, resume=command.session is not None,
+            newcomer,
+            outcome,
+            request_id=command.request_id,
+            user_id=command.user_id,
+            role=command.role,
+            patient_id=command.patient_id,
+            subscriptions=command.subscriptions,
+            resume=command.session is not None,
         )
         newcomer.connection.resume_reading()
 
@@ -114,9 +128,16 @@ class Admission:
     # -- the decision
 
     def admit(
-        self, newcomer: Newcomer, outcome: Principal | ServerError, *, request_id: str | None = None,
-        user_id: str | int | None = None, role: str | None = None, patient_id: str | int | None = None,
-        subscriptions: Iterable[str] = (), resume: bool = False,
+        self,
+        newcomer: Newcomer,
+        outcome: Principal | ServerError,
+        *,
+        request_id: str | None = None,
+        user_id: str | int | None = None,
+        role: str | None = None,
+        patient_id: str | int | None = None,
+        subscriptions: Iterable[str] = (),
+        resume: bool = False,
     ) -> None:
         """Let a newcomer in whose credentials have been checked, or tell it why not and close.
 
@@ -131,7 +152,12 @@ class Admission:
                 raise outcome
             _check_claims(outcome, user_id, role)
             connection_id = self._manager.connect(
-                connection, outcome.user_id, outcome.role, patient_id, principal=outcome, protocol=newcomer.protocol
+                connection,
+                outcome.user_id,
+                outcome.role,
+                patient_id,
+                principal=outcome,
+                protocol=newcomer.protocol,
             )
         except ServerError as error:
             self._refuse(newcomer, error, _close_code(error), request_id)
@@ -153,7 +179,12 @@ class Admission:
                 self._router.route(metadata, opcode, payload)
 
     def _welcome(
-        self, metadata: ConnectionMetadata, request_id: str | None, subscriptions: Iterable[str], *, resume: bool
+        self,
+        metadata: ConnectionMetadata,
+        request_id: str | None,
+        subscriptions: Iterable[str],
+        *,
+        resume: bool,
     ) -> None:
         made, errors = self._manager.subscription_manager.initialize_subscriptions(
             metadata.connection_id, subscriptions
@@ -161,16 +192,22 @@ class Admission:
         settings = self._manager.settings
         metadata.link.send_text(
             control.Connected(
-                request_id=request_id, connection_id=metadata.connection_id, user_id=metadata.user_id,
-                role=metadata.role, protocol=metadata.protocol, heartbeat_interval=settings.connection.heartbeat_interval,
+                request_id=request_id,
+                connection_id=metadata.connection_id,
+                user_id=metadata.user_id,
+                role=metadata.role,
+                protocol=metadata.protocol,
+                heartbeat_interval=settings.connection.heartbeat_interval,
                 max_message_size=settings.inbound.max_message_size,
                 server_time=utc_text(self._manager.clock.time()),
                 session=control.SessionState(resumed=False, replayed=0, gaps=[]) if resume else None,
                 cursor=self._router.cursor(),
                 subscriptions=[
                     control.SubscriptionView(
-                        subscription_id=one.subscription_id, subscription_type=one.subscription_type,
-                        target_id=one.target_id, filters=one.filters,
+                        subscription_id=one.subscription_id,
+                        subscription_type=one.subscription_type,
+                        target_id=one.target_id,
+                        filters=one.filters,
                     )
                     for one in made
                 ],
@@ -218,4 +255,3 @@ def _close_code(error: ServerError) -> CloseCode:
     if isinstance(error, AuthenticationFailed) and error.reason is Reason.EXPIRED:
         return CloseCode.AUTHENTICATION_EXPIRED
     return CloseCode.AUTHENTICATION_FAILED
-

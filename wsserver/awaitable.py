@@ -5,15 +5,14 @@ may write ``await`` or leave it out.
 """
 
 from collections.abc import Generator
-from typing import Any
 
 
 class AwaitableInt(int):
     """A number; awaiting it gives itself."""
 
-    def __await__(self) -> Generator[Any, None, "AwaitableInt"]:
+    def __await__(self) -> Generator[None, None, "AwaitableInt"]:
+        yield from ()
         return self
-        yield
 
 
 class AwaitableText(str):
@@ -21,6 +20,6 @@ class AwaitableText(str):
 
     __slots__ = ()
 
-    def __await__(self) -> Generator[Any, None, "AwaitableText"]:
+    def __await__(self) -> Generator[None, None, "AwaitableText"]:
+        yield from ()
         return self
-        yield

@@ -2,7 +2,7 @@
 
 from wsserver.clock import Clock, utc_text
 from wsserver.protocol.message import PublishedMessage
-from wsserver.protocol.meta import Meta, MessageIds
+from wsserver.protocol.meta import MessageIds, Meta
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import ANY, EVERYTHING, Topic
 from wsserver.store.log import MessageLog
@@ -10,7 +10,6 @@ from wsserver_core.frames import TEXT, encode_frame
 from wsserver_core.hub import Frame, Hub
 from wsserver_core.recipients import Recipients
 from wsserver_core.topics import TopicIndex
-
 
 
 class BroadcastEngine:
@@ -39,7 +38,11 @@ class BroadcastEngine:
         selection = self._index.select(
             None if everyone else topic.subscription_type,
             None if topic.target_id == ANY else topic.target_id,
-            message.patient_id, message.body, message.derived, recipients, exclude,
+            message.patient_id,
+            message.body,
+            message.derived,
+            recipients,
+            exclude,
         )
         self.operations += 1
         self.filter_operations += selection.matching + selection.filtered
@@ -55,12 +58,23 @@ class BroadcastEngine:
     def _deliver(
         self, topic: Topic, message: PublishedMessage, considered: int, filtered: int, denied: int
     ) -> DeliveryReport:
-        meta = Meta(self._ids.next(), topic.text, self.log.name, self.log.next_seq(), utc_text(self._clock.time()))
+        meta = Meta(
+            self._ids.next(), topic.text, self.log.name, self.log.next_seq(), utc_text(self._clock.time())
+        )
         frame = Frame(encode_frame(TEXT, message.encode(meta)))
         matched = len(self._recipients)
         delivered, slow, closing = self.hub.enqueue_many(self._recipients, frame)
         refused = {reason: count for reason, count in (("slow", slow), ("closing", closing)) if count}
         return DeliveryReport(
-            message_id=meta.id, topic=meta.topic, log=meta.log, seq=meta.seq, considered=considered,
-            filtered=filtered, denied=denied, matched=matched, delivered=delivered, refused=refused, frames=(frame,),
+            message_id=meta.id,
+            topic=meta.topic,
+            log=meta.log,
+            seq=meta.seq,
+            considered=considered,
+            filtered=filtered,
+            denied=denied,
+            matched=matched,
+            delivered=delivered,
+            refused=refused,
+            frames=(frame,),
         )

@@ -21,7 +21,9 @@ class ConnectionLimits:
 
     def check(self, user_id: str, role: str) -> None:
         """Raise ServerError 1002 with the scope of the first limit that is reached."""
-        role_limit = self.max_per_role if not isinstance(self.max_per_role, Mapping) else self.max_per_role.get(role)
+        role_limit = (
+            self.max_per_role if not isinstance(self.max_per_role, Mapping) else self.max_per_role.get(role)
+        )
         if self.total >= self.max_connections:
             scope = "global"
         elif self.by_user[user_id] >= self.max_per_user:

@@ -67,8 +67,10 @@ class ConnectionManager:
         self.loop_port = LoopPort()
         backpressure = self.settings.backpressure
         self.hub = Hub(
-            self.loop_port, batch_size=self.settings.broadcast.batch_size,
-            max_queue_messages=backpressure.max_queue_messages, max_queue_bytes=backpressure.max_queue_bytes,
+            self.loop_port,
+            batch_size=self.settings.broadcast.batch_size,
+            max_queue_messages=backpressure.max_queue_messages,
+            max_queue_bytes=backpressure.max_queue_bytes,
             flush_interval=self.settings.broadcast.flush_interval,
         )
         self.hub.now = self.clock.monotonic()
@@ -78,14 +80,20 @@ class ConnectionManager:
         self.policy = RolePolicy(self.settings.access)
         connection = self.settings.connection
         self.limits = ConnectionLimits(
-            connection.max_connections, connection.max_connections_per_user, connection.max_connections_per_role
+            connection.max_connections,
+            connection.max_connections_per_user,
+            connection.max_connections_per_role,
         )
         self._connections: dict[str, ConnectionMetadata] = {}
         self.connections: Mapping[str, ConnectionMetadata] = MappingProxyType(self._connections)
         """Connection id → metadata, of those that are open now. A live view."""
         self.subscription_manager = SubscriptionManager(
-            self.connections, self.index, self.hub, settings=self.settings.subscription,
-            filter_settings=self.settings.filter, clock=self.clock,
+            self.connections,
+            self.index,
+            self.hub,
+            settings=self.settings.subscription,
+            filter_settings=self.settings.filter,
+            clock=self.clock,
         )
         self.broadcasts = BroadcastEngine(self.hub, self.index, MessageLog(), self.clock)
         self.inbox = Inbox()
@@ -121,8 +129,15 @@ class ConnectionManager:
     # -- connecting
 
     def connect(
-        self, websocket: Any, user_id: str | int, role: str, patient_id: str | int | None = None, *,
-        principal: Principal | None = None, connection_id: str | None = None, protocol: str = JSON_PROTOCOL,
+        self,
+        websocket: Any,
+        user_id: str | int,
+        role: str,
+        patient_id: str | int | None = None,
+        *,
+        principal: Principal | None = None,
+        connection_id: str | None = None,
+        protocol: str = JSON_PROTOCOL,
     ) -> AwaitableText:
         """Register a connection and return its id.
 
@@ -160,13 +175,22 @@ class ConnectionManager:
         self.limits.check(user_id, role)
 
     def create_connection_metadata(
-        self, websocket: Any, principal: Principal, patient_id: str | None = None, *,
-        connection_id: str | None = None, protocol: str = JSON_PROTOCOL,
+        self,
+        websocket: Any,
+        principal: Principal,
+        patient_id: str | None = None,
+        *,
+        connection_id: str | None = None,
+        protocol: str = JSON_PROTOCOL,
     ) -> ConnectionMetadata:
         """The metadata of a connection that is not registered yet; ``connect`` registers it."""
         link: Link = websocket if isinstance(websocket, Connection) else ForeignLink(self.hub, websocket)
         return ConnectionMetadata(
-            connection_id or new_id("c"), principal, link, patient_id=patient_id, protocol=protocol,
+            connection_id or new_id("c"),
+            principal,
+            link,
+            patient_id=patient_id,
+            protocol=protocol,
             connected_at=self.clock.monotonic(),
         )
 
@@ -176,7 +200,11 @@ class ConnectionManager:
             raise ServerError(AUTHENTICATION_FAILED)
         patients = None if rights.all_patients else frozenset(() if patient_id is None else (patient_id,))
         return Principal(
-            user_id=user_id, role=role, rights=rights, patients=patients, scope=self.scopes.intern(patients),
+            user_id=user_id,
+            role=role,
+            rights=rights,
+            patients=patients,
+            scope=self.scopes.intern(patients),
             expires_at=NEVER,
         )
 
@@ -221,7 +249,10 @@ class ConnectionManager:
     # -- subscribing
 
     def subscribe(
-        self, connection_id: str, subscription_type: str, target_id: str | int | None = None,
+        self,
+        connection_id: str,
+        subscription_type: str,
+        target_id: str | int | None = None,
         filters: Mapping[str, Any] | None = None,
     ) -> Subscription | Refused:
         """Subscribe a connection with its own rights.
@@ -229,14 +260,19 @@ class ConnectionManager:
         A refusal is a false value that raises its ServerError when awaited.
         """
         try:
-            return self.subscription_manager.add_subscription(connection_id, subscription_type, target_id, filters)
+            return self.subscription_manager.add_subscription(
+                connection_id, subscription_type, target_id, filters
+            )
         except ServerError as error:
             return Refused(error)
 
     def unsubscribe(
         self, connection_id: str, subscription_type: str, target_id: str | int | None = None
     ) -> AwaitableInt:
-        """End a subscription; 0 when there was none. Raises ServerError for an unknown connection or bad topic."""
+        """End a subscription; 0 when there was none.
+
+        Raises ServerError for an unknown connection or a bad topic.
+        """
         return AwaitableInt(
             self.subscription_manager.remove_subscription(connection_id, subscription_type, target_id)
         )
@@ -258,13 +294,17 @@ class ConnectionManager:
         A message with a ``patient_id`` reaches only those who may see that patient.
         """
         topic = (
-            Topic(subscription_type, "*") if subscription_type == "patient" and target_id is None
+            Topic(subscription_type, "*")
+            if subscription_type == "patient" and target_id is None
             else Topic.of(subscription_type, target_id)
         )
         return self.publish(topic, message)
 
     def broadcast_to_all(self, message: dict[str, Any]) -> DeliveryReport:
-        """Send to every connection, subscriptions ignored; a patient's message to those who may see the patient."""
+        """Send to every connection, subscriptions ignored.
+
+        A patient's message still reaches only those who may see the patient.
+        """
         return self.publish(EVERYTHING, message)
 
     def broadcast_to_subscribers(self, message: dict[str, Any]) -> DeliveryReport:
@@ -309,12 +349,15 @@ class ConnectionManager:
         return self.broadcasts.send_to(metadata.handle, allowed, topic, published)
 
     def send_message_batch(self) -> AwaitableInt:
-        """Flush what is queued now instead of at the end of the loop's turn; returns the connections served."""
+        """Flush what is queued now and not at the end of the loop's turn; returns the connections served."""
         return AwaitableInt(self.hub.flush_all())
 
     def _check(self, message: dict[str, Any], topic: Topic | None) -> PublishedMessage:
         return PublishedMessage(
-            message, topic=topic, max_size=self.settings.broadcast.max_message_size, may_announce_shutdown=True
+            message,
+            topic=topic,
+            max_size=self.settings.broadcast.max_message_size,
+            may_announce_shutdown=True,
         )
 
     # -- switches

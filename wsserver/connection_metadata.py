@@ -43,12 +43,29 @@ class ConnectionMetadata:
     """
 
     __slots__ = (
-        "connected_at", "connection_id", "expiry_warned", "faults", "floods", "leave", "link", "membership", "patient_id",
-        "principal", "protocol", "rtt", "subscriptions",
+        "connected_at",
+        "connection_id",
+        "expiry_warned",
+        "faults",
+        "floods",
+        "leave",
+        "link",
+        "membership",
+        "patient_id",
+        "principal",
+        "protocol",
+        "rtt",
+        "subscriptions",
     )
 
     def __init__(
-        self, connection_id: str, principal: Principal, link: Link, *, patient_id: str | None, protocol: str,
+        self,
+        connection_id: str,
+        principal: Principal,
+        link: Link,
+        *,
+        patient_id: str | None,
+        protocol: str,
         connected_at: float,
     ) -> None:
         self.connection_id = connection_id

@@ -63,7 +63,9 @@ class FilterEngine:
 
 def _limits(bounds: FilterBounds) -> FilterLimits:
     return FilterLimits(
-        max_bytes=bounds.max_bytes, max_nodes=bounds.max_nodes, max_depth=bounds.max_depth,
+        max_bytes=bounds.max_bytes,
+        max_nodes=bounds.max_nodes,
+        max_depth=bounds.max_depth,
         max_values=bounds.max_values,
     )
 

@@ -37,6 +37,9 @@ class ForeignLink:
         """A half-close is not asked of a foreign object."""
         return False
 
+    def write_eof(self) -> None:
+        """Never asked, see ``can_write_eof``."""
+
     # -- the link
 
     def send_frame(self, frame: Frame) -> int:

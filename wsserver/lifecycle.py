@@ -43,8 +43,9 @@ async def graceful_shutdown(manager: ConnectionManager, timeout: float | None = 
         del waiting[:portion]
         if waiting:
             await asyncio.sleep(STEP if timeout else 0)
-    deadline = asyncio.get_running_loop().time() + timeout / 2
-    while manager.hub.open_count and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(STEP / 2)
+    for _ in range(int(timeout / 2 / STEP)):
+        if not manager.hub.open_count:
+            break
+        await asyncio.sleep(STEP)
     await manager.subscription_manager.shutdown()
     return total

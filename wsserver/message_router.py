@@ -27,13 +27,15 @@ from wsserver.errors import (
 )
 from wsserver.protocol import commands, control
 from wsserver.protocol.message import PublishedMessage
-from wsserver.protocol.topic import EVERYTHING, InvalidTopic, Topic
+from wsserver.protocol.topic import ANY, PATIENT, InvalidTopic, Topic
 from wsserver_core.frames import TEXT
 
 logger = logging.getLogger("wsserver.router")
 
 MAX_FAULTS: Final = 20
 """Malformed commands a connection may be ahead of its good ones before it is closed with 4503."""
+
+_DOORS: Final = {ANY: "all", PATIENT: "patient"}
 
 Renewed = Callable[[ConnectionMetadata], None]
 
@@ -42,7 +44,11 @@ class MessageRouter:
     """Takes the frames of authenticated connections and answers them, in order."""
 
     def __init__(
-        self, manager: ConnectionManager, authenticator: Authenticator, *, renewed: Renewed,
+        self,
+        manager: ConnectionManager,
+        authenticator: Authenticator,
+        *,
+        renewed: Renewed,
     ) -> None:
         """``renewed`` is called when a connection has a new token, so that its expiry is looked after."""
         self._manager = manager
@@ -106,15 +112,22 @@ class MessageRouter:
     # -- commands
 
     def _connect(self, metadata: ConnectionMetadata, command: commands.Connect) -> None:
-        raise ServerError(INVALID_MESSAGE, "This connection is connected already; use auth to renew its token.")
+        raise ServerError(
+            INVALID_MESSAGE, "This connection is connected already; use auth to renew its token."
+        )
 
     def _subscribe(self, metadata: ConnectionMetadata, command: commands.Subscribe) -> None:
         topic = command.address()
-        subscription, replaced = self._manager.subscription_manager.subscribe(metadata, topic, command.filters)
+        subscription, replaced = self._manager.subscription_manager.subscribe(
+            metadata, topic, command.filters
+        )
         answer = control.SubscriptionConfirmed(
-            request_id=command.request_id, subscription_id=subscription.subscription_id,
-            subscription_type=subscription.subscription_type, target_id=subscription.target_id,
-            filters=subscription.filters, replaced=replaced,
+            request_id=command.request_id,
+            subscription_id=subscription.subscription_id,
+            subscription_type=subscription.subscription_type,
+            target_id=subscription.target_id,
+            filters=subscription.filters,
+            replaced=replaced,
         )
         metadata.link.send_text(answer.encode())
 
@@ -129,7 +142,9 @@ class MessageRouter:
         else:
             existed = subscriptions.remove_subscription(metadata.connection_id, *topic)
         answer = control.Unsubscribed(
-            request_id=command.request_id, subscription_type=topic.subscription_type, target_id=topic.target_id,
+            request_id=command.request_id,
+            subscription_type=topic.subscription_type,
+            target_id=topic.target_id,
             existed=existed,
         )
         metadata.link.send_text(answer.encode())
@@ -144,10 +159,7 @@ class MessageRouter:
     def _broadcast(self, metadata: ConnectionMetadata, command: commands.Broadcast) -> None:
         topic = command.address()
         principal = metadata.principal
-        if topic == EVERYTHING:
-            door = "all"
-        else:
-            door = "patient" if topic.subscription_type == "patient" else "type"
+        door = _DOORS.get(topic.subscription_type, "type")
         message_type = command.message.get("type")
         if not principal.may_publish(door, message_type if isinstance(message_type, str) else None):
             raise ServerError(PERMISSION_DENIED)
@@ -164,7 +176,9 @@ class MessageRouter:
 
     def _ping(self, metadata: ConnectionMetadata, command: commands.Ping) -> None:
         now = utc_text(self._manager.clock.time())
-        answer = control.Pong(request_id=command.request_id, t=command.t, server_time=now, cursor=self.cursor())
+        answer = control.Pong(
+            request_id=command.request_id, t=command.t, server_time=now, cursor=self.cursor()
+        )
         metadata.link.send_text(answer.encode())
 
     def _auth(self, metadata: ConnectionMetadata, command: commands.Auth) -> None:
@@ -185,7 +199,9 @@ class MessageRouter:
         except ServerError as error:
             # A token of somebody else: the connection cannot go on under either identity.
             self.refuse(metadata, error, command.request_id)
-            self._manager.disconnect(metadata.connection_id, error.kind.name, code=CloseCode.AUTHENTICATION_FAILED)
+            self._manager.disconnect(
+                metadata.connection_id, error.kind.name, code=CloseCode.AUTHENTICATION_FAILED
+            )
             return
         except Exception:
             self.refuse(metadata, internal_error("a token"), command.request_id)
@@ -201,7 +217,8 @@ class MessageRouter:
     def announce_withdrawn(self, metadata: ConnectionMetadata, topic: Topic) -> None:
         """Tell a client that a subscription ended because the right to it did."""
         error = ServerError(
-            PERMISSION_DENIED, "The right to this subscription has ended.",
+            PERMISSION_DENIED,
+            "The right to this subscription has ended.",
             details={"subscription_type": topic.subscription_type, "target_id": topic.target_id},
         )
         metadata.link.send_text(control.Error.of(error).encode())
@@ -210,19 +227,22 @@ class MessageRouter:
         self.acknowledged += 1
 
     def _health_check(self, metadata: ConnectionMetadata, command: commands.HealthCheck) -> None:
-        sent, bytes_sent, queue_messages, queue_bytes = (
-            self._manager.hub.connection_figures(metadata.handle) or (0, 0, 0, 0)
-        )
+        sent, bytes_sent, queue_messages, queue_bytes = self._manager.hub.connection_figures(
+            metadata.handle
+        ) or (0, 0, 0, 0)
         counters = {
-            "sent": sent, "bytes_sent": bytes_sent,
+            "sent": sent,
+            "bytes_sent": bytes_sent,
             "received": getattr(metadata.link, "messages_received", 0),
             "bytes_received": getattr(metadata.link, "bytes_received", 0),
             "subscriptions": len(metadata.subscriptions),
         }
         answer = control.Health(
-            request_id=command.request_id, counters=counters,
+            request_id=command.request_id,
+            counters=counters,
             rtt_ms=None if metadata.rtt is None else round(metadata.rtt * 1000, 3),
-            queue_messages=queue_messages, queue_bytes=queue_bytes,
+            queue_messages=queue_messages,
+            queue_bytes=queue_bytes,
         )
         metadata.link.send_text(answer.encode())
 
@@ -238,4 +258,3 @@ def internal_error(doing: str) -> ServerError:
     where = "".join(traceback.format_tb(fault.__traceback__)) if fault is not None else ""
     logger.error("incident %s while handling %s: %s\n%s", incident, doing, type(fault).__name__, where)
     return ServerError(INTERNAL_ERROR, details={"incident": incident})
-

@@ -25,7 +25,9 @@ CONCURRENCY: Final = 64
 class RightsWatch:
     """Applies revocations at once, and asks a plugged-in access provider over and over."""
 
-    def __init__(self, manager: ConnectionManager, authenticator: Authenticator, router: MessageRouter) -> None:
+    def __init__(
+        self, manager: ConnectionManager, authenticator: Authenticator, router: MessageRouter
+    ) -> None:
         self._manager = manager
         self._authenticator = authenticator
         self._router = router

@@ -42,8 +42,13 @@ class Service:
     """
 
     def __init__(
-        self, settings: Settings, *, manager: ConnectionManager | None = None, provider: AccessProvider | None = None,
-        clock: Clock | None = None, fetch: Callable[[str], Awaitable[bytes]] | None = None,
+        self,
+        settings: Settings,
+        *,
+        manager: ConnectionManager | None = None,
+        provider: AccessProvider | None = None,
+        clock: Clock | None = None,
+        fetch: Callable[[str], Awaitable[bytes]] | None = None,
     ) -> None:
         """``provider`` decides who sees which patient instead of the tokens; ``fetch`` gets the JWKS.
 
@@ -74,24 +79,42 @@ class Service:
         small = inbound.max_message_size_unauthenticated
         self.newcomer_limits = ReadLimits(small, 2 * small, inbound.max_fragments)
         self.admission = Admission(
-            self.manager, self.authenticator, self.router, read_limits=self.read_limits, admitted=self._look_after_token
+            self.manager,
+            self.authenticator,
+            self.router,
+            read_limits=self.read_limits,
+            admitted=self._look_after_token,
         )
         connection = settings.connection
         self.health = HealthMonitor(
-            self.manager.hub, self.clock, interval=connection.heartbeat_interval, timeout=connection.timeout,
+            self.manager.hub,
+            self.clock,
+            interval=connection.heartbeat_interval,
+            timeout=connection.timeout,
             stale=self._end_stale,
         )
         self.sink = ClientSink(self.manager, self.admission, self.router, self.health)
         budget = UnfinishedBudget(inbound.max_unfinished_total)
         rate = settings.rate_limit
         self.inlet = Inlet(
-            self.manager.hub, self.sink, budget, message_deadline=inbound.message_deadline,
-            message_rate=rate.messages_per_second, message_burst=rate.burst,
-            control_rate=rate.control_per_second, control_burst=rate.control_burst,
+            self.manager.hub,
+            self.sink,
+            budget,
+            message_deadline=inbound.message_deadline,
+            message_rate=rate.messages_per_second,
+            message_burst=rate.burst,
+            control_rate=rate.control_per_second,
+            control_burst=rate.control_burst,
         )
         self.echo_inlet = Inlet(
-            self.manager.hub, EchoSink(), budget, message_deadline=inbound.message_deadline,
-            message_rate=0, message_burst=0, control_rate=0, control_burst=0,
+            self.manager.hub,
+            EchoSink(),
+            budget,
+            message_deadline=inbound.message_deadline,
+            message_rate=0,
+            message_burst=0,
+            control_rate=0,
+            control_burst=0,
         )
         self.rights = RightsWatch(self.manager, self.authenticator, self.router)
         self._watches_rights = provider is not None
@@ -106,8 +129,10 @@ class Service:
         every(0, self.health.tick)
         every(0, self._end_expired)
         every(lambda: self.manager.cleanup_interval, self.revocations.prune)
-        every(lambda: self.manager.subscription_manager.settings.cleanup_interval,
-              self.manager.subscription_manager.cleanup)
+        every(
+            lambda: self.manager.subscription_manager.settings.cleanup_interval,
+            self.manager.subscription_manager.cleanup,
+        )
 
     # -- life
 
@@ -155,7 +180,11 @@ class Service:
     # -- tokens and rights
 
     async def revoke(
-        self, *, user_id: str | None = None, token_id: str | None = None, patients: Collection[str] | None = None
+        self,
+        *,
+        user_id: str | None = None,
+        token_id: str | None = None,
+        patients: Collection[str] | None = None,
     ) -> int:
         """Take back a user's tokens, one token, or a user's right to some patients; at once.
 
@@ -169,7 +198,8 @@ class Service:
         if token_id is not None:
             self.revocations.revoke_token(token_id)
         concerned = [
-            one for one in self.manager.connections.values()
+            one
+            for one in self.manager.connections.values()
             if one.user_id == user_id or (token_id is not None and one.principal.token_id == token_id)
         ]
         await self.rights.refresh(concerned)
@@ -204,6 +234,8 @@ class Service:
         owner = connection.owner
         if isinstance(owner, ConnectionMetadata):
             self.router.refuse(owner, ServerError(HEALTH_CHECK_FAILED))
-            self.manager.disconnect(owner.connection_id, "health check failed", code=CloseCode.HEALTH_CHECK_FAILED)
+            self.manager.disconnect(
+                owner.connection_id, "health check failed", code=CloseCode.HEALTH_CHECK_FAILED
+            )
         else:
             connection.close(CloseCode.HEALTH_CHECK_FAILED)

@@ -14,12 +14,23 @@ class Subscription:
     """
 
     __slots__ = (
-        "connection_id", "membership", "program", "renewed_at", "subscription_id", "subscription_type", "target_id",
+        "connection_id",
+        "membership",
+        "program",
+        "renewed_at",
+        "subscription_id",
+        "subscription_type",
+        "target_id",
         "warned",
     )
 
     def __init__(
-        self, subscription_id: str, connection_id: str, subscription_type: str, target_id: str, program: Program,
+        self,
+        subscription_id: str,
+        connection_id: str,
+        subscription_type: str,
+        target_id: str,
+        program: Program,
         renewed_at: float,
     ) -> None:
         self.subscription_id = subscription_id
@@ -43,9 +54,9 @@ class Subscription:
         """Whether it follows every target of its type."""
         return self.target_id == "*"
 
-    def __await__(self) -> Generator[Any, None, "Subscription"]:
+    def __await__(self) -> Generator[None, None, "Subscription"]:
+        yield from ()
         return self
-        yield
 
 
 class Refused:
@@ -59,6 +70,6 @@ class Refused:
     def __bool__(self) -> bool:
         return False
 
-    def __await__(self) -> Generator[Any, None, "Subscription"]:
+    def __await__(self) -> Generator[None, None, "Subscription"]:
+        yield from ()
         raise self.error
-        yield

@@ -26,8 +26,13 @@ class SubscriptionManager:
     """
 
     def __init__(
-        self, connections: Mapping[str, ConnectionMetadata], index: TopicIndex, hub: Hub, *,
-        settings: SubscriptionSettings | None = None, filter_settings: FilterSettings | None = None,
+        self,
+        connections: Mapping[str, ConnectionMetadata],
+        index: TopicIndex,
+        hub: Hub,
+        *,
+        settings: SubscriptionSettings | None = None,
+        filter_settings: FilterSettings | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.settings = settings or SubscriptionSettings()
@@ -53,7 +58,10 @@ class SubscriptionManager:
     # -- adding
 
     def add_subscription(
-        self, connection_id: str, subscription_type: str, target_id: str | int | None = None,
+        self,
+        connection_id: str,
+        subscription_type: str,
+        target_id: str | int | None = None,
         filters: Mapping[str, Any] | None = None,
     ) -> Subscription:
         """Subscribe a connection, or replace the filter of its subscription to the same topic.
@@ -61,7 +69,9 @@ class SubscriptionManager:
         Raises ServerError: ConnectionNotFound, 1003 (topic), 1008 (filter), 1011 (not
         allowed), 1012 (limit; ``details.scope`` is ``connection`` or ``global``).
         """
-        return self.subscribe(self._connection(connection_id), Topic.of(subscription_type, target_id), filters)[0]
+        return self.subscribe(
+            self._connection(connection_id), Topic.of(subscription_type, target_id), filters
+        )[0]
 
     def initialize_subscriptions(
         self, connection_id: str, topics: Iterable[str]
@@ -108,8 +118,12 @@ class SubscriptionManager:
     def store_subscription(self, metadata: ConnectionMetadata, subscription: Subscription) -> None:
         """Enter a checked subscription into every index. ``subscribe`` is the way to check one."""
         subscription.membership = self._index.add(
-            metadata.handle, metadata.principal.scope, subscription.subscription_type, subscription.target_id,
-            subscription.program, subscription,
+            metadata.handle,
+            metadata.principal.scope,
+            subscription.subscription_type,
+            subscription.target_id,
+            subscription.program,
+            subscription,
         )
         metadata.subscriptions[subscription.subscription_type, subscription.target_id] = subscription
         self._by_id[subscription.subscription_id] = subscription
@@ -231,16 +245,26 @@ class SubscriptionManager:
         found: dict[int, Subscription] = {}
         if type_name == PATIENT or patient_id is not None:
             self._gather(found, PATIENT, patient_id, patient_id, published)
-        for name in {type_name, (type_name or "").removesuffix("_data"), published.data_type} - {None, "", PATIENT}:
+        for name in {type_name, (type_name or "").removesuffix("_data"), published.data_type} - {
+            None,
+            "",
+            PATIENT,
+        }:
             target = str(target_id) if target_id is not None and type_name == name else None
             self._gather(found, str(name), target, patient_id, published)
         return list(found.values())
 
     def _gather(
-        self, found: dict[int, Subscription], subscription_type: str, target_id: str | None, patient_id: str | None,
+        self,
+        found: dict[int, Subscription],
+        subscription_type: str,
+        target_id: str | None,
+        patient_id: str | None,
         published: PublishedMessage,
     ) -> None:
-        owners = self._index.owners(subscription_type, target_id, patient_id, published.body, published.derived)
+        owners = self._index.owners(
+            subscription_type, target_id, patient_id, published.body, published.derived
+        )
         for subscription in owners:
             found.setdefault(id(subscription), subscription)
 
@@ -278,7 +302,8 @@ class SubscriptionManager:
         """
         self.operations += 1
         chosen = [
-            subscription for subscription in metadata.subscriptions.values()
+            subscription
+            for subscription in metadata.subscriptions.values()
             if subscription_id is None or subscription.subscription_id == subscription_id
         ]
         now = self._clock.monotonic()

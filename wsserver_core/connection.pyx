@@ -7,7 +7,8 @@ connections. It has no task and no timer: deadlines are looked after by ``Inlet.
 from libc.stdint cimport uint64_t
 
 from wsserver_core.frames cimport (
-    BINARY, CLOSE, OVERSIZE, PING, PONG, TEXT, FrameReader, ReadLimits, UnfinishedBudget, encode_close, encode_frame,
+    BINARY, CLOSE, OVERSIZE, PING, PONG, TEXT,
+    FrameReader, ReadLimits, UnfinishedBudget, encode_close, encode_frame,
 )
 from wsserver_core.hub cimport DROPPED_CLOSED, Frame, Hub
 

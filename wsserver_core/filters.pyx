@@ -118,7 +118,7 @@ cdef class Condition:
                     value = str(whole)
             return PySet_Contains(self.values, value)
         if PyFloat_Check(value):
-            return not self.identity and PySet_Contains(self.values, <double>value)
+            return PySet_Contains(self.values, <double>value)
         return PyUnicode_Check(value) and PySet_Contains(self.values, PyUnicode_FromObject(value))
 
     cdef object written(self):

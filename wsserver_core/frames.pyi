@@ -1,8 +1,8 @@
 """RFC 6455 framing for the server's side: bytes in, events out, and frames to send."""
 
-from typing import Final, Literal, TypeAlias, final
+from typing import Final, Literal, Self, TypeAlias, final
 
-from typing_extensions import Buffer, Self
+from typing_extensions import Buffer
 
 OVERSIZE: Final = -1
 TEXT: Final = 1

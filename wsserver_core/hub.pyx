@@ -288,10 +288,10 @@ cdef class Hub:
     cdef void settle_front(self, Slot *slot, uint32_t frames, bint written, int reason):
         """Take the oldest frames off a queue and count what became of them."""
         cdef PyObject **ring = ring_of(slot)
-        cdef uint32_t i
+        cdef uint32_t _
         cdef uint64_t size
         cdef Frame frame
-        for i in range(frames):
+        for _ in range(frames):
             frame = <Frame> ring[slot.head]
             slot.head = (slot.head + 1) & (slot.capacity - 1)
             size = len(frame.wire)
@@ -725,11 +725,11 @@ cdef class Hub:
         from since stale_before])``.
         """
         cdef list stale = []
-        cdef uint32_t k
+        cdef uint32_t _
         cdef Slot *slot
         if self.top == 0:
             return 0, stale
-        for k in range(min(count, self.top)):
+        for _ in range(min(count, self.top)):
             if start >= self.top:
                 start = 0
             slot = &self.slots[start]

@@ -135,11 +135,16 @@ async def test_a_key_file_is_read_again_when_a_new_name_turns_up(
 
 
 async def test_a_shared_secret_never_causes_a_fetch(make_auth: Any, clock: Any) -> None:
+    asked: list[str] = []
+
     async def fetch(location: str) -> bytes:
-        raise AssertionError("fetched for a token that no key set could check")
+        asked.append(location)
+        return b""
 
     auth = make_auth(algorithms=("HS256", "RS256"), jwks_url="https://issuer/keys")
     keys = table(auth, clock, fetch)
     assert await keys.find_fresh(None, "HS256") is not None
     assert await keys.find_fresh("unknown", "HS256") is None
-    await keys.close()
+    assert asked == []
+    assert await keys.find_fresh("unknown", "RS256") is None
+    assert asked == ["https://issuer/keys"]

@@ -130,16 +130,24 @@ async def test_the_policy_is_strict_and_the_page_obeys_it(
     assert complaints == []
 
 
-async def test_nothing_scrolls_sideways_at_any_width(ward: FakeWard, visit: Open) -> None:
-    page = await visit(ward)
-    await see_signals(page)
-    await expect(page.locator("#alerts li").first).to_be_visible(timeout=20_000)
+async def stay_inside_at_every_width(page: Page) -> None:
     clipped = "(boxes) => boxes.filter((box) => box.getBoundingClientRect().right > innerWidth).length"
     for width in (320, 390, 768, 1100, 1280):
         await page.set_viewport_size({"width": width, "height": 844})
         assert await page.evaluate("document.documentElement.scrollWidth") == width
         boxes = page.locator("header, button, dl, canvas, .link, .rate")
         assert await boxes.evaluate_all(clipped) == 0
+
+
+async def test_nothing_scrolls_sideways_at_any_width(ward: FakeWard, visit: Open) -> None:
+    page = await visit(ward)
+    await see_signals(page)
+    await expect(page.locator("#alerts li").first).to_be_visible(timeout=20_000)
+    await stay_inside_at_every_width(page)
+    await ward.tell({"type": "system_shutdown", "message": "Back soon.", "reconnect_after_ms": 60_000})
+    await ward.close_all(4020)
+    await see_state(page, "Reconnecting")
+    await stay_inside_at_every_width(page)
 
 
 async def test_a_killed_server_is_shown_and_its_return_is_noticed(server: Server, visit: Open) -> None:

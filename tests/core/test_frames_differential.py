@@ -20,7 +20,7 @@ from wsserver_core.frames import FrameReader, ReadLimits, UnfinishedBudget
 
 pytestmark = pytest.mark.core
 
-# For one test; the two random comparisons were also run with 200,000.
+# Of each random comparison. The figure may be raised: 20,000 take some minutes.
 EXAMPLES = 400
 LIMIT = 100_000
 

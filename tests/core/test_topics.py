@@ -51,7 +51,9 @@ class Ward:
         counts = self.index.select(kind, target, patient, message, {}, self.out, exclude)
         return sorted(found & 0xFFFFFFFF for found in self.out.handles()), counts
 
-    def reached(self, kind: str | None, target: str | None = None, patient: str | None = None, /) -> list[int]:
+    def reached(
+        self, kind: str | None, target: str | None = None, patient: str | None = None, /
+    ) -> list[int]:
         return self.select(kind, target, patient)[0]
 
 

@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsserver.protocol.json_rules import (
@@ -47,6 +47,7 @@ def _depth(value: object) -> int:
     return 0
 
 
+@settings(deadline=None)
 @given(value=_VALUES, levels=st.integers(25, 36), neighbour=_VALUES)
 def test_the_depth_scan_agrees_with_a_walk_over_the_decoded_value(
     value: object, levels: int, neighbour: object
@@ -80,6 +81,7 @@ def test_malformed_text_names_the_byte_and_not_the_content() -> None:
     assert str(caught.value) == "is not valid JSON (byte 11)"
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers() | st.floats() | st.integers(2**53 - 2, 2**53 + 2), max_size=20))
 def test_number_arrays_are_judged_as_number_by_number(numbers: list[float]) -> None:
     safe = all(

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsserver.errors import INVALID_MESSAGE, MESSAGE_TOO_LARGE, ServerError
@@ -126,6 +126,7 @@ _JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         _ANY_TEXT.filter(lambda key: key not in {"_meta", "type", "patient_id"}), _JSON, max_size=6

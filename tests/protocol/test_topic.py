@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsserver.errors import INVALID_MESSAGE
@@ -112,6 +112,7 @@ def test_wildcards_are_those_that_cover_every_patient() -> None:
     assert not Topic("patient", "7").is_wildcard
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_no_text_is_parsed_to_something_that_reads_back_differently(text: str) -> None:
     try:

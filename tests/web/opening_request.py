@@ -51,7 +51,12 @@ def request(
     secure = object() if tls else None
     known = {"sslcontext": secure, "peername": peer}
     protocol = SimpleNamespace(
-        peername=peer, sockname=None, ssl_context=secure, max_field_size=8190, max_line_length=8190, max_headers=128
+        peername=peer,
+        sockname=None,
+        ssl_context=secure,
+        max_field_size=8190,
+        max_line_length=8190,
+        max_headers=128,
     )
     transport = SimpleNamespace(get_extra_info=known.get)
     made = make_mocked_request(

@@ -67,7 +67,7 @@ class TokenVerifier:
         return self._check(envelope, self.keys.find(envelope.kid, envelope.algorithm))
 
     def _open(self, token: str) -> _Envelope:
-        if not isinstance(token, str) or not token.isascii():
+        if not isinstance(token, str):
             raise AuthenticationFailed(Reason.MALFORMED)
         if len(token) > MAX_TOKEN:
             raise AuthenticationFailed(Reason.TOO_LONG)

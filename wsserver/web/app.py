@@ -19,8 +19,13 @@ SERVICE: web.AppKey[Service] = web.AppKey("wsserver", Service)
 
 
 def setup(
-    app: web.Application, settings: Settings | None = None, *, manager: ConnectionManager | None = None,
-    provider: AccessProvider | None = None, dev: bool = False, demo: bool = False,
+    app: web.Application,
+    settings: Settings | None = None,
+    *,
+    manager: ConnectionManager | None = None,
+    provider: AccessProvider | None = None,
+    dev: bool = False,
+    demo: bool = False,
 ) -> Service:
     """Add the WebSocket server to an aiohttp application and return its service.
 

@@ -29,11 +29,19 @@ class Demo:
         service = self._service
         ids = [patient.id for patient in PATIENTS]
         token = mint_token(
-            service.settings.auth, service.clock, user_id=USER, role=ROLE, patients=ids, lifetime=TOKEN_SECONDS
+            service.settings.auth,
+            service.clock,
+            user_id=USER,
+            role=ROLE,
+            patients=ids,
+            lifetime=TOKEN_SECONDS,
         )
         return plain(
             {
-                "url": "/ws/connect", "token": token, "user_id": USER, "role": ROLE,
+                "url": "/ws/connect",
+                "token": token,
+                "user_id": USER,
+                "role": ROLE,
                 "patients": [{"id": patient.id, "label": patient.label} for patient in PATIENTS],
             }
         )

@@ -50,8 +50,12 @@ class Endpoint:
             service.admission.expect(newcomer)
         else:
             service.admission.admit(
-                newcomer, outcome, user_id=handshake.user_id, role=handshake.role,
-                patient_id=handshake.patient_id, subscriptions=handshake.subscriptions,
+                newcomer,
+                outcome,
+                user_id=handshake.user_id,
+                role=handshake.role,
+                patient_id=handshake.patient_id,
+                subscriptions=handshake.subscriptions,
             )
         if leftover:
             connection.feed(leftover)
@@ -85,6 +89,8 @@ class Endpoint:
 
     def _upgrade(self, request: web.Request, connection: Connection, handshake: Handshake) -> bytes:
         return take_over(
-            request, connection, response_head(handshake),
+            request,
+            connection,
+            response_head(handshake),
             send_buffer=self._service.settings.backpressure.send_buffer,
         )

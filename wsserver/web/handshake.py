@@ -186,7 +186,7 @@ def _check_target(target: str, headers: Headers) -> None:
     # RFC 9112 section 3.2.2: a server takes the absolute form too, whose authority the client
     # repeats in Host. Where they differ, two programs on the way may each believe another one.
     authority = re.split(r"[/?#]", target.partition("://")[2], maxsplit=1)[0]
-    if authority.lower() != hosts[0].lower():
+    if not authority.isascii() or authority.lower() != hosts[0].lower():
         raise _malformed("Host and the request target differ.")
 
 
@@ -195,6 +195,7 @@ def _lists(headers: Headers, name: str, token: str) -> bool:
     return any(
         element.strip(" \t").lower() == token
         for value in headers.getall(name, [])
+        if value.isascii()  # the Kelvin sign's lower case is a plain k
         for element in value.split(",")
     )
 

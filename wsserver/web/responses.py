@@ -73,5 +73,3 @@ def errors_as_json(handler: Handler) -> Handler:
             return failure(internal_error("a request"))
 
     return handle
-
-

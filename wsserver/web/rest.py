@@ -82,7 +82,11 @@ class Rest:
     async def ready(self, request: web.Request) -> web.StreamResponse:
         """``GET /ready``: 200 when new clients are welcome, else 503 with the reason."""
         reason = self._unready()
-        return plain({"status": "ready"}) if reason is None else plain({"status": "unready", "reason": reason}, 503)
+        return (
+            plain({"status": "ready"})
+            if reason is None
+            else plain({"status": "unready", "reason": reason}, 503)
+        )
 
     def _unready(self) -> str | None:
         if not self._service.running:

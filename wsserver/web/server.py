@@ -69,7 +69,11 @@ class WebSocketServer:
         except (KeyFault, OSError, ValueError) as fault:
             raise CannotStartError(str(fault)) from None
         runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=REQUEST_TIMEOUT, handle_signals=False, shutdown_timeout=5.0
+            app,
+            access_log=None,
+            keepalive_timeout=REQUEST_TIMEOUT,
+            handle_signals=False,
+            shutdown_timeout=5.0,
         )
         try:
             await runner.setup()
@@ -185,9 +189,21 @@ def _greeting(loaded: Loaded, server: WebSocketServer, *, dev: bool, demo: bool)
         service = server.service
         if auth.secret is None or service is None:
             return
-        scopes = ["broadcast:patient", "broadcast:type", "broadcast:all", "metrics:read", "admin:read", "admin:write"]
+        scopes = [
+            "broadcast:patient",
+            "broadcast:type",
+            "broadcast:all",
+            "metrics:read",
+            "admin:read",
+            "admin:write",
+        ]
         token = mint_token(
-            auth, service.clock, user_id="dev", role="doctor", patients="*", scopes=scopes,
+            auth,
+            service.clock,
+            user_id="dev",
+            role="doctor",
+            patients="*",
+            scopes=scopes,
             lifetime=min(86_400, int(auth.max_token_lifetime or 86_400)),
         )
         socket_url = str(server.url).replace("http", "ws", 1)
@@ -195,6 +211,6 @@ def _greeting(loaded: Loaded, server: WebSocketServer, *, dev: bool, demo: bool)
         yield "in a browser's console on any page of this server:"
         yield f"  ws = new WebSocket('{socket_url}/ws/connect', ['wsserver.v1.json', 'wsserver.bearer.' + TOKEN]);"
         yield "  ws.onmessage = event => console.log(event.data);"
-        yield "  ws.onopen = () => ws.send('{\"type\":\"subscribe\",\"topic\":\"patient:123\"}');"
+        yield '  ws.onopen = () => ws.send(\'{"type":"subscribe","topic":"patient:123"}\');'
         yield "and from a shell:"
         yield f"  curl -H 'Authorization: Bearer TOKEN' -d '{{\"type\":\"ecg_data\"}}' {server.url}/ws/broadcast/patient/123"

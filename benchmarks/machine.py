@@ -1,0 +1,60 @@
+"""Where a benchmark runs: processors, versions, and what else might explain a figure."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("aiohttp", "uvloop", "msgspec", "cython", "PyJWT")
+
+
+def pin() -> int | None:
+    """Keep this process to the first processor; returns the last one, for the load client.
+
+    None, and nothing is pinned, where there is only one.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        return None
+    os.sched_setaffinity(0, {cores[0]})
+    return cores[-1]
+
+
+def facts() -> dict[str, Any]:
+    """Versions and machine facts that belong to every figure."""
+    from wsserver._version import __version__
+
+    versions = {"wsserver": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "versions": versions,
+        "kernel": platform.release(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "congestion_control": _first_line("/proc/sys/net/ipv4/tcp_congestion_control"),
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process."""
+    return int(_first_line("/proc/self/statm").split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _first_line(path: str) -> str:
+    try:
+        return Path(path).read_text().splitlines()[0]
+    except OSError:
+        return "unknown"

@@ -1,0 +1,169 @@
+from typing import Any, Protocol, final
+
+from wsserver_core.frames import FrameReader, ReadLimits, UnfinishedBudget
+from wsserver_core.hub import Frame, Hub
+
+class _Sink(Protocol):
+    def message_received(self, connection: Connection, opcode: int, payload: bytes) -> object: ...
+    def oversize_received(self, connection: Connection, size: int) -> object: ...
+    def message_flood(self, connection: Connection) -> object: ...
+    def control_flood(self, connection: Connection) -> object: ...
+    def pong_received(self, connection: Connection, payload: bytes) -> object: ...
+    def connection_closed(self, connection: Connection, code: int, reason: str) -> object: ...
+
+@final
+class Inlet:
+    """What the connections of one endpoint share on the way in.
+
+    ``sink`` receives what the connections read, on the loop's thread:
+
+    - ``message_received(connection, opcode, payload)`` a complete text (1) or binary (2) message;
+    - ``oversize_received(connection, size)`` a message over the limit was swallowed;
+    - ``message_flood(connection)`` a message was dropped because the rate was exceeded;
+    - ``control_flood(connection)`` the same for a control frame;
+    - ``pong_received(connection, payload)``;
+    - ``connection_closed(connection, code, reason)`` exactly once, after the socket is gone.
+
+    Rates are token buckets: frames per second, and as many at once as ``burst`` says; a rate
+    of 0 is no limit. Times are seconds of the hub's coarse clock ``hub.now``, which ``sweep``
+    moves.
+    """
+
+    message_deadline: float
+    close_timeout: float
+    message_rate: float
+    message_burst: float
+    control_rate: float
+    control_burst: float
+
+    def __init__(
+        self,
+        hub: Hub,
+        sink: _Sink,
+        budget: UnfinishedBudget,
+        *,
+        message_deadline: float = 10.0,
+        close_timeout: float = 5.0,
+        message_rate: float = 50.0,
+        message_burst: float = 200.0,
+        control_rate: float = 10.0,
+        control_burst: float = 50.0,
+    ) -> None: ...
+    @property
+    def hub(self) -> Hub: ...
+    @property
+    def sink(self) -> Any: ...
+    @property
+    def budget(self) -> UnfinishedBudget: ...
+    @property
+    def unfinished_connections(self) -> int:
+        """Connections in the middle of a message."""
+
+    @property
+    def closing_connections(self) -> int:
+        """Connections whose closing handshake is under way."""
+
+    def received_totals(self) -> tuple[int, int]:
+        """``(messages, bytes)`` received over all connections of this endpoint since the start."""
+
+    def abort_all(self) -> None:
+        """Drop every socket of this endpoint now."""
+
+    def sweep(self, now: float) -> None:
+        """Move the clock and end what has passed its deadline.
+
+        An unfinished message closes its connection with 1009; a closing handshake that the
+        peer does not complete ends in an abort.
+        """
+
+@final
+class Connection:
+    """One WebSocket, server side.
+
+    Create it, then ``attach`` it to the transport that it takes over. ``owner`` is for the
+    policy layer: whatever it wants to find again when a message comes in.
+    """
+
+    owner: Any
+
+    def __init__(self, inlet: Inlet, limits: ReadLimits, owner: Any = None) -> None: ...
+    @property
+    def inlet(self) -> Inlet: ...
+    @property
+    def reader(self) -> FrameReader: ...
+    @property
+    def transport(self) -> Any: ...
+    @property
+    def handle(self) -> int: ...
+    @property
+    def messages_received(self) -> int: ...
+    @property
+    def bytes_received(self) -> int: ...
+    @property
+    def close_code(self) -> int:
+        """The code that the connection closes with, 0 while it is open."""
+
+    @property
+    def close_reason(self) -> str: ...
+    @property
+    def is_open(self) -> bool:
+        """Whether messages may still be queued for it."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the socket is gone."""
+
+    @property
+    def figures(self) -> tuple[int, int, int, int] | None:
+        """``(frames_written, bytes_written, queued_messages, queued_bytes)``, or None when gone."""
+
+    def attach(self, transport: Any, fd: int, head: bytes = b"") -> int:
+        """Take the transport over and return the handle.
+
+        ``fd`` is the socket's descriptor, or -1 when bytes must go through the transport
+        (TLS). ``head`` (the 101 response) leaves before anything else.
+        """
+
+    def feed(self, data: bytes) -> None:
+        """Read bytes that another layer had taken from the socket already."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Never called: the transport is taken over when it is connected already."""
+
+    def get_buffer(self, sizehint: int) -> memoryview: ...
+    def buffer_updated(self, size: int) -> None: ...
+    def eof_received(self) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+    def connection_lost(self, exc: BaseException | None) -> None: ...
+    def close(self, code: int, reason: str = "", discard: int | None = None) -> bool:
+        """Start the closing handshake; what was queued before leaves first, in order.
+
+        ``discard`` drops the queue instead, counted under that reason (an index of
+        ``hub.DROP_REASONS``). Returns False when the connection is closing already. Raises
+        ValueError for a code that may not be sent.
+        """
+
+    def fail(self, code: int, reason: str = "") -> None:
+        """Fail the connection as RFC 6455 section 7.1.7 says: close, and hear no more."""
+
+    def abort(self) -> None:
+        """Drop the socket now, without a closing handshake."""
+
+    def send_frame(self, frame: Frame) -> int:
+        """Queue an encoded frame; 0 is success, else the hub's reason to refuse."""
+
+    def send_text(self, text: bytes) -> int:
+        """Queue one text message (UTF-8); 0 is success, else the hub's reason to refuse."""
+
+    def send_binary(self, payload: bytes) -> int:
+        """Queue one binary message; 0 is success, else the hub's reason to refuse."""
+
+    def ping(self, payload: bytes = b"") -> int:
+        """Queue a ping frame."""
+
+    def pause_reading(self) -> None:
+        """Stop reading from the client; the kernel's window then slows it down."""
+
+    def resume_reading(self) -> None:
+        """Read again after ``pause_reading``."""
