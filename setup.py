@@ -12,7 +12,7 @@ from setuptools import Extension, setup
 
 CHECKED = os.environ.get("WSSERVER_CHECKED", "") not in ("", "0")
 
-MODULES = ["frames", "recipients", "hub", "connection", "filters", "topics"]
+MODULES = ["nesting", "frames", "recipients", "hub", "connection", "filters", "topics"]
 
 WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 

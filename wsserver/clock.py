@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -26,4 +27,11 @@ class SystemClock:
 
 def utc_text(seconds: float) -> str:
     """RFC 3339 in UTC with milliseconds, e.g. ``2026-01-01T00:00:00.000Z``."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _utc_text(int(seconds * 1000))
+
+
+@lru_cache(maxsize=16)
+def _utc_text(milliseconds: int) -> str:
+    # Spelling a time out costs more than queueing a message; a burst shares one spelling.
+    moment = datetime.fromtimestamp(milliseconds // 1000, UTC).replace(microsecond=milliseconds % 1000 * 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -385,6 +385,10 @@ class ConnectionManager:
             metadata.rtt = rtt
         return AwaitableInt(1)
 
+    def slow_connections(self) -> int:
+        """Connections whose oldest byte has waited for longer than ``broadcast.timeout`` seconds."""
+        return self.hub.stalled_since(self.hub.now - self.settings.broadcast.timeout)
+
     def connection(self, connection_id: str) -> ConnectionMetadata:
         """The metadata of an open connection; raises ConnectionNotFound."""
         metadata = self._connections.get(connection_id)

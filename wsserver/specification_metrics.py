@@ -26,6 +26,7 @@ def specification_metrics(service: Service) -> dict[str, Any]:
             "active": active,
             "disconnected": manager.opened - active,
             "errors": manager.faults,
+            "slow": manager.slow_connections(),
         },
         "messages": {
             "sent": manager.hub.frames_written,

@@ -343,7 +343,7 @@ class SubscriptionManager:
         return self.cleanup()
 
     def cleanup_orphaned_subscriptions(self) -> int:
-        """A self-test: subscriptions whose connection is gone. Disconnecting removes them, so there are none."""
+        """A self-test: disconnecting removes subscriptions, so there are none whose connection is gone."""
         orphans = [one for one in self._by_id.values() if one.connection_id not in self._connections]
         for subscription in orphans:
             self._unlink(subscription)

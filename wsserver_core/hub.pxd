@@ -80,6 +80,7 @@ cdef class Hub:
     cdef bint scheduled
     cdef bint flushing
     cdef list overflowed
+    cdef dict stalled              # handle -> when its transport began to hold bytes
     cdef public object on_overflow
     cdef public double flush_interval
     cdef public uint32_t max_queue_messages

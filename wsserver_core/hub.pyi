@@ -87,6 +87,9 @@ class Hub:
     def frames_dropped(self) -> dict[str, int]:
         """How many queued frames never reached the kernel, by reason, since the start."""
 
+    def stalled_since(self, moment: float) -> int:
+        """How many connections have had bytes waiting for their socket since ``moment`` or longer."""
+
     @property
     def dirty_connections(self) -> int:
         """Connections waiting to be flushed now."""

@@ -90,6 +90,7 @@ cdef class Hub:
                   uint64_t max_queue_bytes=1 << 20, double flush_interval=0.0):
         self.loop = loop
         self.overflowed = []
+        self.stalled = {}
         self.max_queue_messages = max_queue_messages
         self.max_queue_bytes = max_queue_bytes
         self.flush_interval = flush_interval
@@ -131,6 +132,17 @@ cdef class Hub:
     def frames_dropped(self):
         """How many queued frames never reached the kernel, by reason, since the start."""
         return {DROP_REASONS[i]: self.frames_dropped_by[i] for i in range(<int> DROPS)}
+
+    def stalled_since(self, double moment):
+        """How many connections have had bytes waiting for their socket since ``moment`` or longer."""
+        cdef uint32_t count = 0
+        cdef double since
+        # In order of time, for a connection enters at the end.
+        for since in self.stalled.values():
+            if since > moment:
+                break
+            count += 1
+        return count
 
     @property
     def dirty_connections(self):
@@ -241,6 +253,7 @@ cdef class Hub:
         PyMem_Free(slot.ring)
         slot.ring = NULL
         slot.flags &= DIRTY
+        self.stalled.pop(handle, None)
         transport, owner = slot.transport, slot.owner
         slot.transport = slot.owner = NULL
         self.free_slots[self.free_count] = <uint32_t> handle
@@ -453,6 +466,7 @@ cdef class Hub:
         cdef Slot *slot = self.slot_of(handle)
         if slot != NULL:
             slot.flags |= BLOCKED
+            self.stalled.setdefault(handle, self.now)
 
     cpdef void unblock(self, uint64_t handle):
         """The transport is empty again (``resume_writing``): what it held has reached the kernel."""
@@ -460,6 +474,7 @@ cdef class Hub:
         if slot == NULL:
             return
         slot.flags &= ~<uint32_t> BLOCKED
+        self.stalled.pop(handle, None)
         self.settle_front(slot, slot.in_transport, True, 0)
         if slot.count:
             self.mark_dirty(<uint32_t> handle)

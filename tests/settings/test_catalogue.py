@@ -9,7 +9,7 @@ def test_every_setting_of_the_protocol_is_there() -> None:
         "server.trusted_proxies", "server.require_origin", "connection.max_per_ip",
         "broadcast.flush_interval",
         "inbound.max_fragments", "inbound.message_deadline", "inbound.max_unfinished_total",
-        "backpressure.max_queue_messages", "backpressure.max_queue_bytes", "backpressure.max_total_bytes",
+        "backpressure.max_queue_messages", "backpressure.max_queue_bytes",
         "rate_limit.burst", "session.ttl", "store.url", "auth.jwks_url", "auth.leeway", "access.roles",
         "shutdown.timeout", "logging.level", "logging.format",
     ):  # fmt: skip

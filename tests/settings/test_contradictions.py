@@ -67,7 +67,6 @@ def test_the_defaults_with_a_secret_hold_together() -> None:
             "inbound.max_message_size: twice its value, 2MiB, is over inbound.max_unfinished_total",
         ),
         ({"broadcast__max_message_size": 1024 * 1024 + 1}, "broadcast.max_message_size: 1048577B, is over"),
-        ({"backpressure__max_total_bytes": 1024}, "backpressure.max_queue_bytes: 1MiB, is over"),
         ({"server__tls_key": "k"}, "server.tls_certificate: is needed with server.tls_key"),
         ({"server__tls_certificate": "c"}, "server.tls_key: is needed with server.tls_certificate"),
         ({"server__trusted_proxies": ("10.0.0.1/8",)}, "server.trusted_proxies: must list addresses"),

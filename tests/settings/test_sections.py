@@ -14,7 +14,7 @@ def test_defaults_are_those_of_the_specification() -> None:
     assert (connection.heartbeat_interval, connection.timeout, connection.cleanup_interval) == (30, 90, 60)
     assert (broadcast.batch_size, broadcast.timeout, broadcast.max_message_size) == (100, 5.0, 1024 * 1024)
     assert (subscription.max_per_connection, subscription.max_global) == (100, 50_000)
-    assert (subscription.timeout, subscription.event_history_size) == (3600, 10_000)
+    assert subscription.timeout == 3600
     assert subscription.cleanup_interval == 300
 
 

@@ -36,8 +36,9 @@ def refusal(*headers):
 @pytest.mark.parametrize(
     "header",
     [
-        "", " ", ",", " , ,", "wsserver.v1.json; q=1", "wsserver.v1.json wsserver.v1.bin", '"wsserver.v1.json"',
-        "wsserver/v1", "wsserver.v1.jsön", "wsserver.v1.json\udce9", "wsserver.v1.json, a\x01b", "wsserver.v1.json,\xa0a",
+        "", " ", ",", " , ,", "wsserver.v1.json; q=1", "wsserver.v1.json wsserver.v1.bin",
+        '"wsserver.v1.json"', "wsserver/v1", "wsserver.v1.jsön", "wsserver.v1.json\udce9",
+        "wsserver.v1.json, a\x01b", "wsserver.v1.json,\xa0a",
     ],
 )  # fmt: skip
 def test_what_is_no_list_of_tokens_is_refused(header):

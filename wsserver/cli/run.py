@@ -68,5 +68,5 @@ def run(
             from wsserver.web.server import serve
         except ImportError as error:
             raise CannotStart(f"a part of the server cannot be loaded: {error}") from None
-        status = serve(loaded, dev=dev, demo=demo, config=config)
+        status = serve(loaded, dev=dev, demo=demo)
     context.exit(status)

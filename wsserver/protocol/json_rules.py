@@ -13,15 +13,14 @@ from typing import Any, Final
 
 import msgspec
 
+from wsserver_core.nesting import nests_deeper
+
 MAX_DEPTH: Final = 32
 """Objects and arrays inside one another, the outermost counted."""
 
 MAX_INTEGER: Final = 2**53
 """The largest magnitude of an integer; beyond it a browser rounds."""
 
-_FOLD_BRACES: Final = bytes.maketrans(b"{}", b"[]")
-_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-_OPEN: Final = ord("[")
 _PLAIN_TYPES: Final = frozenset({str, bool, type(None)})
 _NUMBER_TYPES: Final = frozenset({int, float})
 _MAX_STEP: Final = 64
@@ -54,25 +53,12 @@ def path_text(path: Path) -> str:
 def nested_too_deep(payload: bytes) -> bool:
     """Whether JSON text goes deeper than ``MAX_DEPTH``; to be asked before any decoder sees it.
 
-    The decoder recurses, and how deep it may do so depends on who called it. Text that is
-    not JSON gets an answer that means nothing: the decoder will refuse it anyway.
+    The decoder recurses, and how deep it may do so depends on who called it.
     """
     # Nearly every payload ends here: no more opening brackets in it than levels allowed.
     if payload.count(b"{") + payload.count(b"[") <= MAX_DEPTH:
         return False
-    unescaped = payload.replace(b"\\\\", b"").replace(b'\\"', b"")
-    outside_strings = b"".join(unescaped.split(b'"')[::2])
-    depth = 0
-    for bracket in outside_strings.translate(_FOLD_BRACES, _NOT_BRACKETS):
-        if bracket == _OPEN:
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        else:
-            depth -= 1
-            if depth <= 0:
-                return False
-    return False
+    return nests_deeper(payload, MAX_DEPTH)
 
 
 def decode_json(payload: bytes) -> Any:

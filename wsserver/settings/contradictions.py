@@ -82,8 +82,6 @@ def _sizes(settings: Settings) -> Iterator[Contradiction]:
          "inbound.max_unfinished_total", inbound.max_unfinished_total, "twice its value, "),
         ("broadcast.max_message_size", settings.broadcast.max_message_size,
          "backpressure.max_queue_bytes", queue.max_queue_bytes, ""),
-        ("backpressure.max_queue_bytes", queue.max_queue_bytes,
-         "backpressure.max_total_bytes", queue.max_total_bytes, ""),
     )  # fmt: skip
     for key, part, whole_key, whole, how in ordered:
         if part > whole:

@@ -22,7 +22,7 @@ class RoleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Whether it may subscribe to ``patient:*`` and ``*``; it still receives only what it may see."""
 
     all_patients: bool = False
-    """Whether it sees every patient, whatever its token lists."""
+    """Whether it sees every patient where its token lists none; a list in the token narrows it."""
 
     publish: tuple[TargetType, ...] = ()
     """Target types it may broadcast to over its own socket. REST goes by the token's scope instead."""

@@ -164,9 +164,6 @@ class BackpressureSettings(Section, frozen=True, kw_only=True):
     max_queue_bytes: Bytes = 1024 * 1024
     """Bytes waiting for one connection."""
 
-    max_total_bytes: Bytes = 1024 * 1024 * 1024
-    """Bytes waiting for all connections together, each counted as if it held its own copy."""
-
     send_buffer: Annotated[int, Meta(ge=0, le=16 * 1024 * 1024, extra={"unit": "bytes"})] = 128 * 1024
     """Bytes of the kernel's send buffer of each socket, up to 16 MiB.
 
@@ -201,9 +198,6 @@ class SubscriptionSettings(Section, frozen=True, kw_only=True):
 
     timeout: SomeSeconds = 3600.0
     """Seconds without renewal after which a subscription expires; a live connection renews its own."""
-
-    event_history_size: Annotated[int, Meta(ge=0, le=10_000_000)] = 10_000
-    """Events kept for looking back; 0 keeps none."""
 
     cleanup_interval: SomeSeconds = 300.0
     """Seconds between two sweeps for expired subscriptions."""
@@ -268,7 +262,7 @@ class AuthSettings(Section, frozen=True, kw_only=True):
     """Required value of ``iss``; none does not look at it."""
 
     audience: Text | None = None
-    """Required value of ``aud``; none does not look at it."""
+    """Required value of ``aud``; none refuses tokens that have one: they are meant for somebody else."""
 
     leeway: Annotated[float, Meta(ge=0, le=30, extra={"unit": "seconds"})] = 5.0
     """Seconds by which the clocks of issuer and server may differ, up to 30; 0 allows none."""

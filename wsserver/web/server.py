@@ -7,7 +7,6 @@ import signal
 import ssl
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Final
 
 import click
@@ -18,7 +17,8 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 from wsserver.access.tokens import mint_token
 from wsserver.access.verification_key import KeyFault
 from wsserver.service import Service
-from wsserver.settings import Loaded, ServerSettings, SettingsError, load_settings
+from wsserver.settings import Loaded, ServerSettings, SettingsError
+from wsserver.settings.descriptors import TooFewDescriptorsError, fit_descriptors
 from wsserver.web.app import setup
 
 logger = logging.getLogger("wsserver.server")
@@ -113,19 +113,19 @@ class WebSocketServer:
 websocket_server: Final = WebSocketServer()
 
 
-def serve(loaded: Loaded, *, dev: bool = False, demo: bool = False, config: Path | None = None) -> int:
+def serve(loaded: Loaded, *, dev: bool = False, demo: bool = False) -> int:
     """Run until told to stop; returns the exit status (0 clean, 1 failure, 3 cannot start).
 
-    TERM and INT drain, the second one ends at once; HUP reads ``config`` again and takes its
+    TERM and INT drain, the second one ends at once; HUP reads the settings again and takes its
     limits and rights, or keeps the old ones if it has faults.
     """
     try:
-        return uvloop.run(_serve(loaded, dev=dev, demo=demo, config=config))
+        return uvloop.run(_serve(loaded, dev=dev, demo=demo))
     except KeyboardInterrupt:
         return CLOSED
 
 
-async def _serve(loaded: Loaded, *, dev: bool, demo: bool, config: Path | None) -> int:
+async def _serve(loaded: Loaded, *, dev: bool, demo: bool) -> int:
     server = websocket_server
     try:
         await server.start(loaded, dev=dev, demo=demo)
@@ -144,7 +144,7 @@ async def _serve(loaded: Loaded, *, dev: bool, demo: bool, config: Path | None) 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, _reload, server, config)
+    loop.add_signal_handler(signal.SIGHUP, _reload, server, loaded, dev)
     await stopping.wait()
     draining = asyncio.ensure_future(server.drain())
     impatience = asyncio.ensure_future(stop_now.wait())
@@ -158,14 +158,14 @@ async def _serve(loaded: Loaded, *, dev: bool, demo: bool, config: Path | None) 
     return FAILED if failed else CLOSED
 
 
-def _reload(server: WebSocketServer, config: Path | None) -> None:
+def _reload(server: WebSocketServer, loaded: Loaded, dev: bool) -> None:
     service = server.service
     if service is None:
         return
     try:
-        loaded = load_settings(config, os.environ, {})
-    except (SettingsError, OSError) as fault:
-        logger.error("settings are not reloaded, the old ones stay: %s", fault)
+        loaded = fit_descriptors(loaded.reload(os.environ), dev=dev)
+    except (SettingsError, OSError, TooFewDescriptorsError) as fault:
+        logger.warning("settings are not reloaded, the old ones stay: %s", fault)
         return
     service.manager.configure(loaded.settings)
     logger.info("settings are reloaded; those of sockets and keys need a restart")
