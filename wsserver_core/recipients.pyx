@@ -5,7 +5,7 @@ from libc.string cimport memset
 
 cdef enum:
     # The table of positions for so many slots is 64 MiB: a broken handle cannot ask for more.
-    SLOT_LIMIT = 1 << 24
+    SLOT_LIMIT = 0x1000000
     FIRST_ITEMS = 64
     FIRST_SLOTS = 1024
 

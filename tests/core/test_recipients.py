@@ -74,7 +74,8 @@ def test_a_number_that_is_no_64_bit_handle_is_refused(wrong: int) -> None:
 
 def test_the_list_agrees_with_a_dict_over_many_random_steps() -> None:
     dice = random.Random(20260101)
-    recipients, expected = Recipients(), {}
+    recipients = Recipients()
+    expected: dict[int, int] = {}
     for _ in range(20_000):
         if dice.random() < 0.002:
             recipients.clear()

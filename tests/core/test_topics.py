@@ -3,6 +3,7 @@
 import gc
 import sys
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -223,7 +224,7 @@ def test_derived_fields_are_seen_by_filters(ward: Ward) -> None:
 class Spy(str):
     """A key that tells when it is looked at."""
 
-    __slots__ = ("on_look",)
+    on_look: Callable[[], object]
     __hash__ = str.__hash__
 
     def __eq__(self, other: object) -> bool:
@@ -402,7 +403,7 @@ def test_equal_sets_of_patients_share_one_scope() -> None:
     scope = table.intern(["1", "2"])
     assert table.intern(frozenset({"2", "1"})) is scope
     assert table.intern(["1"]) is not scope
-    assert scope.patients == {"1", "2"}
+    assert scope.patients == frozenset({"1", "2"})
 
 
 def test_a_scope_nobody_holds_is_forgotten() -> None:

@@ -21,7 +21,7 @@ STEPS = 20_000
 
 PATIENTS = [str(number) for number in range(12)]
 TYPES = ["patient", "patient", "patient", "ecg", "alerts"]
-FILTERS = [
+FILTERS: list[dict[str, Any] | None] = [
     None,
     {},
     {"severity": "high"},
@@ -29,7 +29,7 @@ FILTERS = [
     {"patient_id": ["1", "2", 3]},
     {"lead": None},
 ]
-MESSAGES = [{}, {"severity": "high"}, {"severity": "low", "lead": None}, {"lead": "II"}]
+MESSAGES: list[dict[str, Any]] = [{}, {"severity": "high"}, {"severity": "low", "lead": None}, {"lead": "II"}]
 DERIVED = {"severity": "low"}
 
 Address = tuple[str, str]

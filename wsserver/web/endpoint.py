@@ -32,7 +32,7 @@ class Endpoint:
         )
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
-        """``GET /ws/connect``. Raises HandshakeRefused before the upgrade; later faults go over the socket."""
+        """``GET /ws/connect``. Raises HandshakeRefused; faults after the upgrade go over the socket."""
         service = self._service
         handshake, leave = self._enter(request)
         newcomer = None

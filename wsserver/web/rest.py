@@ -101,7 +101,7 @@ class Rest:
     # -- rights
 
     async def revoke(self, request: web.Request) -> web.StreamResponse:
-        """``POST /ws/revoke``: ``{user}`` and/or ``{token_id}`` closes; ``{user, patients}`` takes rights away."""
+        """``POST /ws/revoke``: ``{user}`` or ``{token_id}`` closes; ``{user, patients}`` takes rights."""
         await self._bearer.require(request, "admin:write")
         asked = _decode(await _body(request, 1 << 20), RevokeRequest)
         user_id = None if asked.user is None else _canonical(asked.user, "user")

@@ -27,6 +27,9 @@ BACKLOG: Final = 4096
 REQUEST_TIMEOUT: Final = 10.0
 """Seconds a client may take for the headers of its request; also how long an idle HTTP connection stays."""
 
+DEV_SCOPES: Final = ("broadcast:patient", "broadcast:type", "broadcast:all", "metrics:read", "admin:write")
+DEV_TOKEN_SECONDS: Final = 86_400
+
 CLOSED: Final = 0
 FAILED: Final = 1
 CANNOT_START: Final = 3
@@ -83,9 +86,8 @@ class WebSocketServer:
             await site.start()
         except OSError as fault:
             await runner.cleanup()
-            raise CannotStartError(
-                f"cannot listen on {settings.server.host}:{settings.server.port}: {os.strerror(fault.errno or 0)}"
-            ) from None
+            address = f"{settings.server.host}:{settings.server.port}"
+            raise CannotStartError(f"cannot listen on {address}: {os.strerror(fault.errno or 0)}") from None
         except BaseException:
             await runner.cleanup()
             raise
@@ -181,36 +183,28 @@ def _tls_context(server: ServerSettings) -> ssl.SSLContext | None:
 
 
 def _greeting(loaded: Loaded, server: WebSocketServer, *, dev: bool, demo: bool) -> Iterable[str]:
+    """What a person at the terminal needs in order to see something move."""
     yield f"listening on {server.url}"
     if demo:
-        yield f"demo page    {server.url}/demo"
-    if dev:
-        auth = loaded.settings.auth
-        service = server.service
-        if auth.secret is None or service is None:
-            return
-        scopes = [
-            "broadcast:patient",
-            "broadcast:type",
-            "broadcast:all",
-            "metrics:read",
-            "admin:read",
-            "admin:write",
-        ]
-        token = mint_token(
-            auth,
-            service.clock,
-            user_id="dev",
-            role="doctor",
-            patients="*",
-            scopes=scopes,
-            lifetime=min(86_400, int(auth.max_token_lifetime or 86_400)),
-        )
-        socket_url = str(server.url).replace("http", "ws", 1)
-        yield f"sample token {token}"
-        yield "in a browser's console on any page of this server:"
-        yield f"  ws = new WebSocket('{socket_url}/ws/connect', ['wsserver.v1.json', 'wsserver.bearer.' + TOKEN]);"
-        yield "  ws.onmessage = event => console.log(event.data);"
-        yield '  ws.onopen = () => ws.send(\'{"type":"subscribe","topic":"patient:123"}\');'
-        yield "and from a shell:"
-        yield f"  curl -H 'Authorization: Bearer TOKEN' -d '{{\"type\":\"ecg_data\"}}' {server.url}/ws/broadcast/patient/123"
+        yield f"open this    {server.url}/demo"
+    auth, service = loaded.settings.auth, server.service
+    if not dev or auth.secret is None or service is None:
+        return
+    token = mint_token(
+        auth,
+        service.clock,
+        user_id="dev",
+        role="doctor",
+        patients="*",
+        scopes=DEV_SCOPES,
+        lifetime=min(DEV_TOKEN_SECONDS, int(auth.max_token_lifetime or DEV_TOKEN_SECONDS)),
+    )
+    socket_url = str(server.url).replace("http", "ws", 1)
+    yield f"TOKEN={token}"
+    yield "in the console of a browser, on any page of this server:"
+    yield f"  ws = new WebSocket('{socket_url}/ws/connect', ['wsserver.v1.json', 'wsserver.bearer.TOKEN'])"
+    yield "  ws.onmessage = event => console.log(event.data)"
+    yield """  ws.onopen = () => ws.send('{"type":"subscribe","topic":"patient:123"}')"""
+    yield "and in a shell:"
+    yield """  curl -H "Authorization: Bearer $TOKEN" -d '{"type":"vitals","heart_rate":61}' \\"""
+    yield f"    {server.url}/ws/broadcast/patient/123"

@@ -1,0 +1,113 @@
+"""The house: imports point down, every module loads by itself, and every file has its test."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "wsserver"
+
+# From the ground up: a module may import from its own floor and from those before it.
+FLOORS = [
+    {"_version", "ids", "errors", "clock", "awaitable", "token_expiry", "loop_port", "housekeeping"},
+    {"settings", "protocol", "log"},
+    {"access", "store", "filter_engine", "connection_limits", "health_monitor"},
+    {"subscription", "connection_metadata", "foreign_link", "inbox", "newcomer", "echo_sink"},
+    {"subscription_manager", "broadcast_engine"},
+    {"connection_manager"},
+    {"message_router", "lifecycle"},
+    {"admission", "rights_watch"},
+    {"client_sink"},
+    {"service"},
+    {"specification_metrics", "demo"},
+    {"web"},
+    {"token_check", "compat", "cli"},
+    {"__init__", "__main__"},
+]
+FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}
+
+# Looked up when first used, never while loading: a default instance found from below, and the
+# server of this process.
+UPWARD = {("subscription_manager", "connection_manager")}
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path):
+    here = room(path)
+    assert here in FLOOR_OF, f"{here} has no floor in the house"
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] != "wsserver" or len(parts) < 2 or here == "__init__":
+            continue
+        there = parts[1]
+        assert FLOOR_OF[there] <= FLOOR_OF[here] or (here, there) in UPWARD, f"{here} imports {name}, from above"
+
+
+def test_the_core_imports_nothing_of_the_server():
+    for path in (ROOT / "wsserver_core").glob("*.p*"):
+        if path.suffix in {".pyx", ".pxd", ".pyi", ".py"}:
+            lines = path.read_text().splitlines()
+            assert not [line for line in lines if line.startswith(("import wsserver.", "from wsserver.", "from wsserver "))]
+
+
+def test_only_the_web_package_and_the_command_line_know_aiohttp():
+    for path in MODULES:
+        if room(path) not in {"web", "cli"}:
+            assert not any(name.split(".")[0] == "aiohttp" for name in imports(path)), path
+
+
+def test_every_compiled_module_has_its_stub_and_its_layout_if_shared():
+    for source in (ROOT / "wsserver_core").glob("*.pyx"):
+        assert source.with_suffix(".pyi").exists(), source
+
+
+def names() -> list[str]:
+    return sorted(
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in MODULES
+        if path.name != "__main__.py"
+    )
+
+
+def test_every_module_loads_by_itself_without_warnings():
+    script = (
+        "import sys, importlib\n"
+        "for name in sys.argv[1:]:\n"
+        "    for loaded in [one for one in sys.modules if one.split('.')[0] == 'wsserver']:\n"
+        "        del sys.modules[loaded]\n"
+        "    importlib.import_module(name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script, *names()], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_module_has_a_test_of_the_same_name():
+    tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests").rglob("test_*.py")}
+    without = []
+    for path in MODULES:
+        if path.stem in {"__init__", "__main__", "_version"}:
+            continue
+        if not any(path.stem in name or name in path.stem for name in tested):
+            without.append(str(path.relative_to(ROOT)))
+    assert not without, f"no test file mirrors {without}"
