@@ -12,7 +12,6 @@ from wsserver.access.revocation import RevocationList
 from wsserver.access.tokens import TokenVerifier
 from wsserver.admission import Admission
 from wsserver.client_sink import ClientSink
-from wsserver.clock import Clock, SystemClock
 from wsserver.connection_manager import NEVER, ConnectionManager
 from wsserver.connection_manager import connection_manager as default_manager
 from wsserver.connection_metadata import ConnectionMetadata
@@ -47,7 +46,6 @@ class Service:
         *,
         manager: ConnectionManager | None = None,
         provider: AccessProvider | None = None,
-        clock: Clock | None = None,
         fetch: Callable[[str], Awaitable[bytes]] | None = None,
     ) -> None:
         """``provider`` decides who sees which patient instead of the tokens; ``fetch`` gets the JWKS.
@@ -55,9 +53,8 @@ class Service:
         Raises KeyFault or OSError for keys that cannot be used.
         """
         self.settings = settings
-        self.clock = clock or SystemClock()
         self.manager = manager or default_manager
-        self.manager.clock = self.clock
+        self.clock = self.manager.clock
         self.manager.configure(settings)
         self.started_at = 0.0
         self.running = False

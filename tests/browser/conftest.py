@@ -1,11 +1,8 @@
-"""A real browser for the pages, started once. Without it the tests are skipped, with CI=true they fail."""
+"""A real browser for the pages, started once. Without it they are skipped, with CI=true they fail."""
 
-import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import NoReturn
 
-import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
@@ -19,16 +16,9 @@ ARGUMENTS = [
 ]
 
 
-def missing(what: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    if not CHROMIUM.exists():
-        missing(f"the browser tests need Chromium at {CHROMIUM} (apt install chromium)")
+async def browser(require_tool: Callable[[bool, str], None]) -> AsyncIterator[Browser]:
+    require_tool(CHROMIUM.exists(), f"Chromium ({CHROMIUM}, by apt install chromium)")
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium

@@ -31,7 +31,7 @@ class FakeWard:
         self.port = 0
         self._sequence = 0
         self._sockets: dict[web.WebSocketResponse, set[str]] = {}
-        self._transports: set[asyncio.BaseTransport] = set()
+        self._transports: set[asyncio.Transport] = set()
         self._ward = DemoWard(self, SystemClock())
         self._runner: web.AppRunner | None = None
         self._stream: asyncio.Task[None] | None = None
@@ -60,7 +60,6 @@ class FakeWard:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._stream
         for transport in self._transports:
-            assert isinstance(transport, asyncio.Transport)
             transport.abort()
         self._transports.clear()
         if self._runner is not None:
@@ -112,8 +111,9 @@ class FakeWard:
     async def _connect(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=["wsserver.v1.json"], compress=False)
         await socket.prepare(request)
-        assert request.transport is not None
-        self._transports.add(request.transport)
+        transport = request.transport
+        assert transport is not None
+        self._transports.add(transport)
         try:
             async for frame in socket:
                 if frame.type is not WSMsgType.TEXT:
@@ -123,7 +123,7 @@ class FakeWard:
                 await self._answer(socket, message)
         finally:
             self._sockets.pop(socket, None)
-            self._transports.discard(request.transport)
+            self._transports.discard(transport)
         return socket
 
     async def _answer(self, socket: web.WebSocketResponse, message: dict[str, Any]) -> None:

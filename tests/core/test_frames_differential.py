@@ -20,8 +20,8 @@ from wsserver_core.frames import FrameReader, ReadLimits, UnfinishedBudget
 
 pytestmark = pytest.mark.core
 
-# Of each random comparison. The figure may be raised: 20,000 take some minutes.
 EXAMPLES = 400
+LONG_EXAMPLES = 20_000
 LIMIT = 100_000
 
 
@@ -129,6 +129,14 @@ STREAMS = split(damaged_streams()) | split(VALID_STREAMS) | split(st.binary(max_
 @sized(EXAMPLES)
 @given(STREAMS)
 def test_every_difference_from_websockets_is_explained(pieces: list[bytes]) -> None:
+    check_difference(pieces)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@sized(LONG_EXAMPLES)
+@given(STREAMS)
+def test_every_difference_from_websockets_is_explained_over_many_streams(pieces: list[bytes]) -> None:
     check_difference(pieces)
 
 

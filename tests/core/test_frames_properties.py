@@ -10,8 +10,8 @@ from wsserver_core.frames import FrameReader, ReadLimits, UnfinishedBudget, enco
 
 pytestmark = pytest.mark.core
 
-# Of each random comparison. The figure may be raised: 20,000 take some minutes.
 EXAMPLES = 400
+LONG_EXAMPLES = 20_000
 
 # Small enough for the streams to cross each of them, and one that they never reach.
 LIMITS = st.sampled_from([(100_000, 200_000, 128), (100, 200, 4), (60, 60, 128), (0, 130, 2)])
@@ -48,6 +48,16 @@ def check_against_twin(pieces: list[bytes], limits: tuple[int, int, int]) -> Non
 @example([client_frame(1, b"\xed", final=False), client_frame(0, b"\xa0")], (100, 200, 4))
 @example([client_frame(1, b"", final=False) + client_frame(2, b"x")], (100, 200, 4))
 def test_reader_agrees_with_its_twin_after_every_piece_of_the_stream(
+    pieces: list[bytes], limits: tuple[int, int, int]
+) -> None:
+    check_against_twin(pieces, limits)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@sized(LONG_EXAMPLES)
+@given(SPLIT_STREAMS, LIMITS)
+def test_reader_agrees_with_its_twin_over_many_streams(
     pieces: list[bytes], limits: tuple[int, int, int]
 ) -> None:
     check_against_twin(pieces, limits)

@@ -1,7 +1,8 @@
 """The REST interface: publishing, figures, revocation."""
 
+import asyncio
 import time
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -16,6 +17,9 @@ from wsserver.service import Service
 from wsserver.specification_metrics import specification_metrics
 from wsserver.web.bearer import Bearer
 from wsserver.web.responses import plain, success
+
+BODY_SECONDS: Final = 30.0
+"""Seconds that a request's body may take."""
 
 
 class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -120,7 +124,10 @@ async def _body(request: web.Request, limit: int) -> bytes:
     if declared is not None and declared > limit:
         raise ServerError(MESSAGE_TOO_LARGE, details={"size": declared, "max_message_size": limit})
     try:
-        body = await request.read()
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await request.read()
+    except TimeoutError:
+        raise ServerError(INVALID_MESSAGE, "The body did not come in time.", http_status=408) from None
     except web.HTTPRequestEntityTooLarge:
         raise ServerError(MESSAGE_TOO_LARGE, details={"max_message_size": limit}) from None
     if len(body) > limit:

@@ -1,0 +1,75 @@
+"""``python -m benchmarks``: measure the real server on this machine.
+
+\b
+fanout   deliveries per second at 1,000 and 10,000 subscribers, against a bare C loop of
+         send() over the same sockets and against await ws.send_str on aiohttp + uvloop;
+         and that 10,000 connections get 20 broadcasts exactly once and in order
+memory   resident memory per idle, authenticated connection with one subscription
+accept   connections accepted per second, token check included
+
+Without a name all three run, each in a process of its own. Needs Linux, a C compiler and about
+11,000 file descriptors; the server takes the first processor and the load client the last.
+Settings: benchmarks/profile.toml.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+
+from benchmarks import accept, fanout, memory
+
+NAMES = ("fanout", "memory", "accept")
+
+
+@click.command(help=__doc__)
+@click.argument("name", type=click.Choice(NAMES), required=False)
+@click.option("--quick", is_flag=True, help="Small sizes and few rounds: under a minute, for a first look.")
+@click.option("--connections", type=click.IntRange(1, 11_900), help="One size instead of the usual ones.")
+@click.option("--rounds", type=click.IntRange(1, 1000), help="Rounds that count, after one that does not.")
+@click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Also write them here.")
+def main(
+    name: str | None, quick: bool, connections: int | None, rounds: int | None, target: Path | None
+) -> None:
+    result = _all(sys.argv[1:]) if name is None else _one(name, quick, connections, rounds)
+    if target is not None:
+        target.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def _one(name: str, quick: bool, connections: int | None, rounds: int | None) -> dict[str, Any]:
+    rounds = rounds or (3 if quick else 9)
+    if name == "fanout":
+        sizes = [connections] if connections else [200, 1_000] if quick else [1_000, 10_000]
+        result = uvloop.run(fanout.fanout(sizes, rounds))
+        text = fanout.table(result)
+    elif name == "memory":
+        result = uvloop.run(memory.memory(connections or (1_000 if quick else 10_000)))
+        text = memory.table(result)
+    else:
+        result = uvloop.run(accept.accept(connections or (500 if quick else 2_000), rounds))
+        text = accept.table(result)
+    click.echo(text)
+    return result
+
+
+def _all(options: list[str]) -> dict[str, Any]:
+    """Each in a process of its own: memory must not find what another has left behind."""
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        target = Path(directory) / "result.json"
+        for name in NAMES:
+            # The last --json wins.
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks", name, *options, "--json", str(target)], check=True
+            )
+            results[name] = json.loads(target.read_text())
+    return results
+
+
+if __name__ == "__main__":
+    main()

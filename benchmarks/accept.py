@@ -1,0 +1,50 @@
+"""Accept rate: connections per second, from SYN to ``connected``, each with a token of its own to check."""
+
+import asyncio
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.load_client import load_client
+from benchmarks.machine import facts, pin
+from benchmarks.real_server import SUBSCRIBE, load_profile, real_server, write_tokens
+
+
+async def accept(connections: int, rounds: int) -> dict[str, Any]:
+    """Open that many connections, close them, and again, ``rounds`` times after a warm-up."""
+    core = pin()
+    loaded = load_profile()
+    machine = facts()
+    rates, shares = [], []
+    with tempfile.TemporaryDirectory() as directory:
+        tokens = Path(directory) / "tokens"
+        write_tokens(tokens, connections, loaded)
+        async with real_server(loaded) as server:
+            for number in range(-1, rounds):
+                async with load_client(server.port, SUBSCRIBE, core=core, tokens=tokens) as client:
+                    accepted = await client.connect(connections)
+                while server.manager.hub.open_count:
+                    await asyncio.sleep(0.01)
+                if number >= 0:
+                    rates.append(connections / accepted["wall"])
+                    shares.append(accepted["cpu_share"])
+    return {
+        "benchmark": "accept",
+        "machine": machine,
+        "connections": connections,
+        "rounds": rounds,
+        "accepted_per_second": {"median": statistics.median(rates), "min": min(rates), "max": max(rates)},
+        "client_cpu_share": max(shares),
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result for people."""
+    rate = result["accepted_per_second"]
+    return (
+        f"{result['connections']:,} connections, {result['rounds']} rounds:\n"
+        f"  {rate['median']:,.0f} accepted per second with token check "
+        f"(min {rate['min']:,.0f}, max {rate['max']:,.0f}); "
+        f"client {result['client_cpu_share']:.0%} busy\n"
+    )

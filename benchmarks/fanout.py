@@ -1,0 +1,202 @@
+"""Fan-out: deliveries per second of a 200-byte message, against the kernel's floor and the naive way.
+
+All contestants take turns within one run, round after round in a changing order, so that a
+busy machine hits all of them alike. The clock of a round starts before the first message is
+published and stops when the load client, on another processor, has got the last one at the
+last of its connections, each exactly once and in order. Ratios are taken within a round.
+"""
+
+import asyncio
+import gc
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contestants import (
+    JOINED,
+    MESSAGE_SIZE,
+    Audience,
+    Contestant,
+    Floor,
+    Naive,
+    Ours,
+    frame_start,
+    like_ours,
+    naive_server,
+)
+from benchmarks.load_client import load_client
+from benchmarks.machine import facts, pin
+from benchmarks.real_server import SUBSCRIBE, RealServer, load_profile, real_server, write_tokens
+
+BROADCASTS = 20
+"""Messages of the check that everybody gets everything."""
+
+BUSY_CLIENT = 0.95
+"""Share of its processor above which the load client, not the server, may be what is measured."""
+
+SENDS_PER_ROUND = 40_000
+SENDS_PER_CONNECTION = 20
+"""The most in one round: the floor must never fill a socket, however slow the client."""
+
+
+@dataclass
+class Series:
+    """What one contestant did, a value per round."""
+
+    name: str
+    rates: list[float] = field(default_factory=list)
+    """Deliveries per second."""
+    costs: list[float] = field(default_factory=list)
+    """Processor seconds of the server per delivery."""
+    client_shares: list[float] = field(default_factory=list)
+
+    def summary(self, floor: "Series") -> dict[str, Any]:
+        """Medians, and ratios against the floor."""
+        paired = [rate / other for rate, other in zip(self.rates, floor.rates, strict=True)]
+        saved = [other / cost for cost, other in zip(self.costs, floor.costs, strict=True)]
+        return {
+            "deliveries_per_second": _spread(self.rates),
+            "server_cpu_us_per_delivery": _spread([cost * 1e6 for cost in self.costs]),
+            "ratio_to_floor": _spread(paired),
+            "cpu_ratio_to_floor": _spread(saved),
+            "client_cpu_share": max(self.client_shares),
+            "rounds_limited_by_client": sum(share > BUSY_CLIENT for share in self.client_shares),
+        }
+
+
+async def fanout(sizes: Sequence[int], rounds: int) -> dict[str, Any]:
+    """Run the benchmark at each number of subscribers; the last size also gets the check of 20 broadcasts.
+
+    Raises ReceivedWrong when a message came twice, out of order, or not at all.
+    """
+    core = pin()
+    loaded = load_profile()
+    machine = facts()
+    with tempfile.TemporaryDirectory() as directory:
+        tokens = Path(directory) / "tokens"
+        write_tokens(tokens, max(sizes), loaded)
+        async with real_server(loaded) as server, naive_server() as naive:
+            stages = [
+                await _stage(server, naive, size, rounds, tokens, core, check=size == max(sizes))
+                for size in sizes
+            ]
+    return {"benchmark": "fanout", "machine": machine, "pinned": core is not None, "stages": stages}
+
+
+async def _stage(
+    server: RealServer, naive: Naive, size: int, rounds: int, tokens: Path, core: int | None, *, check: bool
+) -> dict[str, Any]:
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        ours = Audience(await enter(load_client(server.port, SUBSCRIBE, core=core, tokens=tokens)), size)
+        naive.audience = Audience(await enter(load_client(naive.port, SUBSCRIBE, core=core)), size)
+        for audience in (ours, naive.audience):
+            await audience.client.connect(size)
+            await audience.client.subscribe()
+        naive.start = start = await frame_start(server, ours)
+        contestants: list[Contestant] = [
+            Ours(server, ours), Floor(server, ours, start), naive,
+            Ours(server, ours, JOINED), Floor(server, ours, start, JOINED),
+        ]
+        gc.collect()
+        series = [Series(contestant.name) for contestant in contestants]
+        for number in range(-1, rounds):
+            shift = number % len(contestants)
+            for place in [*range(shift, len(contestants)), *range(shift)]:
+                measured = await _round(contestants[place])
+                if number >= 0:
+                    _note(series[place], *measured)
+        result: dict[str, Any] = {
+            "subscribers": size,
+            "rounds": rounds,
+            "message_bytes": MESSAGE_SIZE,
+            "frame_bytes": len(like_ours(start, ours.sent)),
+            "contestants": {one.name: one.summary(series[1]) for one in series},
+            "ours_to_naive": _spread([a / b for a, b in zip(series[0].rates, series[2].rates, strict=True)]),
+        }
+        if check:
+            result["check"] = await _check(contestants[0])
+    # The next stage begins when the server has seen all of them leave.
+    while server.manager.hub.open_count:
+        await asyncio.sleep(0.01)
+    return result
+
+
+def _note(series: Series, rate: float, cost: float, client_share: float) -> None:
+    series.rates.append(rate)
+    series.costs.append(cost)
+    series.client_shares.append(client_share)
+
+
+async def _round(contestant: Contestant) -> tuple[float, float, float]:
+    """One round: deliveries per second, processor seconds per delivery, the client's share of its core."""
+    audience = contestant.audience
+    sends = max(1, min(SENDS_PER_CONNECTION, SENDS_PER_ROUND // audience.size))
+    count = sends if contestant.joined == 1 else contestant.joined * max(1, sends // 2)
+    await audience.client.expect(audience.sent + count)
+    began = time.monotonic()
+    cost = await contestant.publish(audience.sent, count)
+    done = await audience.client.done()
+    audience.sent += count
+    deliveries = audience.size * count
+    return deliveries / (done["at"] - began), cost / deliveries, done["cpu_share"]
+
+
+async def _check(contestant: Contestant) -> dict[str, Any]:
+    """20 broadcasts, each to arrive once and in order at every connection."""
+    audience = contestant.audience
+    before = (await audience.client.report())["messages"]
+    await audience.client.expect(audience.sent + BROADCASTS)
+    await contestant.publish(audience.sent, BROADCASTS)
+    done = await audience.client.done()
+    audience.sent += BROADCASTS
+    return {
+        "connections": done["confirmed"],
+        "broadcasts": BROADCASTS,
+        "received": done["messages"] - before,
+        **{fault: done[fault] for fault in ("missing", "duplicates", "disorder", "foreign", "lost")},
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result for people."""
+    lines = []
+    for stage in result["stages"]:
+        lines.append(
+            f"{stage['subscribers']:,} subscribers, {stage['rounds']} rounds, a message of "
+            f"{stage['message_bytes']} bytes ({stage['frame_bytes']} on the wire)"
+        )
+        lines.append(
+            f"  {'':26}{'deliveries/s':>13}{'min':>12}{'max':>12}{'/ C loop':>10}{'by CPU':>8}"
+            f"{'µs CPU':>8}{'client':>8}"
+        )
+        for name, one in stage["contestants"].items():
+            rate = one["deliveries_per_second"]
+            invalid = "  client-limited" if one["rounds_limited_by_client"] else ""
+            lines.append(
+                f"  {name:26}{rate['median']:13,.0f}{rate['min']:12,.0f}{rate['max']:12,.0f}"
+                f"{one['ratio_to_floor']['median']:10.2f}{one['cpu_ratio_to_floor']['median']:8.2f}"
+                f"{one['server_cpu_us_per_delivery']['median']:8.2f}{one['client_cpu_share']:8.0%}{invalid}"
+            )
+        ratio = stage["ours_to_naive"]
+        lines.append(
+            f"  ours / await ws.send_str: {ratio['median']:.2f} "
+            f"(min {ratio['min']:.2f}, max {ratio['max']:.2f})"
+        )
+        if check := stage.get("check"):
+            lines.append(
+                f"  check: {check['connections']:,} connections, {check['broadcasts']} broadcasts, "
+                f"{check['received']:,} received; missing {check['missing']}, twice {check['duplicates']}, "
+                f"out of order {check['disorder']}, foreign {check['foreign']}, lost {check['lost']}"
+            )
+        lines.append("")
+    return "\n".join(lines)
