@@ -82,18 +82,20 @@ class Admission:
         if newcomer.busy:
             newcomer.waiting.append((opcode, payload))
             return
+        request_id: str | None = None
         try:
             if opcode != TEXT:
                 raise ServerError(INVALID_MESSAGE, "The first frame must be a connect command as text.")
             command = commands.decode_command(payload)
+            request_id = command.request_id
             if not isinstance(command, commands.Connect):
                 raise ServerError(AUTHENTICATION_FAILED, "The first command must be connect.")
         except ServerError as error:
             newcomer.faults += 1
             if newcomer.faults < MAX_FAULTS:
-                self._tell(newcomer, error)
+                self._tell(newcomer, error, request_id)
             else:
-                self._refuse(newcomer, error, CloseCode.TOO_MANY_ERRORS)
+                self._refuse(newcomer, error, CloseCode.TOO_MANY_ERRORS, request_id)
             return
         newcomer.busy = True
         # Nothing more is read meanwhile: the kernel's window bounds what can pile up.

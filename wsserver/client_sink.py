@@ -14,7 +14,7 @@ from wsserver.protocol import control
 from wsserver_core.connection import Connection
 
 MAX_FLOODS: Final = 100
-"""Messages over the rate that are dropped one by one; then the connection is closed with 4110."""
+"""Dropped messages a connection may be ahead of those within its rate; then it is closed with 4110."""
 
 RETRY_AFTER_MS: Final = 1_000
 
@@ -36,6 +36,8 @@ class ClientSink:
         """A complete message."""
         owner = connection.owner
         if type(owner) is ConnectionMetadata:
+            if owner.floods:
+                owner.floods -= 1
             self._router.route(owner, opcode, payload)
         elif type(owner) is Newcomer:
             self._admission.first_frame(owner, opcode, payload)

@@ -3,6 +3,7 @@
 import importlib
 import logging
 import sys
+from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Final
 
@@ -17,13 +18,15 @@ def install_app_alias() -> None:
     """
     try:
         package = importlib.import_module("app")
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as missing:
+        if missing.name != "app":
+            raise
         package = sys.modules["app"] = ModuleType("app")
         package.__path__ = []
     alias = sys.modules.get("app.websocket")
-    if alias is not None:
-        if getattr(alias, "__wsserver_alias__", False):
-            return
+    if getattr(alias, "__wsserver_alias__", False):
+        return
+    if alias is not None or PathFinder.find_spec("app.websocket", getattr(package, "__path__", ())):
         raise ImportError("app.websocket exists already and is not wsserver's")
     alias = ModuleType("app.websocket", "Alias of wsserver.")
     alias.__path__ = []

@@ -7,6 +7,7 @@
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Future
+from copy import deepcopy
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from wsserver.awaitable import AwaitableInt, AwaitableText
 from wsserver.broadcast_engine import BroadcastEngine
 from wsserver.clock import Clock, SystemClock
 from wsserver.connection_limits import ConnectionLimits
-from wsserver.connection_metadata import ConnectionMetadata, Link
+from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.errors import (
     AUTHENTICATION_FAILED,
     PERMISSION_DENIED,
@@ -31,7 +32,7 @@ from wsserver.inbox import Inbox
 from wsserver.loop_port import LoopPort
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
-from wsserver.protocol.topic import EVERYTHING, Topic
+from wsserver.protocol.topic import ANY, EVERYTHING, PATIENT, InvalidTopic, Topic
 from wsserver.settings import Settings
 from wsserver.store.log import MessageLog
 from wsserver.subscription import Refused, Subscription
@@ -125,6 +126,8 @@ class ConnectionManager:
             self.inbox.unbind()
         else:
             self.inbox.bind(loop)
+            # A flush that an earlier loop was asked for may have ended with it.
+            self.loop_port.call_soon(self.hub.flush_turn)
 
     # -- connecting
 
@@ -184,15 +187,18 @@ class ConnectionManager:
         protocol: str = JSON_PROTOCOL,
     ) -> ConnectionMetadata:
         """The metadata of a connection that is not registered yet; ``connect`` registers it."""
-        link: Link = websocket if isinstance(websocket, Connection) else ForeignLink(self.hub, websocket)
-        return ConnectionMetadata(
+        foreign = None if isinstance(websocket, Connection) else ForeignLink(self.hub, websocket)
+        metadata = ConnectionMetadata(
             connection_id or new_id("c"),
             principal,
-            link,
+            foreign or websocket,
             patient_id=patient_id,
             protocol=protocol,
             connected_at=self.clock.monotonic(),
         )
+        if foreign is not None:
+            foreign.closed = lambda: self.forget(metadata)
+        return metadata
 
     def _vouched_principal(self, user_id: str, role: str, patient_id: str | None) -> Principal:
         rights = self.policy.rights(role)
@@ -212,13 +218,13 @@ class ConnectionManager:
         """End a connection: its subscriptions at once, its socket by the closing handshake.
 
         ``code`` defaults to the one that goes with a known reason, else 1000. Returns 1, or
-        0 when there is no such connection.
+        0 when there is no such connection. Raises ValueError for a code that may not be sent.
         """
         metadata = self._connections.get(connection_id)
         if metadata is None:
             return AwaitableInt(0)
-        self.forget(metadata)
         metadata.link.close(_CLOSE_BY_REASON.get(reason, CloseCode.NORMAL) if code is None else code, reason)
+        self.forget(metadata)
         return AwaitableInt(1)
 
     def forget(self, metadata: ConnectionMetadata) -> bool:
@@ -291,14 +297,14 @@ class ConnectionManager:
     ) -> DeliveryReport:
         """Send to every subscription of this type, whatever its target, or to one target's.
 
-        A message with a ``patient_id`` reaches only those who may see that patient.
+        A message with a ``patient_id`` reaches only those who may see that patient. Raises
+        ServerError 1003 (message, type or target) or 1004 (too large).
         """
-        topic = (
-            Topic(subscription_type, "*")
-            if subscription_type == "patient" and target_id is None
-            else Topic.of(subscription_type, target_id)
-        )
-        return self.publish(topic, message)
+        if subscription_type == ANY:
+            raise InvalidTopic("subscription_type", "must be one type; broadcast_to_all reaches everybody")
+        if subscription_type == PATIENT and target_id is None:
+            target_id = ANY
+        return self.publish(Topic.of(subscription_type, target_id), message)
 
     def broadcast_to_all(self, message: dict[str, Any]) -> DeliveryReport:
         """Send to every connection, subscriptions ignored.
@@ -312,7 +318,7 @@ class ConnectionManager:
         published = self._check(message, None)
         if published.patient_id is not None:
             return self.broadcasts.publish(Topic.of_patient(published.patient_id), published)
-        return self.broadcasts.publish(Topic.of(published.data_type or ""), published)
+        return self.broadcasts.publish(Topic.of("type", published.data_type), published)
 
     def publish(self, topic: Topic, message: dict[str, Any], *, exclude: int = 0) -> DeliveryReport:
         """Check a message and send it to a topic; ``exclude`` is the handle of its sender."""
@@ -328,11 +334,11 @@ class ConnectionManager:
     def publish_threadsafe(self, topic: str, message: dict[str, Any]) -> Future[DeliveryReport]:
         """Publish from any thread to a topic such as ``patient:123``, ``type:ecg`` or ``*``.
 
-        Returns a future of the report. Raises ServerError 1005 when the inbox is full or no
-        server runs, 1003 for a bad topic.
+        The message is copied: the caller may change it at once. Returns a future of the report.
+        Raises ServerError 1005 when the inbox is full or no server runs, 1003 for a bad topic.
         """
-        parsed = Topic.parse(topic)
-        return self.inbox.put(lambda: self.publish(parsed, message))
+        parsed, copied = Topic.parse(topic), deepcopy(message)
+        return self.inbox.put(lambda: self.publish(parsed, copied))
 
     def send_message(self, connection_id: str, message: dict[str, Any]) -> DeliveryReport:
         """Send to one connection, subscriptions ignored, rights not.

@@ -43,6 +43,7 @@ class ConnectionMetadata:
     """
 
     __slots__ = (
+        "binary_faults",
         "connected_at",
         "connection_id",
         "expiry_warned",
@@ -81,11 +82,12 @@ class ConnectionMetadata:
         self.subscriptions: dict[tuple[str, str], Subscription] = {}
         self.faults = 0
         """Commands of this client that were refused as malformed."""
+        self.binary_faults = 0
         self.rtt: float | None = None
         """Seconds from the last answered ping to its pong."""
         self.expiry_warned = False
         self.floods = 0
-        """Messages dropped because they came too fast."""
+        """Messages dropped because they came too fast, less those that came since in good time."""
         self.leave: Callable[[], None] | None = None
         """Gives the place at the gate back when the socket is gone."""
 

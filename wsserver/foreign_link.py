@@ -1,29 +1,42 @@
 """Connections whose socket is not ours: anything with ``write(bytes)`` and ``close()``."""
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
 from wsserver_core.frames import TEXT, encode_close, encode_frame
 from wsserver_core.hub import Frame, Hub
+
+logger = logging.getLogger("wsserver.foreign_link")
 
 
 class ForeignLink:
     """Puts an object that a caller brings behind the hub, as its transport and as the link.
 
     What it is given to write are WebSocket frames. It is taken to accept everything at once:
-    no flow control is asked of it. Used by embedders with a transport of their own, and by tests.
+    no flow control is asked of it. One that raises is closed and forgotten, like a socket that
+    broke. Used by embedders with a transport of their own, and by tests.
     """
 
     def __init__(self, hub: Hub, websocket: Any) -> None:
         self._hub = hub
         self._websocket = websocket
+        self._closing = False
         self._closed = False
+        self.closed: Callable[[], object] | None = None
+        """Called once, when the object has been closed."""
         self.handle = hub.open(self, -1, self)
 
     # -- the hub's transport
 
     def write(self, data: Any) -> None:
         """Pass frames on."""
-        self._websocket.write(bytes(data))
+        try:
+            self._websocket.write(bytes(data))
+        except Exception as fault:
+            # The others in the hub's slice have their turn after this one.
+            logger.warning("a foreign websocket failed to write (%s)", type(fault).__name__)
+            self.abort()
 
     def get_write_buffer_size(self) -> int:
         """Nothing is ever held back here."""
@@ -50,24 +63,34 @@ class ForeignLink:
         """Queue a text message; 0 is success."""
         return self._hub.enqueue(self.handle, Frame(encode_frame(TEXT, text)))
 
-    def close(self, code: int = 1000, reason: str = "", discard: int | None = None) -> bool:
+    def close(self, code: int | None = None, reason: str = "", discard: int | None = None) -> bool:
         """Queue the close frame, then close the object once it has gone out.
 
-        Also called by the hub, without arguments, when the queue has drained.
+        Without a code, which is how the hub says that the queue has drained, close it now.
+        Returns False when it is closing already. Raises ValueError for a code that may not be sent.
         """
-        if self._closed:
+        if code is None:
+            self.abort()
+            return True
+        frame = Frame(encode_close(code, reason))
+        if self._closing:
             return False
+        self._closing = True
         if discard is not None:
             self._hub.discard(self.handle, discard)
-        if self._hub.enqueue(self.handle, Frame(encode_close(code, reason)), True) == 0:
-            self._hub.finish(self.handle)
-            return True
-        self.abort()
+        self._hub.enqueue(self.handle, frame, True)
+        self._hub.finish(self.handle)
         return True
 
     def abort(self) -> None:
         """Close the object and forget it."""
-        if not self._closed:
-            self._closed = True
-            self._hub.release(self.handle)
+        if self._closed:
+            return
+        self._closing = self._closed = True
+        self._hub.release(self.handle)
+        if self.closed is not None:
+            self.closed()
+        try:
             self._websocket.close()
+        except Exception as fault:
+            logger.warning("a foreign websocket failed to close (%s)", type(fault).__name__)

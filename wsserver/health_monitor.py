@@ -9,6 +9,9 @@ from wsserver.clock import Clock
 from wsserver_core.frames import PING, encode_frame
 from wsserver_core.hub import Frame, Hub
 
+LEAST_STALL: Final = 1.0
+"""Seconds without a tick that count as an absence of our own, however short the interval is."""
+
 _PAYLOAD: Final = struct.Struct("!d")
 
 
@@ -40,7 +43,7 @@ class HealthMonitor:
         now = self._clock.monotonic()
         elapsed = 0.0 if self._last is None else now - self._last
         self._last = now
-        if elapsed > self.interval / 2:
+        if elapsed > max(self.interval / 2, LEAST_STALL):
             # We ourselves were away, and heard nobody meanwhile: everybody starts afresh.
             self._trusted_since = now
             elapsed = 0.0

@@ -38,7 +38,8 @@ class Inbox:
             self._loop = None
             refused, self._waiting = self._waiting, deque()
         for _, future in refused:
-            future.set_exception(ServerError(BACKPRESSURE, "The server has stopped."))
+            if future.set_running_or_notify_cancel():
+                future.set_exception(ServerError(BACKPRESSURE, "The server has stopped."))
 
     def put(self, publish: Publish) -> Future[DeliveryReport]:
         """Have ``publish`` called on the loop's thread. May be called from any thread.

@@ -27,7 +27,7 @@ from wsserver.errors import (
 )
 from wsserver.protocol import commands, control
 from wsserver.protocol.message import PublishedMessage
-from wsserver.protocol.topic import ANY, PATIENT, InvalidTopic, Topic
+from wsserver.protocol.topic import EVERY_PATIENT, EVERYTHING, InvalidTopic, Topic
 from wsserver_core.frames import TEXT
 
 logger = logging.getLogger("wsserver.router")
@@ -35,7 +35,8 @@ logger = logging.getLogger("wsserver.router")
 MAX_FAULTS: Final = 20
 """Malformed commands a connection may be ahead of its good ones before it is closed with 4503."""
 
-_DOORS: Final = {ANY: "all", PATIENT: "patient"}
+MAX_BINARY_FAULTS: Final = 2
+"""Binary messages that are not understood; the last of them closes the connection with 4509."""
 
 Renewed = Callable[[ConnectionMetadata], None]
 
@@ -90,12 +91,15 @@ class MessageRouter:
         """Tell a client of its error, and end the connection of one that makes too many."""
         self._manager.faults += 1
         metadata.link.send_text(control.Error.of(error, request_id).encode())
-        if error.kind in (INVALID_MESSAGE, BINARY_PROTOCOL_ERROR):
+        code = None
+        if error.kind is INVALID_MESSAGE:
             metadata.faults += 1
-            if metadata.faults >= MAX_FAULTS:
-                binary = error.kind is BINARY_PROTOCOL_ERROR
-                code = CloseCode.BINARY_PROTOCOL if binary else CloseCode.TOO_MANY_ERRORS
-                self._manager.disconnect(metadata.connection_id, "too many errors", code=code)
+            code = CloseCode.TOO_MANY_ERRORS if metadata.faults >= MAX_FAULTS else None
+        elif error.kind is BINARY_PROTOCOL_ERROR:
+            metadata.binary_faults += 1
+            code = CloseCode.BINARY_PROTOCOL if metadata.binary_faults >= MAX_BINARY_FAULTS else None
+        if code is not None:
+            self._manager.disconnect(metadata.connection_id, "too many errors", code=code)
 
     async def close(self) -> None:
         """Stop renewals under way."""
@@ -159,9 +163,9 @@ class MessageRouter:
     def _broadcast(self, metadata: ConnectionMetadata, command: commands.Broadcast) -> None:
         topic = command.address()
         principal = metadata.principal
-        door = _DOORS.get(topic.subscription_type, "type")
-        message_type = command.message.get("type")
-        if not principal.may_publish(door, message_type if isinstance(message_type, str) else None):
+        given = command.message.get("type")
+        message_type = given if isinstance(given, str) else None
+        if not all(principal.may_publish(door, message_type) for door in _doors(topic)):
             raise ServerError(PERMISSION_DENIED)
         # The sender is the server's word, whatever the client wrote there.
         body = {**command.message, "sender": principal.user_id}
@@ -248,6 +252,15 @@ class MessageRouter:
 
     def _disconnect(self, metadata: ConnectionMetadata, command: commands.Disconnect) -> None:
         self._manager.disconnect(metadata.connection_id)
+
+
+def _doors(topic: Topic) -> tuple[str, ...]:
+    """The target types that a role must be given to broadcast to a topic."""
+    if topic == EVERYTHING:
+        return ("all",)
+    if topic == EVERY_PATIENT:
+        return ("patient", "type")
+    return ("type",) if topic.patient_id is None else ("patient",)
 
 
 def internal_error(doing: str) -> ServerError:

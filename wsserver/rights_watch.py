@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from wsserver.access.authenticator import Authenticator
@@ -52,16 +52,21 @@ class RightsWatch:
         try:
             fresh = await self._authenticator.refresh(principal)
         except AuthenticationFailed:
-            for metadata in connections:
+            for metadata in self._unchanged(principal, connections):
                 self._manager.disconnect(metadata.connection_id, "revoked", code=CloseCode.REVOKED)
             return
-        if fresh is principal:
-            return
-        for metadata in connections:
-            # A renewed token meanwhile brings rights of its own.
-            if metadata.principal is principal and metadata.connection_id in self._manager.connections:
+        if fresh is not principal:
+            for metadata in self._unchanged(principal, connections):
                 for ended in self._manager.replace_principal(metadata, fresh):
                     self._router.announce_withdrawn(metadata, Topic(ended.subscription_type, ended.target_id))
+
+    def _unchanged(
+        self, principal: Principal, connections: Iterable[ConnectionMetadata]
+    ) -> Iterator[ConnectionMetadata]:
+        """Those that are still open under this principal: a token renewed meanwhile has rights of its own."""
+        for metadata in connections:
+            if metadata.principal is principal and metadata.connection_id in self._manager.connections:
+                yield metadata
 
     def start(self) -> None:
         """Begin to ask the access provider; needed only if there is one besides the tokens."""

@@ -17,6 +17,7 @@ from wsserver.connection_manager import connection_manager as default_manager
 from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.echo_sink import EchoSink
 from wsserver.errors import AUTHENTICATION_FAILED, HEALTH_CHECK_FAILED, CloseCode, ServerError
+from wsserver.foreign_link import ForeignLink
 from wsserver.health_monitor import HealthMonitor
 from wsserver.housekeeping import Housekeeping
 from wsserver.lifecycle import graceful_shutdown
@@ -227,7 +228,10 @@ class Service:
             elif metadata.expiry_warned:
                 self.expiries.add(metadata.principal.expires_at, connection_id)
 
-    def _end_stale(self, connection: Connection) -> None:
+    def _end_stale(self, connection: Connection | ForeignLink) -> None:
+        if isinstance(connection, ForeignLink):
+            # What its peer sends does not pass through here, so its silence means nothing.
+            return
         owner = connection.owner
         if isinstance(owner, ConnectionMetadata):
             self.router.refuse(owner, ServerError(HEALTH_CHECK_FAILED))

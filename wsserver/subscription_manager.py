@@ -1,20 +1,23 @@
 """Who wants what: subscriptions, their limits, their filters and their end."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from wsserver.clock import Clock, SystemClock
 from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.errors import PERMISSION_DENIED, SUBSCRIPTION_LIMIT, ConnectionNotFound, ServerError
 from wsserver.filter_engine import FilterEngine
 from wsserver.ids import new_id
-from wsserver.protocol.control import SubscriptionExpired
+from wsserver.protocol.control import SubscriptionExpired, SubscriptionExpiring
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.topic import ANY, PATIENT, Topic
 from wsserver.settings import FilterSettings, SubscriptionSettings
 from wsserver.subscription import Subscription
 from wsserver_core.hub import Hub
 from wsserver_core.topics import TopicIndex
+
+EXPIRY_WARNING: Final = 0.1
+"""The last part of its time, in which a subscription's client is warned of the end."""
 
 
 class SubscriptionManager:
@@ -131,14 +134,12 @@ class SubscriptionManager:
     def authorise(self, metadata: ConnectionMetadata, topic: Topic) -> None:
         """Raise 1011 unless this connection may follow the topic with today's rights."""
         principal = metadata.principal
+        # Everything is every type: asking for ``*`` takes the right to subscribe to ``*``.
+        allowed = principal.may_subscribe(topic.subscription_type)
         if topic.is_wildcard:
-            allowed = principal.may_wildcard() and (
-                topic.subscription_type == ANY or principal.may_subscribe(PATIENT)
-            )
+            allowed = allowed and principal.may_wildcard()
         elif topic.patient_id is not None:
-            allowed = principal.may_subscribe(PATIENT) and principal.may_see(topic.patient_id)
-        else:
-            allowed = principal.may_subscribe(topic.subscription_type)
+            allowed = allowed and principal.may_see(topic.patient_id)
         if not allowed:
             raise ServerError(PERMISSION_DENIED)
 
@@ -236,22 +237,19 @@ class SubscriptionManager:
 
         ``type_name`` is a subscription type (``patient``, ``ecg``) or a message type
         (``ecg_data``); without a ``target_id`` the message's ``patient_id`` is the target, and
-        without that any target. Nothing is sent.
+        without that any target. Nothing is sent. Raises ServerError 1003 as sending would.
         """
         published = PublishedMessage(dict(message))
+        if target_id is not None and type_name in (None, PATIENT, published.type):
+            published = PublishedMessage(published.body, topic=Topic.of_patient(target_id))
         patient_id = published.patient_id
-        if patient_id is None and target_id is not None and type_name in (None, PATIENT, published.type):
-            patient_id = Topic.of_patient(target_id).target_id
         found: dict[int, Subscription] = {}
         if type_name == PATIENT or patient_id is not None:
             self._gather(found, PATIENT, patient_id, patient_id, published)
-        for name in {type_name, (type_name or "").removesuffix("_data"), published.data_type} - {
-            None,
-            "",
-            PATIENT,
-        }:
-            target = str(target_id) if target_id is not None and type_name == name else None
-            self._gather(found, str(name), target, patient_id, published)
+        for name in {type_name, (type_name or "").removesuffix("_data"), published.data_type}:
+            if name and name not in (ANY, PATIENT):
+                target = str(target_id) if target_id is not None and type_name == name else None
+                self._gather(found, name, target, patient_id, published)
         return list(found.values())
 
     def _gather(
@@ -321,13 +319,18 @@ class SubscriptionManager:
         return renewed_at + self.settings.timeout - self._clock.monotonic()
 
     def cleanup(self) -> int:
-        """End what has expired and tell its clients (1007); returns how many."""
+        """End what has expired and warn of what is about to; its clients are told. Returns how many ended."""
         ended = 0
+        warn_from = self.settings.timeout * EXPIRY_WARNING
         for subscription in list(self._by_id.values()):
-            if self._remaining(subscription) > 0:
-                continue
             metadata = self._connections.get(subscription.connection_id)
             if metadata is None:
+                continue
+            remaining = self._remaining(subscription)
+            if remaining > 0:
+                if remaining <= warn_from and not subscription.warned:
+                    self._warn(metadata, subscription, remaining)
+                subscription.warned = remaining <= warn_from
                 continue
             self._end(metadata, subscription)
             ended += 1
@@ -337,6 +340,15 @@ class SubscriptionManager:
             metadata.link.send_text(notice.encode())
         self.expired += ended
         return ended
+
+    def _warn(self, metadata: ConnectionMetadata, subscription: Subscription, remaining: float) -> None:
+        notice = SubscriptionExpiring(
+            subscription_id=subscription.subscription_id,
+            subscription_type=subscription.subscription_type,
+            target_id=subscription.target_id,
+            expires_in=round(remaining, 3),
+        )
+        metadata.link.send_text(notice.encode())
 
     async def aggressive_cleanup(self) -> int:
         """Clean up now rather than at the next interval: expired ones only, never live ones."""

@@ -12,15 +12,13 @@ class ExpirySchedule:
 
     def __init__(self) -> None:
         self._buckets: dict[int, list[str]] = {}
-        self._done_until = 0
 
     def __len__(self) -> int:
         return sum(map(len, self._buckets.values()))
 
     def add(self, at: float, connection_id: str) -> None:
         """Mention this connection once wall-clock second ``at`` has come."""
-        second = max(int(at), self._done_until + 1)
-        self._buckets.setdefault(second, []).append(connection_id)
+        self._buckets.setdefault(int(at), []).append(connection_id)
 
     def due(self, now: float) -> Iterator[str]:
         """The connections whose second has come, each entry once."""
@@ -29,4 +27,3 @@ class ExpirySchedule:
         seconds = [second for second in self._buckets if second <= last]
         for second in sorted(seconds):
             yield from self._buckets.pop(second)
-        self._done_until = max(self._done_until, last)

@@ -1,4 +1,4 @@
-"""A real browser for the pages, started once. Without it they are skipped, with CI=true they fail."""
+"""A real browser for the pages, started once. Without Chromium these tests skip; with CI=true they fail."""
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path

@@ -10,11 +10,11 @@ from aiohttp import web
 from wsserver.access.tokens import mint_token
 from wsserver.demo.page import HEADERS, PageFile, load_page
 from wsserver.demo.ward import PATIENTS, DemoWard
+from wsserver.ids import new_id
 from wsserver.service import Service
 from wsserver.web.responses import Handler, plain
 
 TOKEN_SECONDS: Final = 3600
-USER: Final = "demo"
 ROLE: Final = "doctor"
 
 
@@ -28,10 +28,12 @@ class Demo:
         """``GET /demo/config.json``: where to connect, with a fresh token."""
         service = self._service
         ids = [patient.id for patient in PATIENTS]
+        # One user each: visitors must not share the limit of connections per user.
+        user_id = new_id("demo")
         token = mint_token(
             service.settings.auth,
             service.clock,
-            user_id=USER,
+            user_id=user_id,
             role=ROLE,
             patients=ids,
             lifetime=TOKEN_SECONDS,
@@ -40,7 +42,7 @@ class Demo:
             {
                 "url": "/ws/connect",
                 "token": token,
-                "user_id": USER,
+                "user_id": user_id,
                 "role": ROLE,
                 "patients": [{"id": patient.id, "label": patient.label} for patient in PATIENTS],
             }

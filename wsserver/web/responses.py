@@ -68,7 +68,8 @@ def errors_as_json(handler: Handler) -> Handler:
                 answer.headers["Allow"] = refusal.headers["Allow"]
             return answer
         except ConnectionError:
-            raise
+            # The client is gone: nobody reads this, and aiohttp would log a raised one with its traceback.
+            return web.Response(status=400)
         except Exception:
             return failure(internal_error("a request"))
 
