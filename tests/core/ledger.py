@@ -1,0 +1,45 @@
+"""Counts on its own what is put into a hub, and holds the hub's figures against it.
+
+The identities hold at any moment, for each frame and for the hub:
+times queued so far = queued + written + dropped by any reason.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from wsserver_core.hub import DROP_REASONS, Frame, Hub
+from wsserver_core.recipients import Recipients
+
+
+class Ledger:
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.taken: Counter[Frame] = Counter()
+
+    def enqueue(self, handle: int, frame: Frame, final: bool = False) -> int:
+        outcome = self.hub.enqueue(handle, frame, final)
+        self.taken[frame] += outcome == 0
+        self.check()
+        return outcome
+
+    def enqueue_many(self, handles: Iterable[int], frame: Frame) -> tuple[int, int, int]:
+        recipients = Recipients()
+        for handle in handles:
+            recipients.add(handle)
+        outcome = self.hub.enqueue_many(recipients, frame)
+        assert sum(outcome) == len(recipients)
+        self.taken[frame] += outcome[0]
+        self.check()
+        return outcome
+
+    def check(self) -> None:
+        hub = self.hub
+        for frame, taken in self.taken.items():
+            assert taken == frame.queued + frame.written + sum(frame.dropped.values())
+        assert hub.frames_queued == sum(frame.queued for frame in self.taken)
+        assert hub.frames_written == sum(frame.written for frame in self.taken)
+        assert hub.bytes_written == sum(frame.written * len(frame.wire) for frame in self.taken)
+        assert hub.frames_dropped == {
+            reason: sum(frame.dropped[reason] for frame in self.taken) for reason in DROP_REASONS
+        }
+        assert self.taken.total() == hub.frames_queued + hub.frames_written + sum(hub.frames_dropped.values())
