@@ -180,6 +180,15 @@ class RateLimitSettings(Section, frozen=True, kw_only=True):
     burst: Count = 200
     """Messages at once, 1 or more."""
 
+    handshakes_per_ip: PerSecond | None = None
+    """Handshakes per second that one address may start in the long run; none is no limit.
+
+    Behind a proxy set `server.trusted_proxies` first, or every client shares one address.
+    """
+
+    handshake_burst: Count = 50
+    """Handshakes that one address may start at once, 1 or more."""
+
     control_per_second: PerSecond = 10.0
     """Ping, pong and close frames per second in the long run."""
 

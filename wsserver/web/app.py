@@ -10,6 +10,7 @@ from wsserver.service import Service
 from wsserver.settings import Settings
 from wsserver.web.demo_routes import Demo, page_routes
 from wsserver.web.endpoint import Endpoint
+from wsserver.web.http_log import protect_http_log
 from wsserver.web.key_fetch import KeyFetch
 from wsserver.web.responses import Handler, errors_as_json
 from wsserver.web.rest import Rest
@@ -37,6 +38,7 @@ def setup(
     networks that are none.
     """
     settings = settings or Settings()
+    protect_http_log()
     fetch = KeyFetch()
     service = Service(settings, manager=manager, provider=provider, fetch=fetch)
     app[SERVICE] = service

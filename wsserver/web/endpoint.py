@@ -27,6 +27,8 @@ class Endpoint:
             GateLimits(
                 max_open=settings.connection.max_connections + SPARE_SOCKETS,
                 max_open_per_address=settings.connection.max_per_ip,
+                rate_per_address=settings.rate_limit.handshakes_per_ip,
+                burst_per_address=settings.rate_limit.handshake_burst,
             ),
             service.clock,
         )

@@ -31,7 +31,9 @@ def success(data: Any, status: int = 200) -> web.Response:
 def failure(error: ServerError) -> web.Response:
     """``{"status":"error","error":{…}}`` with the status of the error's row."""
     if isinstance(error, HandshakeRefused):
-        return error.response()
+        refusal = error.response()
+        refusal.headers.update(_HEADERS)
+        return refusal
     answer = _json({"status": "error", "error": error.as_dict()}, error.http_status)
     if error.http_status == 401:
         answer.headers["WWW-Authenticate"] = "Bearer"

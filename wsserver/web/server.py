@@ -77,6 +77,7 @@ class WebSocketServer:
             keepalive_timeout=REQUEST_TIMEOUT,
             handle_signals=False,
             shutdown_timeout=5.0,
+            lingering_time=1.0,
         )
         try:
             await runner.setup()
