@@ -32,7 +32,7 @@ NAMES = ("fanout", "memory", "accept")
 @click.option("--quick", is_flag=True, help="Small sizes and few rounds: under a minute, for a first look.")
 @click.option("--connections", type=click.IntRange(1, 11_900), help="One size instead of the usual ones.")
 @click.option("--rounds", type=click.IntRange(1, 1000), help="Rounds that count, after one that does not.")
-@click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Also write them here.")
+@click.option("--json", "target", type=click.Path(path_type=Path), help="Write them here, too.")
 def main(
     name: str | None, quick: bool, connections: int | None, rounds: int | None, target: Path | None
 ) -> None:

@@ -123,8 +123,9 @@ async def frame_start(server: RealServer, audience: Audience) -> bytes:
     start = b'{"_meta":' + msgspec.json.encode(meta) + b","
     frame = like_ours(start, audience.sent)
     audience.sent += 1
-    if (hub.bytes_written - before) != len(frame) * audience.size:
-        raise RuntimeError("the frames to compare with are not like the server's")
+    written = hub.bytes_written - before
+    if written != len(frame) * audience.size:
+        raise RuntimeError(f"{written} bytes were written, {audience.size} frames of {len(frame)} were due")
     return start
 
 

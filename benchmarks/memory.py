@@ -25,7 +25,7 @@ async def memory(connections: int) -> dict[str, Any]:
     machine = facts()
     with tempfile.TemporaryDirectory() as directory:
         tokens = Path(directory) / "tokens"
-        token_bytes = write_tokens(tokens, FIRST + connections, loaded)
+        token_bytes = write_tokens(tokens, FIRST + connections, loaded, ward=1)
         async with (
             real_server(loaded) as server,
             load_client(server.port, SUBSCRIBE, core=core, tokens=tokens) as client,

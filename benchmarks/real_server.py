@@ -23,18 +23,20 @@ def load_profile() -> Loaded:
     return fit_descriptors(load_settings(PROFILE, {}, {"server.port": 0}), dev=False)
 
 
-def write_tokens(path: Path, count: int, loaded: Loaded) -> int:
-    """Write tokens of about 300 bytes, one a line, each of a user of its own with patients of its own.
+def write_tokens(path: Path, count: int, loaded: Loaded, *, ward: int) -> int:
+    """Write tokens of about 300 bytes, one a line, each of a user of its own.
 
-    Nobody shares anything with anybody, which is the dear case. Returns the length of the first one.
+    ``ward`` users in a row see the same two patients. With 1 nobody shares anything with
+    anybody, which is the dear case. Returns the length of the first token.
     """
     clock = SystemClock()
     size = 0
     with path.open("w") as file:
         for number in range(count):
+            patient = f"patient-{number // ward:05}"
             token = mint_token(
                 loaded.settings.auth, clock, user_id=f"user-{number:05}", role="nurse", lifetime=7200,
-                patients=[f"patient-{number:05}-a", f"patient-{number:05}-b"],
+                patients=[f"{patient}-a", f"{patient}-b"],
             )
             size = size or len(token)
             file.write(f"{token}\n")

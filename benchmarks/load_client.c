@@ -1,0 +1,539 @@
+/* Load client of the benchmarks: many WebSocket connections in one thread.
+ *
+ * It reads command lines from stdin and answers each with one line, a word and a JSON object:
+ *
+ *   connect N     open N more connections up to the server's "connected"    -> connected {...}
+ *   subscribe     send the command on each connection that has not          -> subscribed {...}
+ *   expect N      wait until every subscriber has had N messages in all     -> armed, then done {...}
+ *   report        what has been received so far                             -> report {...}
+ *
+ * End of input ends it. A published message starts with {"_meta": and carries a member "n" that
+ * counts from 0; each connection checks that every number comes exactly once and in order.
+ * Times are CLOCK_MONOTONIC, so that another process may compare them with its own.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define READ_SIZE (256 * 1024)
+#define MAX_PENDING (1024 * 1024)
+#define MAX_REQUEST 9216
+#define MAX_EVENTS 512
+/* A source address serves that many connections: the kernel's default range has 28,232 ports. */
+#define PER_SOURCE 20000
+#define STDIN_MARK UINT32_MAX
+#define NAP_MICROSECONDS 300
+
+enum state { CONNECTING, UPGRADING, GREETING, OPEN, SUBSCRIBING, READY, LOST };
+enum opcode { TEXT = 1, CLOSE = 8, PING = 9 };
+
+struct connection {
+    int fd;
+    enum state state;
+    uint32_t next;       /* the number that the next message must have */
+    uint64_t seen;       /* bit i: number next - 1 - i has been seen */
+    uint32_t pending;    /* bytes of an unfinished frame or response head */
+    unsigned char *data; /* those bytes */
+};
+
+struct span { double wall, cpu; };
+
+static struct {
+    uint16_t port;
+    const char *path, *subscribe;
+    uint32_t window; /* connects or subscribes under way at a time */
+    char **tokens;
+    uint32_t token_count;
+} options = {.path = "/ws/connect", .window = 100};
+
+static struct {
+    uint64_t messages, bytes, missing, duplicates, disorder, foreign, control, errors;
+    uint32_t lost;
+    char first_error[512];
+} totals;
+
+static struct connection *connections;
+static uint32_t count, opened, confirmed;      /* made so far, greeted, subscribed */
+static uint32_t wanted, under_way, to_confirm; /* of the phase that runs */
+static uint32_t target, lacking;               /* of "expect" */
+static bool opening, subscribing, expecting, started;
+static struct span phase;
+static uint64_t phase_bytes;
+static int poller;
+static unsigned char buffer[READ_SIZE + 16];
+
+static double seconds(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static struct span mark(void)
+{
+    return (struct span){seconds(CLOCK_MONOTONIC), seconds(CLOCK_PROCESS_CPUTIME_ID)};
+}
+
+static void fail(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static void *allocate(void *old, size_t size)
+{
+    void *memory = realloc(old, size);
+    if (memory == NULL)
+        fail("memory");
+    return memory;
+}
+
+/* -- answers */
+
+static void print_escaped(const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            putchar('\\');
+        putchar((unsigned char)*text < ' ' ? ' ' : *text);
+    }
+}
+
+static void answer(const char *word)
+{
+    struct span now = mark();
+    double wall = now.wall - phase.wall, cpu = now.cpu - phase.cpu;
+    uint64_t missing = totals.missing;
+    for (uint32_t i = 0; i < count; i++)
+        if (connections[i].next < target)
+            missing += target - connections[i].next;
+    printf("%s {\"at\":%.9f,\"wall\":%.9f,\"cpu\":%.9f,\"cpu_share\":%.4f,\"connections\":%u,"
+           "\"confirmed\":%u,\"lost\":%u,\"lacking\":%u,\"messages\":%lu,\"bytes\":%lu,\"missing\":%lu,"
+           "\"duplicates\":%lu,\"disorder\":%lu,\"foreign\":%lu,\"control\":%lu,\"errors\":%lu,\"first_error\":\"",
+           word, now.wall, wall, cpu, wall > 0 ? cpu / wall : 0.0, opened, confirmed, totals.lost,
+           lacking, totals.messages, totals.bytes, missing, totals.duplicates, totals.disorder,
+           totals.foreign, totals.control, totals.errors);
+    print_escaped(totals.first_error);
+    puts("\"}");
+    fflush(stdout);
+}
+
+/* -- one connection */
+
+static void note_error(const unsigned char *text, size_t size)
+{
+    totals.errors++;
+    if (totals.first_error[0] == '\0')
+        snprintf(totals.first_error, sizeof totals.first_error, "%.*s", (int)size, (const char *)text);
+}
+
+static void lose(struct connection *connection, const char *why)
+{
+    if (connection->state == LOST)
+        return;
+    note_error((const unsigned char *)why, strlen(why));
+    if (connection->state < OPEN || connection->state == SUBSCRIBING)
+        under_way--;
+    if (expecting && connection->state == READY && connection->next < target)
+        lacking--;
+    connection->state = LOST;
+    close(connection->fd);
+    free(connection->data);
+    connection->data = NULL;
+    connection->pending = 0;
+    totals.lost++;
+}
+
+static void write_all(struct connection *connection, const void *data, size_t size)
+{
+    /* The socket's buffer is empty whenever we write these few bytes. */
+    if (send(connection->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
+        lose(connection, "short write");
+}
+
+static void send_frame(struct connection *connection, int opcode, const void *payload, size_t size)
+{
+    static const unsigned char key[4] = {0x5a, 0xc3, 0x17, 0x8e};
+    unsigned char frame[8 + MAX_REQUEST];
+    size_t at = 2;
+    frame[0] = (unsigned char)(0x80 | opcode);
+    if (size < 126) {
+        frame[1] = (unsigned char)(0x80 | size);
+    } else {
+        frame[1] = 0x80 | 126;
+        frame[2] = (unsigned char)(size >> 8);
+        frame[3] = (unsigned char)size;
+        at = 4;
+    }
+    memcpy(frame + at, key, 4);
+    at += 4;
+    for (size_t i = 0; i < size; i++)
+        frame[at + i] = ((const unsigned char *)payload)[i] ^ key[i & 3];
+    write_all(connection, frame, at + size);
+}
+
+static void open_one(void)
+{
+    uint32_t index = count;
+    struct connection *connection;
+    struct sockaddr_in here = {.sin_family = AF_INET};
+    struct sockaddr_in there = {.sin_family = AF_INET, .sin_port = htons(options.port)};
+    struct epoll_event event = {.events = EPOLLOUT, .data.u32 = index};
+    int one = 1;
+    there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK + index / PER_SOURCE);
+    connection = &connections[count++];
+    memset(connection, 0, sizeof *connection);
+    connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (connection->fd < 0)
+        fail("socket");
+    setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    /* Without this bind would settle on a port that is free for every destination. */
+    setsockopt(connection->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    if (bind(connection->fd, (struct sockaddr *)&here, sizeof here) < 0)
+        fail("bind");
+    under_way++;
+    if (connect(connection->fd, (struct sockaddr *)&there, sizeof there) < 0 && errno != EINPROGRESS)
+        lose(connection, "connect refused");
+    else if (epoll_ctl(poller, EPOLL_CTL_ADD, connection->fd, &event) < 0)
+        fail("epoll_ctl");
+}
+
+static void send_request(uint32_t index)
+{
+    struct connection *connection = &connections[index];
+    /* Edge-triggered: level-triggered, the kernel looks at each socket twice. */
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = index};
+    char request[MAX_REQUEST];
+    int size, error = 0;
+    socklen_t length = sizeof error;
+    getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (error) {
+        lose(connection, "connect failed");
+        return;
+    }
+    connection->state = UPGRADING;
+    epoll_ctl(poller, EPOLL_CTL_MOD, connection->fd, &event);
+    /* Any 16 bytes in base64: 24 characters, the last digit holding two bits only. */
+    size = snprintf(request, sizeof request,
+                    "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAA%08XA==\r\n",
+                    options.path, options.port, index);
+    if (options.token_count)
+        size += snprintf(request + size, sizeof request - (size_t)size, "Authorization: Bearer %s\r\n",
+                         options.tokens[index % options.token_count]);
+    size += snprintf(request + size, sizeof request - (size_t)size, "\r\n");
+    write_all(connection, request, (size_t)size);
+}
+
+static bool contains(const unsigned char *text, size_t size, const char *word)
+{
+    return memmem(text, size, word, strlen(word)) != NULL;
+}
+
+static void published(struct connection *connection, const unsigned char *text, size_t size)
+{
+    const unsigned char *member = memmem(text, size, "\"n\":", 4);
+    const unsigned char *end = text + size;
+    uint32_t number = 0, behind;
+    if (connection->state != READY || member == NULL) {
+        totals.foreign++;
+        return;
+    }
+    for (member += 4; member < end && *member >= '0' && *member <= '9'; member++)
+        number = number * 10 + (uint32_t)(*member - '0');
+    totals.messages++;
+    if (number < connection->next) {
+        behind = connection->next - 1 - number;
+        if (behind < 64 && !(connection->seen >> behind & 1)) {
+            connection->seen |= (uint64_t)1 << behind;
+            totals.disorder++;
+            totals.missing--;
+        } else {
+            totals.duplicates++;
+        }
+        return;
+    }
+    behind = number - connection->next;
+    totals.missing += behind;
+    connection->seen = (behind < 63 ? connection->seen << (behind + 1) : 0) | 1;
+    if (expecting && connection->next < target && number + 1 >= target)
+        lacking--;
+    connection->next = number + 1;
+}
+
+static void frame_received(struct connection *connection, int opcode, const unsigned char *payload, size_t size)
+{
+    if (opcode == TEXT && size > 9 && memcmp(payload, "{\"_meta\":", 9) == 0) {
+        published(connection, payload, size);
+        return;
+    }
+    totals.control++;
+    if (opcode == PING) {
+        send_frame(connection, 10, payload, size);
+    } else if (opcode == CLOSE) {
+        note_error(size > 2 ? payload + 2 : (const unsigned char *)"closed", size > 2 ? size - 2 : 6);
+        lose(connection, "closed by the server");
+    } else if (opcode != TEXT) {
+        totals.foreign++;
+    } else if (contains(payload, size, "\"type\":\"error\"")) {
+        note_error(payload, size);
+    } else if (connection->state == GREETING && contains(payload, size, "\"type\":\"connected\"")) {
+        connection->state = OPEN;
+        opened++;
+        under_way--;
+    } else if (connection->state == SUBSCRIBING && contains(payload, size, "\"type\":\"subscription_confirmed\"")) {
+        connection->state = READY;
+        confirmed++;
+        under_way--;
+    }
+}
+
+/* Returns how many bytes were whole frames. */
+static size_t read_frames(struct connection *connection, const unsigned char *data, size_t size)
+{
+    size_t at = 0;
+    while (connection->state != LOST && size - at >= 2) {
+        size_t head = 2, length = data[at + 1] & 0x7f;
+        if (!(data[at] & 0x80) || data[at] & 0x70 || data[at + 1] & 0x80) {
+            lose(connection, "not a whole, plain, unmasked frame");
+            break;
+        }
+        if (length >= 126) {
+            head = length == 126 ? 4 : 10;
+            if (size - at < head)
+                break;
+            length = 0;
+            for (size_t i = 2; i < head; i++)
+                length = length << 8 | data[at + i];
+            if (length > MAX_PENDING / 2) {
+                lose(connection, "a frame of over 512 KiB");
+                break;
+            }
+        }
+        if (size - at < head + length)
+            break;
+        frame_received(connection, data[at] & 0x0f, data + at + head, length);
+        at += head + length;
+    }
+    return at;
+}
+
+static size_t read_head(struct connection *connection, const unsigned char *data, size_t size)
+{
+    const unsigned char *end = memmem(data, size, "\r\n\r\n", 4);
+    if (end == NULL)
+        return 0;
+    if (size < 12 || memcmp(data, "HTTP/1.1 101", 12) != 0) {
+        note_error(data, (size_t)(end - data));
+        lose(connection, "no 101");
+        return 0;
+    }
+    connection->state = GREETING;
+    return (size_t)(end - data) + 4;
+}
+
+/* Returns whether there may be more to read. */
+static bool receive(struct connection *connection)
+{
+    unsigned char *data = buffer;
+    size_t have, used = 0;
+    ssize_t size = recv(connection->fd, buffer, READ_SIZE, MSG_DONTWAIT);
+    if (size <= 0) {
+        if (size == 0 || (errno != EAGAIN && errno != EINTR))
+            lose(connection, size == 0 ? "end of stream" : "reset");
+        return size < 0 && errno == EINTR;
+    }
+    totals.bytes += (uint64_t)size;
+    have = (size_t)size;
+    if (connection->pending) {
+        have += connection->pending;
+        if (have > MAX_PENDING) {
+            lose(connection, "an endless frame or head");
+            return false;
+        }
+        data = connection->data = allocate(connection->data, have);
+        memcpy(data + connection->pending, buffer, (size_t)size);
+    }
+    if (connection->state == UPGRADING)
+        used = read_head(connection, data, have);
+    if (connection->state > UPGRADING)
+        used += read_frames(connection, data + used, have - used);
+    if (connection->state == LOST)
+        return false;
+    connection->pending = (uint32_t)(have - used);
+    if (connection->pending == 0) {
+        free(connection->data);
+        connection->data = NULL;
+    } else if (data == buffer) {
+        connection->data = allocate(NULL, connection->pending);
+        memcpy(connection->data, data + used, connection->pending);
+    } else {
+        memmove(data, data + used, connection->pending);
+    }
+    return size == READ_SIZE;
+}
+
+/* -- phases */
+
+static void advance(void)
+{
+    if (opening) {
+        while (count < wanted && under_way < options.window)
+            open_one();
+        if (count == wanted && under_way == 0) {
+            opening = false;
+            answer("connected");
+        }
+    }
+    if (subscribing) {
+        for (; to_confirm < count && under_way < options.window; to_confirm++) {
+            if (connections[to_confirm].state != OPEN)
+                continue;
+            connections[to_confirm].state = SUBSCRIBING;
+            under_way++;
+            send_frame(&connections[to_confirm], TEXT, options.subscribe, strlen(options.subscribe));
+        }
+        if (to_confirm == count && under_way == 0) {
+            subscribing = false;
+            answer("subscribed");
+        }
+    }
+    if (expecting && !started && totals.bytes != phase_bytes) {
+        started = true;
+        phase = mark();
+    }
+    if (expecting && lacking == 0) {
+        expecting = false;
+        answer("done");
+    }
+}
+
+static void command(const char *line)
+{
+    unsigned number;
+    phase = mark();
+    if (sscanf(line, "connect %u", &number) == 1 && number <= 1000000) {
+        wanted = count + number;
+        connections = allocate(connections, wanted * sizeof *connections);
+        opening = true;
+    } else if (strcmp(line, "subscribe") == 0) {
+        to_confirm = 0;
+        subscribing = true;
+    } else if (sscanf(line, "expect %u", &number) == 1) {
+        target = number;
+        lacking = 0;
+        for (uint32_t i = 0; i < count; i++)
+            lacking += connections[i].state == READY && connections[i].next < target;
+        expecting = true;
+        started = false;
+        phase_bytes = totals.bytes;
+        puts("armed {}");
+        fflush(stdout);
+    } else if (strcmp(line, "report") == 0) {
+        answer("report");
+    } else {
+        fprintf(stderr, "no such command: %s\n", line);
+        exit(2);
+    }
+}
+
+static void read_commands(void)
+{
+    static char line[256];
+    static size_t have;
+    char *end;
+    ssize_t size = read(STDIN_FILENO, line + have, sizeof line - 1 - have);
+    if (size <= 0)
+        exit(0);
+    have += (size_t)size;
+    line[have] = '\0';
+    while ((end = strchr(line, '\n')) != NULL) {
+        *end = '\0';
+        command(line);
+        have -= (size_t)(end + 1 - line);
+        memmove(line, end + 1, have + 1);
+    }
+}
+
+static void read_tokens(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t size;
+    if (file == NULL)
+        fail(path);
+    while ((size = getline(&line, &capacity, file)) > 0) {
+        if (line[size - 1] == '\n')
+            line[--size] = '\0';
+        if (size > MAX_REQUEST - 1024) {
+            fprintf(stderr, "a token is too long\n");
+            exit(2);
+        }
+        options.tokens = allocate(options.tokens, (options.token_count + 1) * sizeof *options.tokens);
+        options.tokens[options.token_count++] = strdup(line);
+    }
+    free(line);
+    fclose(file);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"port", required_argument, NULL, 'p'},   {"path", required_argument, NULL, 'u'},
+        {"tokens", required_argument, NULL, 't'}, {"subscribe", required_argument, NULL, 's'},
+        {"window", required_argument, NULL, 'w'}, {NULL, 0, NULL, 0},
+    };
+    struct epoll_event events[MAX_EVENTS];
+    struct epoll_event input = {.events = EPOLLIN, .data.u32 = STDIN_MARK};
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        switch (option) {
+        case 'p': options.port = (uint16_t)atoi(optarg); break;
+        case 'u': options.path = optarg; break;
+        case 't': read_tokens(optarg); break;
+        case 's': options.subscribe = optarg; break;
+        case 'w': options.window = (uint32_t)atoi(optarg); break;
+        default: return 2;
+        }
+    }
+    if (options.port == 0 || options.subscribe == NULL || options.window == 0 || strlen(options.subscribe) > 4096) {
+        fprintf(stderr, "--port and --subscribe are needed\n");
+        return 2;
+    }
+    poller = epoll_create1(EPOLL_CLOEXEC);
+    if (poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &input) < 0)
+        fail("epoll");
+    for (;;) {
+        int ready = epoll_wait(poller, events, MAX_EVENTS, -1);
+        if (ready < 0 && errno != EINTR)
+            fail("epoll_wait");
+        for (int i = 0; i < ready; i++) {
+            uint32_t index = events[i].data.u32;
+            if (index == STDIN_MARK)
+                read_commands();
+            else if (connections[index].state == CONNECTING)
+                send_request(index);
+            else
+                while (connections[index].state != LOST && receive(&connections[index]))
+                    continue;
+        }
+        advance();
+        /* Waking up for every message would cost more than reading it, and make the server's
+         * sends dearer; a whole round takes hundreds of naps. When behind there is no nap. */
+        if (expecting && ready < MAX_EVENTS)
+            usleep(NAP_MICROSECONDS);
+    }
+}
