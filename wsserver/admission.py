@@ -72,6 +72,11 @@ class Admission:
                 CloseCode.AUTHENTICATION_EXPIRED,
             )
 
+    def dismiss(self) -> None:
+        """Send away all who wait: the server goes down."""
+        for newcomer in list(self._deadlines):
+            self._refuse(newcomer, ServerError(SHUTTING_DOWN), CloseCode.DRAIN)
+
     def left(self, newcomer: Newcomer) -> None:
         """The socket is gone."""
         self._deadlines.pop(newcomer, None)

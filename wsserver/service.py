@@ -24,7 +24,7 @@ from wsserver.lifecycle import graceful_shutdown
 from wsserver.message_router import MessageRouter
 from wsserver.protocol import control
 from wsserver.rights_watch import RightsWatch
-from wsserver.settings import Settings
+from wsserver.settings import InboundSettings, Settings
 from wsserver.token_expiry import ExpirySchedule
 from wsserver_core.connection import Connection, Inlet
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
@@ -57,6 +57,7 @@ class Service:
         self.manager = manager or default_manager
         self.clock = self.manager.clock
         self.manager.configure(settings)
+        self._fetch = fetch
         self.started_at = 0.0
         self.running = False
         self.draining = False
@@ -72,10 +73,8 @@ class Service:
         self.expiries = ExpirySchedule()
         self.router = MessageRouter(self.manager, self.authenticator, renewed=self._look_after_token)
         inbound = settings.inbound
-        limit = inbound.max_message_size
-        self.read_limits = ReadLimits(limit, 2 * limit, inbound.max_fragments)
-        small = inbound.max_message_size_unauthenticated
-        self.newcomer_limits = ReadLimits(small, 2 * small, inbound.max_fragments)
+        self.read_limits = ReadLimits(*_sizes(inbound.max_message_size, inbound))
+        self.newcomer_limits = ReadLimits(*_sizes(inbound.max_message_size_unauthenticated, inbound))
         self.admission = Admission(
             self.manager,
             self.authenticator,
@@ -92,31 +91,13 @@ class Service:
             stale=self._end_stale,
         )
         self.sink = ClientSink(self.manager, self.admission, self.router, self.health)
-        budget = UnfinishedBudget(inbound.max_unfinished_total)
-        rate = settings.rate_limit
-        self.inlet = Inlet(
-            self.manager.hub,
-            self.sink,
-            budget,
-            message_deadline=inbound.message_deadline,
-            message_rate=rate.messages_per_second,
-            message_burst=rate.burst,
-            control_rate=rate.control_per_second,
-            control_burst=rate.control_burst,
-        )
-        self.echo_inlet = Inlet(
-            self.manager.hub,
-            EchoSink(),
-            budget,
-            message_deadline=inbound.message_deadline,
-            message_rate=0,
-            message_burst=0,
-            control_rate=0,
-            control_burst=0,
-        )
+        self.budget = UnfinishedBudget(inbound.max_unfinished_total)
+        self.inlet = Inlet(self.manager.hub, self.sink, self.budget)
+        self.echo_inlet = Inlet(self.manager.hub, EchoSink(), self.budget, message_rate=0, control_rate=0)
         self.rights = RightsWatch(self.manager, self.authenticator, self.router)
         self._watches_rights = provider is not None
         self.housekeeping = Housekeeping(self.clock)
+        self._take_limits(settings)
         self._hire()
 
     def _hire(self) -> None:
@@ -131,6 +112,39 @@ class Service:
             lambda: self.manager.subscription_manager.settings.cleanup_interval,
             self.manager.subscription_manager.cleanup,
         )
+
+    # -- settings
+
+    async def reconfigure(self, settings: Settings) -> None:
+        """Take the limits, rates, keys and rights of new settings; open connections feel them as well.
+
+        What belongs to the listening socket (address, TLS, origins, proxies) and the store need
+        a restart. Raises KeyFault or OSError for keys that cannot be used and changes nothing then.
+        """
+        auth, verifier = settings.auth, self.verifier
+        # A set that is fetched is kept fresh anyway, and might not be there to be fetched right now.
+        if auth != self.settings.auth or auth.jwks_url is None:
+            verifier = TokenVerifier(auth, KeyTable(auth, self.clock, self._fetch), self.clock)
+            await verifier.keys.load()
+        self.verifier = self.authenticator.verifier = verifier
+        self.settings = settings
+        self.manager.configure(settings)
+        self._take_limits(settings)
+        await self.rights.refresh(list(self.manager.connections.values()))
+
+    def _take_limits(self, settings: Settings) -> None:
+        inbound, rate, connection = settings.inbound, settings.rate_limit, settings.connection
+        for limits, size in (
+            (self.read_limits, inbound.max_message_size),
+            (self.newcomer_limits, inbound.max_message_size_unauthenticated),
+        ):
+            limits.max_message_size, limits.hard_message_size, limits.max_fragments = _sizes(size, inbound)
+        self.budget.limit = inbound.max_unfinished_total
+        for inlet in (self.inlet, self.echo_inlet):
+            inlet.message_deadline = inbound.message_deadline
+        self.inlet.message_rate, self.inlet.message_burst = rate.messages_per_second, rate.burst
+        self.inlet.control_rate, self.inlet.control_burst = rate.control_per_second, rate.control_burst
+        self.health.interval, self.health.timeout = connection.heartbeat_interval, connection.timeout
 
     # -- life
 
@@ -150,6 +164,9 @@ class Service:
     async def drain(self, timeout: float | None = None) -> int:
         """Send every client away as ``graceful_shutdown`` does; returns how many there were."""
         self.draining = True
+        # They have nothing to lose, and waiting for them would hold up the end.
+        self.admission.dismiss()
+        self.echo_inlet.abort_all()
         return await graceful_shutdown(self.manager, timeout)
 
     async def stop(self) -> None:
@@ -240,3 +257,8 @@ class Service:
             )
         else:
             connection.close(CloseCode.HEALTH_CHECK_FAILED)
+
+
+def _sizes(limit: int, inbound: InboundSettings) -> tuple[int, int, int]:
+    """What ``ReadLimits`` is made of: beyond twice the limit a message is not even swallowed."""
+    return limit, 2 * limit, inbound.max_fragments

@@ -67,13 +67,16 @@ class Authenticator:
         rights = self.policy.rights(claims.role)
         if rights is None:
             raise AuthenticationFailed(Reason.ROLE)
-        patients = self._narrow(granted, claims)
+        scope = self._scopes.intern(self._narrow(granted, claims))
+        patients = scope.patients
+        if isinstance(self._provider, TokenAccessProvider):
+            claims = claims.kept(patients)
         return Principal(
             user_id=claims.user_id,
             role=claims.role,
             rights=rights,
             patients=patients,
-            scope=self._scopes.intern(patients),
+            scope=scope,
             expires_at=claims.expires_at,
             token_id=claims.token_id,
             issued_at=claims.issued_at,
@@ -91,7 +94,10 @@ class Authenticator:
         """What is left of a grant; None is every patient."""
         patients = None if isinstance(granted, str) else granted
         if isinstance(claims.patients, frozenset):
-            patients = claims.patients if patients is None else patients & claims.patients
+            if patients is None or patients is claims.patients:
+                patients = claims.patients
+            else:
+                patients &= claims.patients
         withheld = self.revocations.withheld(claims)
         if not withheld:
             return patients

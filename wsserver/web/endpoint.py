@@ -6,6 +6,7 @@ from aiohttp import web
 
 from wsserver.newcomer import Newcomer
 from wsserver.service import Service
+from wsserver.settings import Settings
 from wsserver.web.client_address import client_of, limit_key
 from wsserver.web.gate import Gate, GateLimits
 from wsserver.web.handshake import Handshake, HandshakeRules, check_handshake, response_head
@@ -21,17 +22,9 @@ class Endpoint:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        settings = service.settings
+        self._settings = settings = service.settings
         self.rules = HandshakeRules.of(settings.server, settings.auth)
-        self.gate = Gate(
-            GateLimits(
-                max_open=settings.connection.max_connections + SPARE_SOCKETS,
-                max_open_per_address=settings.connection.max_per_ip,
-                rate_per_address=settings.rate_limit.handshakes_per_ip,
-                burst_per_address=settings.rate_limit.handshake_burst,
-            ),
-            service.clock,
-        )
+        self.gate = Gate(_gate_limits(settings), service.clock)
 
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """``GET /ws/connect``. Raises HandshakeRefused; faults after the upgrade go over the socket."""
@@ -80,6 +73,9 @@ class Endpoint:
     def _enter(self, request: web.Request) -> tuple[Handshake, Callable[[], None]]:
         """Take a place and check the form of the request; the cheapest refusals come first."""
         client = client_of(request, self.rules.trusted_proxies)
+        if self._settings is not self._service.settings:
+            self._settings = self._service.settings
+            self.gate.limits = _gate_limits(self._settings)
         self.gate.draining = self._service.draining
         self.gate.accepting = self._service.manager.accepting
         admission = self.gate.enter(limit_key(client.address))
@@ -96,3 +92,12 @@ class Endpoint:
             response_head(handshake),
             send_buffer=self._service.settings.backpressure.send_buffer,
         )
+
+
+def _gate_limits(settings: Settings) -> GateLimits:
+    return GateLimits(
+        max_open=settings.connection.max_connections + SPARE_SOCKETS,
+        max_open_per_address=settings.connection.max_per_ip,
+        rate_per_address=settings.rate_limit.handshakes_per_ip,
+        burst_per_address=settings.rate_limit.handshake_burst,
+    )

@@ -76,3 +76,9 @@ def errors_as_json(handler: Handler) -> Handler:
             return failure(internal_error("a request"))
 
     return handle
+
+
+@web.middleware
+async def answer_in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """For an application of our own: unknown paths and wrong methods get the envelope as well."""
+    return await errors_as_json(handler)(request)

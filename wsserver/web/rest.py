@@ -123,16 +123,17 @@ async def _body(request: web.Request, limit: int) -> bytes:
     declared = request.content_length
     if declared is not None and declared > limit:
         raise ServerError(MESSAGE_TOO_LARGE, details={"size": declared, "max_message_size": limit})
+    body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            body = await request.read()
+            # Not request.read(): its limit is that of the application which we may be only a part of.
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > limit:
+                    raise ServerError(MESSAGE_TOO_LARGE, details={"max_message_size": limit})
     except TimeoutError:
         raise ServerError(INVALID_MESSAGE, "The body did not come in time.", http_status=408) from None
-    except web.HTTPRequestEntityTooLarge:
-        raise ServerError(MESSAGE_TOO_LARGE, details={"max_message_size": limit}) from None
-    if len(body) > limit:
-        raise ServerError(MESSAGE_TOO_LARGE, details={"size": len(body), "max_message_size": limit})
-    return body
+    return bytes(body)
 
 
 def _decode(body: bytes, form: type[Any]) -> Any:

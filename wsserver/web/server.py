@@ -20,6 +20,7 @@ from wsserver.service import Service
 from wsserver.settings import Loaded, ServerSettings, SettingsError
 from wsserver.settings.descriptors import TooFewDescriptorsError, fit_descriptors
 from wsserver.web.app import setup
+from wsserver.web.responses import answer_in_json
 
 logger = logging.getLogger("wsserver.server")
 
@@ -65,7 +66,7 @@ class WebSocketServer:
                 "unset AIOHTTP_NO_EXTENSIONS or install aiohttp's wheel"
             )
         settings = loaded.settings
-        app = web.Application(client_max_size=settings.broadcast.max_message_size + 1024)
+        app = web.Application(middlewares=[answer_in_json])
         try:
             service = setup(app, settings, dev=dev, demo=demo)
             context = _tls_context(settings.server)
@@ -119,8 +120,8 @@ websocket_server: Final = WebSocketServer()
 def serve(loaded: Loaded, *, dev: bool = False, demo: bool = False) -> int:
     """Run until told to stop; returns the exit status (0 clean, 1 failure, 3 cannot start).
 
-    TERM and INT drain, the second one ends at once; HUP reads the settings again and takes its
-    limits and rights, or keeps the old ones if it has faults.
+    TERM and INT drain, the second one ends at once; HUP reads the settings again and takes their
+    limits, keys and rights, or keeps the old ones if they have faults.
     """
     try:
         return uvloop.run(_serve(loaded, dev=dev, demo=demo))
@@ -139,7 +140,7 @@ async def _serve(loaded: Loaded, *, dev: bool, demo: bool) -> int:
         click.echo(line)
     sys.stdout.flush()
     logger.info("listening on %s", server.url)
-    stopping, stop_now = asyncio.Event(), asyncio.Event()
+    stopping, stop_now, hung_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def stop() -> None:
         (stop_now if stopping.is_set() else stopping).set()
@@ -147,8 +148,10 @@ async def _serve(loaded: Loaded, *, dev: bool, demo: bool) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, _reload, server, loaded, dev)
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
+    reloading = asyncio.ensure_future(_reload_on(hung_up, server, loaded, dev))
     await stopping.wait()
+    reloading.cancel()
     draining = asyncio.ensure_future(server.drain())
     impatience = asyncio.ensure_future(stop_now.wait())
     await asyncio.wait({draining, impatience}, return_when=asyncio.FIRST_COMPLETED)
@@ -161,17 +164,21 @@ async def _serve(loaded: Loaded, *, dev: bool, demo: bool) -> int:
     return FAILED if failed else CLOSED
 
 
-def _reload(server: WebSocketServer, loaded: Loaded, dev: bool) -> None:
-    service = server.service
-    if service is None:
-        return
-    try:
-        loaded = fit_descriptors(loaded.reload(os.environ), dev=dev)
-    except (SettingsError, OSError, TooFewDescriptorsError) as fault:
-        logger.warning("settings are not reloaded, the old ones stay: %s", fault)
-        return
-    service.manager.configure(loaded.settings)
-    logger.info("settings are reloaded; those of sockets and keys need a restart")
+async def _reload_on(hung_up: asyncio.Event, server: WebSocketServer, loaded: Loaded, dev: bool) -> None:
+    """Read the settings again whenever the event is set; one after the other."""
+    while True:
+        await hung_up.wait()
+        hung_up.clear()
+        service = server.service
+        if service is None:
+            return
+        try:
+            fresh = fit_descriptors(loaded.reload(os.environ), dev=dev)
+            await service.reconfigure(fresh.settings)
+        except (SettingsError, OSError, TooFewDescriptorsError, KeyFault) as fault:
+            logger.warning("settings are not reloaded, the old ones stay: %s", fault)
+        else:
+            logger.info("settings are reloaded; those of the listening socket and the log need a restart")
 
 
 def _tls_context(server: ServerSettings) -> ssl.SSLContext | None:

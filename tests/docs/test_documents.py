@@ -1,0 +1,68 @@
+"""All documents: links lead somewhere, settings and constants that they name exist."""
+
+import re
+import tomllib
+from importlib.resources import files
+
+import pytest
+from documents import DOCS, EVERY_DOCUMENT, anchors, bare, blocks, links, table
+
+from wsserver.lifecycle import RETURN_RATE
+from wsserver.settings import load_settings
+from wsserver.settings.catalogue import SECTIONS, SETTINGS
+from wsserver.settings.descriptors import RESERVE
+from wsserver.web import server
+
+OPERATIONS = DOCS / "operations.md"
+
+
+@pytest.mark.parametrize("path", EVERY_DOCUMENT, ids=lambda path: path.name)
+def test_every_link_leads_to_a_file_and_a_heading(path):
+    for link in links(path):
+        name, _, anchor = link.partition("#")
+        target = (path.parent / name).resolve() if name else path
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("path", EVERY_DOCUMENT, ids=lambda path: path.name)
+def test_every_setting_that_is_named_exists(path):
+    for section, name in re.findall(r"`(\w+)\.(\w+)`", path.read_text()):
+        if section in SECTIONS and f"{section}.{name}" not in SETTINGS:
+            # connection_manager and the like share no name with a section; metrics are plural.
+            pytest.fail(f"{section}.{name} is no setting")
+
+
+@pytest.mark.parametrize("path", EVERY_DOCUMENT, ids=lambda path: path.name)
+def test_every_settings_example_is_toml_of_settings_that_exist(path):
+    for block in blocks(path, "toml"):
+        for section, members in tomllib.loads(block.text).items():
+            assert {f"{section}.{name}" for name in members} <= set(SETTINGS)
+
+
+@pytest.mark.parametrize("path", EVERY_DOCUMENT, ids=lambda path: path.name)
+def test_every_variable_that_is_named_is_one_that_the_server_reads(path):
+    names = {setting.variable for setting in SETTINGS.values()} | {"WSSERVER_SECTION__NAME"}
+    for variable in re.findall(r"\bWSSERVER_[A-Z_]+__[A-Z_]+", path.read_text()):
+        assert variable in names or variable.removesuffix("_FILE") in names, variable
+
+
+def test_the_documents_are_part_of_the_package():
+    shipped = {entry.name for entry in files("wsserver").joinpath("docs").iterdir()}
+    assert {"protocol.md", "http.md", "embedding.md", "settings.md", "operations.md", "design.md"} <= shipped
+
+
+def test_the_exit_statuses_are_those_of_the_server():
+    documented = [bare(row[0]) for row in table(OPERATIONS, "status", "meaning")]
+    assert documented == [str(status) for status in (server.CLOSED, server.FAILED, 2, server.CANNOT_START)]
+
+
+def test_the_figures_of_the_operations_page_are_the_code_s():
+    text = " ".join(OPERATIONS.read_text().split())
+    defaults = load_settings(None, {}, dev=True).settings
+    roles = len(defaults.access.roles) * defaults.connection.max_connections_per_role
+    assert f"and {RESERVE} are kept for everything else" in text
+    assert f"connections needs {defaults.connection.max_connections + RESERVE:,}" in text
+    assert f"full at {roles} connections" in text
+    assert f"{1000 // RETURN_RATE} ms apart, so that they return at {RETURN_RATE} a second" in text
+    assert f"than `shutdown.timeout` ({defaults.shutdown.timeout:g} s)" in text
