@@ -242,8 +242,6 @@ class Service:
                 metadata.expiry_warned = True
                 metadata.link.send_text(control.TokenExpiring(expires_in=round(left, 3)).encode())
                 self.expiries.add(metadata.principal.expires_at, connection_id)
-            elif metadata.expiry_warned:
-                self.expiries.add(metadata.principal.expires_at, connection_id)
 
     def _end_stale(self, connection: Connection | ForeignLink) -> None:
         if isinstance(connection, ForeignLink):

@@ -43,10 +43,11 @@ class Claims:
     def kept(self, patients: frozenset[str] | None) -> "Claims":
         """A copy for as long as the connection lives: about 1 kB less, measured at 10,000 of them.
 
-        Without ``raw``, and sharing the set of patients where it says the same.
+        Without what only an access provider asks for, and sharing the set of patients where it
+        says the same.
         """
         same = patients if self.patients == patients and patients is not None else self.patients
-        return replace(self, raw=_NOTHING, patients=same)
+        return replace(self, raw=_NOTHING, fingerprint=b"", patients=same)
 
 
 _NO_SCOPES: Final[frozenset[str]] = frozenset()

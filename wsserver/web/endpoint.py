@@ -80,7 +80,7 @@ class Endpoint:
         self.gate.accepting = self._service.manager.accepting
         admission = self.gate.enter(limit_key(client.address))
         try:
-            return check_handshake(request, self.rules, client), admission.leave
+            return check_handshake(request, self.rules, client), admission
         except BaseException:
             admission.leave()
             raise

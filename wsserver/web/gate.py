@@ -122,3 +122,6 @@ class Pass:
         gate, self._gate = self._gate, None
         if gate is not None:
             gate._leave(self._address)
+
+    # So that who keeps it needs no bound method besides, for each of ten thousand connections.
+    __call__ = leave
