@@ -24,7 +24,6 @@ DIRECTIVES: dict[str, object] = {
     "initializedcheck": CHECKED,
     "nonecheck": CHECKED,
     "cdivision": True,
-    "overflowcheck": CHECKED,
     "linetrace": CHECKED,
 }
 

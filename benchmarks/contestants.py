@@ -159,8 +159,11 @@ class Naive:
 async def naive_server() -> AsyncIterator[Naive]:
     """The naive server, ended with the block; it inherits the processor of this process."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.naive_server",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        sys.executable,
+        "-m",
+        "benchmarks.naive_server",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
         assert process.stdout is not None

@@ -105,8 +105,11 @@ async def _stage(
             await audience.client.subscribe()
         naive.start = start = await frame_start(server, ours)
         contestants: list[Contestant] = [
-            Ours(server, ours), Floor(server, ours, start), naive,
-            Ours(server, ours, JOINED), Floor(server, ours, start, JOINED),
+            Ours(server, ours),
+            Floor(server, ours, start),
+            naive,
+            Ours(server, ours, JOINED),
+            Floor(server, ours, start, JOINED),
         ]
         gc.collect()
         series = [Series(contestant.name) for contestant in contestants]

@@ -35,7 +35,11 @@ def write_tokens(path: Path, count: int, loaded: Loaded, *, ward: int) -> int:
         for number in range(count):
             patient = f"patient-{number // ward:05}"
             token = mint_token(
-                loaded.settings.auth, clock, user_id=f"user-{number:05}", role="nurse", lifetime=7200,
+                loaded.settings.auth,
+                clock,
+                user_id=f"user-{number:05}",
+                role="nurse",
+                lifetime=7200,
                 patients=[f"{patient}-a", f"{patient}-b"],
             )
             size = size or len(token)

@@ -7,7 +7,7 @@ import uvloop
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--long", action="store_true", help="run the long sizes of tests as well (minutes, not seconds)")
+    parser.addoption("--long", action="store_true", help="run the long sizes of tests as well: minutes each")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

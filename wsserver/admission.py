@@ -20,7 +20,8 @@ from wsserver.errors import (
     ServerError,
 )
 from wsserver.ids import InvalidId, canonical_id
-from wsserver.message_router import MessageRouter, internal_error
+from wsserver.incidents import internal_error
+from wsserver.message_router import MessageRouter
 from wsserver.newcomer import Newcomer
 from wsserver.protocol import commands, control
 from wsserver_core.frames import TEXT, ReadLimits
@@ -130,7 +131,7 @@ class Admission:
         except ServerError as error:
             return error
         except Exception:
-            return internal_error("a token")
+            return internal_error("checking a token")
 
     # -- the decision
 
@@ -157,6 +158,9 @@ class Admission:
         try:
             if isinstance(outcome, ServerError):
                 raise outcome
+            # The leeway is for judging a token, not for living on one that has run out.
+            if outcome.expires_at <= self._manager.clock.time():
+                raise AuthenticationFailed(Reason.EXPIRED)
             _check_claims(outcome, user_id, role)
             connection_id = self._manager.connect(
                 connection,
@@ -177,7 +181,7 @@ class Admission:
         try:
             self._welcome(metadata, request_id, subscriptions, resume=resume)
         except Exception:
-            self._router.refuse(metadata, internal_error("an admission"), request_id)
+            self._router.refuse(metadata, internal_error("admitting a client"), request_id)
             self._manager.disconnect(connection_id, "internal error", code=CloseCode.INTERNAL)
             return
         self._admitted(metadata)

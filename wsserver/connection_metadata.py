@@ -35,6 +35,14 @@ class Link(Protocol):
         """Drop the socket."""
         ...
 
+    def pause_reading(self) -> None:
+        """Take nothing more from the client for now."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Go on reading."""
+        ...
+
 
 class ConnectionMetadata:
     """One authenticated connection: who it is, since when, and what it subscribed to.
@@ -49,6 +57,7 @@ class ConnectionMetadata:
         "expiry_warned",
         "faults",
         "floods",
+        "held",
         "leave",
         "link",
         "membership",
@@ -88,6 +97,8 @@ class ConnectionMetadata:
         self.expiry_warned = False
         self.floods = 0
         """Messages dropped because they came too fast, less those that came since in good time."""
+        self.held: list[tuple[int, bytes]] | None = None
+        """Frames that wait for the token which is being renewed; None when none is."""
         self.leave: Callable[[], None] | None = None
         """Gives the place at the gate back when the socket is gone."""
 

@@ -82,6 +82,12 @@ class ForeignLink:
         self._hub.finish(self.handle)
         return True
 
+    def pause_reading(self) -> None:
+        """Nothing is read here."""
+
+    def resume_reading(self) -> None:
+        """Nothing is read here."""
+
     def abort(self) -> None:
         """Close the object and forget it."""
         if self._closed:

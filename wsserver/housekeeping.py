@@ -1,14 +1,12 @@
 """The one timer of the server: everything that is due now and then hangs on it."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from wsserver.clock import Clock
-
-logger = logging.getLogger("wsserver.housekeeping")
+from wsserver.incidents import report_incident
 
 TICK: Final = 0.25
 """Seconds between two looks; also the grain of the hub's coarse clock."""
@@ -44,7 +42,7 @@ class Housekeeping:
             try:
                 chore.work()
             except Exception:
-                logger.exception("a periodic chore failed")
+                report_incident("doing a periodic chore")
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tick on this loop until ``stop``."""

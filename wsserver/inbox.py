@@ -5,12 +5,15 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from wsserver.errors import BACKPRESSURE, ServerError
 from wsserver.protocol.report import DeliveryReport
 
 Publish = Callable[[], DeliveryReport]
+
+SLICE: Final = 100
+"""Messages published in one turn of the loop: a thread that floods must not hold up the heartbeats."""
 
 
 class Inbox:
@@ -61,7 +64,9 @@ class Inbox:
 
     def _drain(self) -> None:
         with self._lock:
-            batch, self._waiting = self._waiting, deque()
+            batch = [self._waiting.popleft() for _ in range(min(SLICE, len(self._waiting)))]
+            if self._waiting and self._loop is not None:
+                self._loop.call_soon(self._drain)
         for publish, future in batch:
             if not future.set_running_or_notify_cancel():
                 continue

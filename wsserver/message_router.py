@@ -4,10 +4,6 @@ Errors of commands become ``error`` messages here and nowhere else.
 """
 
 import asyncio
-import logging
-import secrets
-import sys
-import traceback
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,18 +15,16 @@ from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.errors import (
     AUTHENTICATION_FAILED,
     BINARY_PROTOCOL_ERROR,
-    INTERNAL_ERROR,
     INVALID_MESSAGE,
     PERMISSION_DENIED,
     CloseCode,
     ServerError,
 )
+from wsserver.incidents import internal_error
 from wsserver.protocol import commands, control
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.topic import EVERY_PATIENT, EVERYTHING, InvalidTopic, Topic
 from wsserver_core.frames import TEXT
-
-logger = logging.getLogger("wsserver.router")
 
 MAX_FAULTS: Final = 20
 """Malformed commands a connection may be ahead of its good ones before it is closed with 4503."""
@@ -73,6 +67,9 @@ class MessageRouter:
 
     def route(self, metadata: ConnectionMetadata, opcode: int, payload: bytes) -> None:
         """Do what one message of this connection asks for. Never raises."""
+        if metadata.held is not None:
+            metadata.held.append((opcode, payload))
+            return
         request_id: str | None = None
         try:
             if opcode != TEXT:
@@ -82,10 +79,12 @@ class MessageRouter:
             self._handlers[type(command)](metadata, command)
             if metadata.faults:
                 metadata.faults -= 1
+            if metadata.floods:
+                metadata.floods -= 1
         except ServerError as error:
             self.refuse(metadata, error, request_id or getattr(error, "request_id", None))
         except Exception:
-            self.refuse(metadata, internal_error("a command"), request_id)
+            self.refuse(metadata, internal_error("handling a command"), request_id)
 
     def refuse(self, metadata: ConnectionMetadata, error: ServerError, request_id: str | None = None) -> None:
         """Tell a client of its error, and end the connection of one that makes too many."""
@@ -186,9 +185,24 @@ class MessageRouter:
         metadata.link.send_text(answer.encode())
 
     def _auth(self, metadata: ConnectionMetadata, command: commands.Auth) -> None:
-        task = asyncio.ensure_future(self._renew(metadata, command))
+        # What comes behind is judged by the new rights: held back, with reading paused, so that
+        # the kernel's window bounds it.
+        metadata.held = []
+        metadata.link.pause_reading()
+        task = asyncio.ensure_future(self._renew_in_order(metadata, command))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _renew_in_order(self, metadata: ConnectionMetadata, command: commands.Auth) -> None:
+        try:
+            await self._renew(metadata, command)
+        finally:
+            held, metadata.held = metadata.held or [], None
+            metadata.link.resume_reading()
+            # Another renewal among them holds back those behind it again.
+            for opcode, payload in held:
+                if metadata.connection_id in self._manager.connections:
+                    self.route(metadata, opcode, payload)
 
     async def _renew(self, metadata: ConnectionMetadata, command: commands.Auth) -> None:
         try:
@@ -208,7 +222,7 @@ class MessageRouter:
             )
             return
         except Exception:
-            self.refuse(metadata, internal_error("a token"), command.request_id)
+            self.refuse(metadata, internal_error("checking a token"), command.request_id)
             return
         for ended in self._manager.replace_principal(metadata, principal):
             self.announce_withdrawn(metadata, Topic(ended.subscription_type, ended.target_id))
@@ -261,13 +275,3 @@ def _doors(topic: Topic) -> tuple[str, ...]:
     if topic == EVERY_PATIENT:
         return ("patient", "type")
     return ("type",) if topic.patient_id is None else ("patient",)
-
-
-def internal_error(doing: str) -> ServerError:
-    """A fault of ours: logged with an incident number, which is all that the client learns."""
-    incident = secrets.token_hex(6)
-    fault = sys.exc_info()[1]
-    # Only its class and where it happened: the text of an exception may hold a patient's data.
-    where = "".join(traceback.format_tb(fault.__traceback__)) if fault is not None else ""
-    logger.error("incident %s while handling %s: %s\n%s", incident, doing, type(fault).__name__, where)
-    return ServerError(INTERNAL_ERROR, details={"incident": incident})

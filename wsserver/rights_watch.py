@@ -1,7 +1,6 @@
 """Keeps the rights of open connections those of today."""
 
 import asyncio
-import logging
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -10,11 +9,10 @@ from wsserver.access.principal import Principal
 from wsserver.access.refusal import AuthenticationFailed
 from wsserver.connection_manager import ConnectionManager
 from wsserver.connection_metadata import ConnectionMetadata
-from wsserver.errors import CloseCode
+from wsserver.errors import PERMISSION_DENIED, CloseCode, ServerError
+from wsserver.incidents import report_incident
 from wsserver.message_router import MessageRouter
 from wsserver.protocol.topic import Topic
-
-logger = logging.getLogger("wsserver.access")
 
 PERIOD: Final = 0.4
 """Seconds between two rounds. With the provider's cache of half a second, a change holds within a second."""
@@ -53,6 +51,7 @@ class RightsWatch:
             fresh = await self._authenticator.refresh(principal)
         except AuthenticationFailed:
             for metadata in self._unchanged(principal, connections):
+                self._router.refuse(metadata, ServerError(PERMISSION_DENIED, "The token has been revoked."))
                 self._manager.disconnect(metadata.connection_id, "revoked", code=CloseCode.REVOKED)
             return
         if fresh is not principal:
@@ -78,7 +77,7 @@ class RightsWatch:
             try:
                 await self.refresh(list(self._manager.connections.values()))
             except Exception:
-                logger.exception("could not refresh the rights of open connections")
+                report_incident("refreshing the rights of open connections")
 
     async def close(self) -> None:
         """Stop asking."""

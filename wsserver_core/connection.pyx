@@ -168,9 +168,12 @@ cdef class Connection:
     def buffer_updated(self, Py_ssize_t size):
         self.take(self.inlet.data, size)
 
+    def data_received(self, bytes data):
+        """Used by asyncio's own loop, which knows only its own class for a buffered protocol."""
+        self.take(data, len(data))
+
     def eof_received(self):
-        # The transport closes itself now: the descriptor must be forgotten before.
-        self.hub.disarm(self.handle)
+        return self.hub.outlive_eof(self.handle)
 
     def pause_writing(self):
         self.hub.block(self.handle)
@@ -198,8 +201,8 @@ cdef class Connection:
 
     cdef int take(self, const unsigned char *data, Py_ssize_t size) except -1:
         cdef list events
-        cdef bint progressed = False
         cdef tuple event
+        cdef unsigned int finished = self.reader.finished
         if self.state == CLOSED or self.deaf or size <= 0:
             return 0
         self.hub.touch(self.handle)
@@ -207,7 +210,6 @@ cdef class Connection:
         events = self.reader.feed_raw(data, size)
         if events is not None:
             for event in events:
-                progressed |= event[0] < CLOSE
                 try:
                     self.dispatch(event[0], event[1])
                 except Exception as fault:
@@ -222,7 +224,7 @@ cdef class Connection:
         if self.reader.failure:
             self.fail(self.reader.failure, self.reader.failure_reason)
         else:
-            self.track_unfinished(progressed)
+            self.track_unfinished(self.reader.finished != finished)
         return 0
 
     cdef int dispatch(self, int opcode, object payload) except -1:
@@ -282,10 +284,8 @@ cdef class Connection:
     cdef int answer_ping(self, bytes payload) except -1:
         cdef bytes wire = encode_frame(PONG, payload)
         # RFC 6455 section 5.5.3 allows to answer only the latest ping: a client that pings
-        # and does not read holds one pong, not thousands. Equal length keeps byte counts true.
-        if (self.pong is not None and self.pong.queued and len(self.pong.wire) == len(wire)
-                and self.hub.holds_nothing_sent(self.handle)):
-            self.pong.wire = wire
+        # and does not read holds one waiting pong, not thousands.
+        if self.pong is not None and self.hub.rewrite(self.handle, self.pong, wire):
             return 0
         self.pong = Frame(wire)
         self.hub.enqueue(self.handle, self.pong)
@@ -313,16 +313,16 @@ cdef class Connection:
 
         ``discard`` drops the queue instead, counted under that reason (an index of
         ``hub.DROP_REASONS``). Returns False when the connection is closing already. Raises
-        ValueError for a code that may not be sent.
+        ValueError for a code that may not be sent and for an unknown reason to drop.
         """
         cdef Frame frame = Frame(encode_close(code, reason))
         if self.state != OPEN:
             return False
+        if discard is not None:
+            self.hub.discard(self.handle, discard)
         self.state = CLOSING
         self.close_code = code
         self.close_reason = reason
-        if discard is not None:
-            self.hub.discard(self.handle, discard)
         self.hub.enqueue(self.handle, frame, True)
         self.inlet.closing[self] = self.hub.now
         self.resume_reading()

@@ -45,7 +45,7 @@ cdef struct Slot:
     uint32_t head
     uint32_t count
     uint32_t capacity
-    uint32_t in_transport      # leading frames whose bytes the transport holds
+    uint32_t leaving           # leading frames of which the kernel or the transport may hold bytes
 
 
 # One connection's share of a slice, between building and settling.
@@ -78,7 +78,8 @@ cdef class Hub:
     cdef object loop
     cdef object _turn
     cdef bint scheduled
-    cdef bint flushing
+    cdef bint flushing             # the sends run, without the GIL
+    cdef bint in_slice
     cdef list overflowed
     cdef dict stalled              # handle -> when its transport began to hold bytes
     cdef public object on_overflow
@@ -102,10 +103,12 @@ cdef class Hub:
     cpdef void block(self, uint64_t handle)
     cpdef void unblock(self, uint64_t handle)
     cdef void disarm(self, uint64_t handle) noexcept
+    cdef bint outlive_eof(self, uint64_t handle) except -1
     cdef void touch(self, uint64_t handle) noexcept
-    cdef bint holds_nothing_sent(self, uint64_t handle) noexcept
+    cdef bint rewrite(self, uint64_t handle, Frame frame, bytes wire)
 
     cdef Slot *slot_of(self, uint64_t handle) noexcept
+    cdef int check_thread(self) except -1
     cdef int grow(self) except -1
     cdef int push(self, Slot *slot, Frame frame) except -1
     cdef int mark_dirty(self, uint32_t index) except -1
@@ -119,3 +122,5 @@ cdef class Hub:
     cdef int hand_over(self, uint32_t index, object data, uint32_t frames) except -1
     cdef int drained(self, uint32_t index) except -1
     cdef int announce_overflow(self) except -1
+    cdef int give_up(self, uint32_t index, uint32_t generation) except -1
+    cdef int report(self, str message, list faults) except -1

@@ -136,7 +136,8 @@ class Hub:
         """Close the transport as soon as everything queued has left.
 
         ``half`` sends FIN only where the transport can: closing a socket with unread input
-        makes the kernel send RST, which may destroy the close frame on its way.
+        makes the kernel send RST, which may destroy the close frame on its way. A later
+        call without it closes after all.
         """
 
     def block(self, handle: int) -> None:
@@ -149,7 +150,10 @@ class Hub:
         """Flush one slice and, while more waits, come back after the loop has had its turn."""
 
     def flush_all(self) -> int:
-        """Flush slice after slice until nothing is ready to be sent; return the connections served."""
+        """Flush slice after slice until nothing is ready to be sent; return the connections served.
+
+        Called from within a transport it does nothing: the flush under way goes on anyway.
+        """
 
     def flush_slice(self) -> None:
         """Send what waits for up to ``batch_size`` connections, one system call each."""

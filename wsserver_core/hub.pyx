@@ -19,6 +19,8 @@ from posix.uio cimport iovec
 
 from wsserver_core.recipients cimport Recipients
 
+from contextlib import suppress
+
 
 cdef extern from "<sys/socket.h>" nogil:
     enum: MSG_DONTWAIT
@@ -79,8 +81,9 @@ cdef inline uint64_t handle_of(uint32_t index, uint32_t generation) noexcept:
 cdef class Hub:
     """The open sockets of one loop.
 
-    ``loop`` needs ``call_soon`` and ``call_later``. A handle is ``generation << 32 | slot``;
-    a handle whose connection is gone is refused, never mistaken for the slot's next owner.
+    ``loop`` needs ``call_soon``, ``call_later`` and ``call_exception_handler``. A handle is
+    ``generation << 32 | slot``; a handle whose connection is gone is refused, never mistaken
+    for the slot's next owner.
 
     ``on_overflow(owner)`` is called at the start of the next flush for a connection whose
     queue was full; until then everything further for it is refused.
@@ -183,6 +186,12 @@ cdef class Hub:
             return NULL
         return slot
 
+    cdef int check_thread(self) except -1:
+        """Refuse whoever comes while the loop's thread sends without the GIL: it uses the table and the frames."""
+        if self.flushing:
+            raise RuntimeError("the hub belongs to the thread of its loop")
+        return 0
+
     cdef int grow(self) except -1:
         cdef uint32_t capacity = self.capacity * 2 if self.capacity else FIRST_CAPACITY
         cdef uint32_t i
@@ -215,6 +224,7 @@ cdef class Hub:
         """
         cdef uint32_t index
         cdef Slot *slot
+        self.check_thread()
         if self.free_count:
             self.free_count -= 1
             index = self.free_slots[self.free_count]
@@ -231,7 +241,7 @@ cdef class Hub:
         slot.flags = OPEN | (slot.flags & DIRTY)
         slot.fd = fd
         slot.capacity = INLINE_FRAMES
-        slot.head = slot.count = slot.in_transport = 0
+        slot.head = slot.count = slot.leaving = 0
         slot.frames_written = slot.bytes_written = slot.queued_bytes = 0
         slot.last_received = self.now
         Py_INCREF(transport)
@@ -246,6 +256,7 @@ cdef class Hub:
         cdef Slot *slot = self.slot_of(handle)
         cdef PyObject *transport
         cdef PyObject *owner
+        self.check_thread()
         if slot == NULL:
             return
         slot.fd = -1
@@ -269,6 +280,21 @@ cdef class Hub:
         if slot != NULL:
             slot.fd = -1
             slot.flags |= CLOSING | DEAD
+
+    cdef bint outlive_eof(self, uint64_t handle) except -1:
+        """The peer has closed its half. True when the transport must stay for what still has to leave.
+
+        RFC 6455 section 5.5.1: a peer that ends right behind its close frame is owed ours.
+        """
+        cdef Slot *slot = self.slot_of(handle)
+        if slot != NULL and slot.count and slot.flags & CLOSING and not slot.flags & DEAD:
+            if slot.fd >= 0:
+                self.finish(handle)
+                return True
+            # TLS transports close whatever is returned, but send first what they were given.
+            self.through_transport(<uint32_t> handle)
+        self.disarm(handle)
+        return False
 
     cdef void touch(self, uint64_t handle) noexcept:
         cdef Slot *slot = self.slot_of(handle)
@@ -324,7 +350,7 @@ cdef class Hub:
             self.frames_written += frames
         else:
             self.frames_dropped_by[reason] += frames
-        slot.in_transport = slot.in_transport - frames if slot.in_transport > frames else 0
+        slot.leaving = slot.leaving - frames if slot.leaving > frames else 0
         if slot.count == 0 and slot.capacity > KEPT_RING:
             PyMem_Free(slot.ring)
             slot.ring = NULL
@@ -340,11 +366,11 @@ cdef class Hub:
 
     cdef int schedule(self) except -1:
         if not self.scheduled:
-            self.scheduled = True
             if self.flush_interval > 0:
                 self.loop.call_later(self.flush_interval, self._turn)
             else:
                 self.loop.call_soon(self._turn)
+            self.scheduled = True
         return 0
 
     cpdef int enqueue(self, uint64_t handle, Frame frame, bint final=False) except -1:
@@ -353,8 +379,7 @@ cdef class Hub:
         ``final`` marks the close frame: it is taken past the bound and is the last.
         """
         cdef Slot *slot = self.slot_of(handle)
-        if self.flushing:
-            raise RuntimeError("the hub belongs to the thread of its loop")
+        self.check_thread()
         if slot == NULL:
             return REFUSED_GONE
         if slot.flags & CLOSING:
@@ -389,8 +414,7 @@ cdef class Hub:
         cdef uint64_t handle
         cdef Py_ssize_t i
         cdef Slot *slot
-        if self.flushing:
-            raise RuntimeError("the hub belongs to the thread of its loop")
+        self.check_thread()
         try:
             for i in range(recipients.count):
                 handle = recipients.items[i]
@@ -426,44 +450,61 @@ cdef class Hub:
         cdef PyObject **ring
         cdef Frame frame
         cdef uint32_t i, dropped
+        self.check_thread()
         if not 0 <= reason < DROPS:
             raise ValueError("no such reason to drop")
-        if slot == NULL or slot.count == slot.in_transport:
+        if slot == NULL or slot.count == slot.leaving:
             return 0
         ring = ring_of(slot)
-        dropped = slot.count - slot.in_transport
-        for i in range(slot.in_transport, slot.count):
+        dropped = slot.count - slot.leaving
+        for i in range(slot.leaving, slot.count):
             frame = <Frame> ring[(slot.head + i) & (slot.capacity - 1)]
             slot.queued_bytes -= len(frame.wire)
             frame.queued -= 1
             frame.dropped_by[reason] += 1
             Py_DECREF(frame)
-        slot.count = slot.in_transport
+        slot.count = slot.leaving
         self.frames_queued -= dropped
         self.frames_dropped_by[reason] += dropped
+        if slot.count == 0:
+            self.drained(<uint32_t> handle)
         return dropped
 
-    cdef bint holds_nothing_sent(self, uint64_t handle) noexcept:
-        """Whether every waiting frame is still wholly ours, so that one may be rewritten."""
+    cdef bint rewrite(self, uint64_t handle, Frame frame, bytes wire):
+        """Change the bytes of a frame queued for this connection alone; False once it is leaving."""
         cdef Slot *slot = self.slot_of(handle)
-        return slot != NULL and slot.in_transport == 0
+        cdef PyObject **ring
+        cdef uint32_t i
+        if slot == NULL or frame.queued == 0:
+            return False
+        ring = ring_of(slot)
+        for i in range(slot.leaving):
+            if ring[(slot.head + i) & (slot.capacity - 1)] == <PyObject *> frame:
+                return False
+        slot.queued_bytes += <uint64_t> len(wire)
+        slot.queued_bytes -= <uint64_t> len(frame.wire)
+        frame.wire = wire
+        return True
 
     cpdef void finish(self, uint64_t handle, bint half=False):
         """Close the transport as soon as everything queued has left.
 
         ``half`` sends FIN only where the transport can: closing a socket with unread input
-        makes the kernel send RST, which may destroy the close frame on its way.
+        makes the kernel send RST, which may destroy the close frame on its way. A later
+        call without it closes after all.
         """
         cdef Slot *slot = self.slot_of(handle)
-        if slot == NULL or slot.flags & FINISH:
+        self.check_thread()
+        if slot == NULL or slot.flags & FINISH and (half or not slot.flags & HALF):
             return
-        slot.flags |= FINISH | CLOSING | (HALF if half else 0)
+        slot.flags = (slot.flags & ~<uint32_t> HALF) | FINISH | CLOSING | (HALF if half else 0)
         if slot.count == 0 and not slot.flags & BLOCKED:
             self.drained(<uint32_t> handle)
 
     cpdef void block(self, uint64_t handle):
         """The transport holds bytes (``pause_writing``)."""
         cdef Slot *slot = self.slot_of(handle)
+        self.check_thread()
         if slot != NULL:
             slot.flags |= BLOCKED
             self.stalled.setdefault(handle, self.now)
@@ -471,11 +512,12 @@ cdef class Hub:
     cpdef void unblock(self, uint64_t handle):
         """The transport is empty again (``resume_writing``): what it held has reached the kernel."""
         cdef Slot *slot = self.slot_of(handle)
-        if slot == NULL:
+        self.check_thread()
+        if slot == NULL or not slot.flags & BLOCKED:
             return
         slot.flags &= ~<uint32_t> BLOCKED
         self.stalled.pop(handle, None)
-        self.settle_front(slot, slot.in_transport, True, 0)
+        self.settle_front(slot, slot.leaving, True, 0)
         if slot.count:
             self.mark_dirty(<uint32_t> handle)
         else:
@@ -497,21 +539,30 @@ cdef class Hub:
 
     def flush_turn(self):
         """Flush one slice and, while more waits, come back after the loop has had its turn."""
-        self.scheduled = False
+        self.check_thread()
+        # What is queued meanwhile needs no turn of its own.
+        self.scheduled = True
         try:
-            if self.overflowed:
-                self.announce_overflow()
+            self.announce_overflow()
             self.flush_slice()
         finally:
-            if self.dirty_count:
-                self.schedule()
+            self.scheduled = False
+            if self.dirty_count or self.overflowed:
+                # Not after flush_interval: that one is for joining messages, not for slices.
+                self.loop.call_soon(self._turn)
+                self.scheduled = True
 
     def flush_all(self):
-        """Flush slice after slice until nothing is ready to be sent; return the connections served."""
+        """Flush slice after slice until nothing is ready to be sent; return the connections served.
+
+        Called from within a transport it does nothing: the flush under way goes on anyway.
+        """
         cdef uint64_t served = 0
         cdef uint32_t before
-        if self.overflowed:
-            self.announce_overflow()
+        self.check_thread()
+        if self.in_slice:
+            return 0
+        self.announce_overflow()
         while self.dirty_count:
             before = self.dirty_count
             self.flush_slice()
@@ -522,33 +573,73 @@ cdef class Hub:
         cdef uint64_t handle
         cdef Slot *slot
         cdef list overflowed = self.overflowed
+        cdef list faults = []
+        if not overflowed:
+            return 0
         self.overflowed = []
         for handle in overflowed:
             slot = self.slot_of(handle)
-            if slot != NULL and self.on_overflow is not None:
-                self.on_overflow(<object> slot.owner)
-        return 0
+            if slot == NULL:
+                continue
+            slot.flags &= ~<uint32_t> OVERFLOWED
+            if self.on_overflow is not None:
+                try:
+                    self.on_overflow(<object> slot.owner)
+                except Exception as fault:
+                    faults.append(fault)
+        return self.report("fault while handling a full queue", faults)
 
     def flush_slice(self):
         """Send what waits for up to ``batch_size`` connections, one system call each."""
-        cdef uint32_t jobs, i
-        if self.dirty_count == 0:
+        cdef uint32_t jobs, i, index, generation
+        cdef list faults = []
+        self.check_thread()
+        if self.dirty_count == 0 or self.in_slice:
             return
-        if self.flushing:
-            raise RuntimeError("the hub belongs to the thread of its loop")
         self.reserve_jobs()
-        jobs = self.build()
-        if jobs:
-            self.flushing = True
-            with nogil:
-                self.send_all(jobs)
-            self.flushing = False
-            self.send_calls += jobs
-            for i in range(jobs):
-                self.settle(&self.jobs[i])
-        for i in range(self.indirect_count):
-            self.through_transport(self.indirect[i])
-        self.indirect_count = 0
+        self.in_slice = True
+        try:
+            jobs = self.build()
+            if jobs:
+                self.flushing = True
+                with nogil:
+                    self.send_all(jobs)
+                self.flushing = False
+                self.send_calls += jobs
+                for i in range(jobs):
+                    index, generation = self.jobs[i].slot, self.jobs[i].generation
+                    try:
+                        self.settle(&self.jobs[i])
+                    except Exception as fault:
+                        faults.append(fault)
+                        self.give_up(index, generation)
+            for i in range(self.indirect_count):
+                index = self.indirect[i]
+                generation = self.slots[index].generation
+                try:
+                    self.through_transport(index)
+                except Exception as fault:
+                    faults.append(fault)
+                    self.give_up(index, generation)
+            self.indirect_count = 0
+        finally:
+            self.in_slice = False
+        self.report("fault in a transport", faults)
+
+    cdef int give_up(self, uint32_t index, uint32_t generation) except -1:
+        """A transport has raised: its connection ends, the others of the slice are served."""
+        cdef Slot *slot = &self.slots[index]
+        if slot.flags & OPEN and slot.generation == generation:
+            slot.fd = -1
+            slot.flags |= CLOSING | DEAD
+            with suppress(Exception):
+                (<object> slot.transport).abort()
+        return 0
+
+    cdef int report(self, str message, list faults) except -1:
+        for fault in faults:
+            self.loop.call_exception_handler({"message": message, "exception": fault})
+        return 0
 
     cdef int reserve_jobs(self) except -1:
         cdef void *memory
@@ -624,6 +715,7 @@ cdef class Hub:
                 iovecs += 1
                 k += 1
             job.iov_count = k
+            slot.leaving = k
         return jobs
 
     cdef void send_all(self, uint32_t jobs) noexcept nogil:
@@ -662,7 +754,8 @@ cdef class Hub:
         cdef Py_ssize_t size
         cdef PyObject **ring
         cdef bytes wire
-        if not slot.flags & OPEN or slot.generation != job.generation:
+        # Transports called since the sends may have closed this connection, or had it settled.
+        if not slot.flags & OPEN or slot.generation != job.generation or slot.leaving != job.iov_count:
             return 0
         if job.sent == job.size:
             self.settle_front(slot, job.iov_count, True, 0)
@@ -676,6 +769,7 @@ cdef class Hub:
                 # The transport closes itself when the loop reads the error; nothing more is sent.
                 slot.fd = -1
                 slot.flags |= CLOSING | DEAD
+                slot.leaving = 0
                 (<object> slot.transport).abort()
                 return 0
             job.sent = 0
@@ -718,7 +812,7 @@ cdef class Hub:
         cdef Slot *slot = &self.slots[index]
         cdef uint32_t generation = slot.generation
         cdef object transport = <object> slot.transport
-        slot.in_transport = frames
+        slot.leaving = frames
         slot.flags |= BLOCKED
         if transport.is_closing():
             return 0

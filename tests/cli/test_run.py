@@ -18,11 +18,9 @@ class Server(ModuleType):
         super().__init__("wsserver.web.server")
         self.calls: list[tuple[Loaded, bool, bool]] = []
         self.status = 0
-        self.config: Path | None = None
         self.log_level = logging.NOTSET
 
-    def serve(self, loaded: Loaded, *, dev: bool, demo: bool, config: Path | None) -> int:
-        self.config = config
+    def serve(self, loaded: Loaded, *, dev: bool, demo: bool) -> int:
         self.calls.append((loaded, dev, demo))
         self.log_level = logging.getLogger("wsserver").level
         return self.status
@@ -116,4 +114,4 @@ def test_the_server_is_told_its_settings_file(invoke, server: Server, tmp_path: 
     file = tmp_path / "c.toml"
     file.write_text("[logging]\nlevel = 'error'\n")
     assert invoke("run", "-c", str(file)).exit_code == 0
-    assert server.config == file
+    assert server.calls[0][0].path == file

@@ -712,17 +712,21 @@ class TestFaultyTransports:
         pier.ledger.check()
 
     def test_a_flush_from_within_a_write_sends_nothing_twice_and_forgets_nobody(self, pier: Pier) -> None:
-        opened = [pier.open() for _ in range(4)]
+        pier.hub.batch_size = 2
+        opened = [pier.open() for _ in range(6)]
         write = opened[0][1].write
+        served: list[int] = []
 
         def write_and_flush(data: bytes) -> None:
             write(data)
-            pier.hub.flush_all()
+            served.append(pier.hub.flush_all())
+            pier.hub.flush_slice()
 
         opened[0][1].write = write_and_flush  # type: ignore[method-assign]
         pier.ledger.enqueue_many([handle for handle, _ in opened], Frame(b"x"))
         pier.loop.run()
-        assert [bytes(transport.sent) for _, transport in opened] == [b"x"] * 4
+        assert [bytes(transport.sent) for _, transport in opened] == [b"x"] * 6
+        assert served == [0]
         pier.ledger.check()
 
     def test_a_broadcast_from_within_a_write_is_sent_after_it(self, pier: Pier) -> None:

@@ -302,3 +302,10 @@ async def test_many_requests_on_one_connection_are_answered_in_order(server: Liv
             sequence.append(json.loads(body)["data"]["seq"])
     assert sequence == list(range(1, 21))
     await raw.abort()
+
+
+async def test_the_topic_of_everything_is_no_type(server: LiveServer) -> None:
+    token = token_of("gateway", "service", scope="broadcast:type")
+    for name in ("*", "%2a"):
+        answer = await server.http("POST", f"/ws/broadcast/type/{name}", {"a": 1}, token=token)
+        assert (answer.status, answer.json["error"]["code"]) == (400, 1003)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from live_server import LiveServer, claims_of, sign, token_of, until
+from raw_socket import command
 
 WITHIN = 1.0
 """Seconds in which a change must hold; what these tests allow on top is the machine's."""
@@ -59,9 +60,8 @@ async def test_a_renewed_token_keeps_the_connection_and_loses_nothing(server: Li
     assert [message["n"] for message in await client.published()] == list(range(sent))
 
 
-async def test_a_token_in_its_leeway_is_let_in_and_ended_at_once(server: LiveServer) -> None:
+async def test_the_leeway_judges_a_token_but_nobody_lives_on_it(server: LiveServer) -> None:
     client = await server.connect(sign(claims_of(exp=int(time.time()) - 1)))
-    assert (await client.receive())["type"] == "connected"
     error, code = await client.refused()
     assert (error["code"], code) == (1001, 4001)
 
@@ -73,6 +73,24 @@ async def test_a_refused_renewal_leaves_the_connection_as_it_was(server: LiveSer
         assert (answer["type"], answer["code"]) == ("error", 1001)
     await server.publish("patient/1", {})
     assert len(await client.published()) == 1
+
+
+async def test_commands_behind_a_renewal_are_judged_by_the_new_rights_in_order(server: LiveServer) -> None:
+    narrow = token_of("u1", "nurse", patients=["1"])
+    raw = await server.raw(narrow)
+    assert (await raw.read_message())["type"] == "connected"
+    await raw.send(
+        command("auth", token=token_of("u1", "nurse", patients=["1", "2"]))
+        + command("subscribe", topic="patient:2")
+        + command("auth", token=narrow)
+        + command("subscribe", topic="patient:2", request_id="late")
+        + command("ping")
+    )
+    answers = [await raw.read_message() for _ in range(6)]
+    kinds = [one["type"] for one in answers]
+    assert kinds == ["authenticated", "subscription_confirmed", "error", "authenticated", "error", "pong"]
+    assert "request_id" not in answers[2]
+    assert answers[4]["request_id"] == "late"
 
 
 async def test_another_users_token_is_refused_and_takes_nothing_over(server: LiveServer) -> None:
@@ -125,6 +143,7 @@ async def test_revoking_a_user_closes_all_its_connections_and_nobody_elses(serve
     assert (report["matched"], report["delivered"]) == (1, 1)
     for client in clients:
         assert (await client.closing())[0] == 4511
+        assert [message["code"] for message in client.waiting if message["type"] == "error"] == [1011]
         assert not [message for message in client.waiting if "_meta" in message]
     assert time.monotonic() - started < WITHIN + 1
     assert len(await other.published()) == 1

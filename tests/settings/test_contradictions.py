@@ -30,12 +30,12 @@ def test_the_defaults_with_a_secret_hold_together() -> None:
     ("changes", "fault"),
     [
         (
-            {"connection__max_connections": 9, "connection__max_connections_per_role": None},
-            "connection.max_connections_per_user: 10 is over connection.max_connections (9)",
+            {"connection__max_connections": 9, "connection__max_connections_per_user": 11},
+            "connection.max_connections_per_user: 11 is over connection.max_connections (9)",
         ),
         (
-            {"connection__max_connections": 99},
-            "connection.max_connections_per_role: 100 is over connection.max_connections (99)",
+            {"connection__max_connections": 99, "connection__max_connections_per_role": 101},
+            "connection.max_connections_per_role: 101 is over connection.max_connections (99)",
         ),
         (
             {"connection__max_connections_per_role": {"nurse": 10_001}},
@@ -111,6 +111,7 @@ def test_settings_that_cannot_hold_together_are_told(changes: dict[str, Any], fa
     "changes",
     [
         {"connection__max_connections": 100, "connection__max_connections_per_user": 100},
+        {"connection__max_connections": 5},
         {"connection__max_connections_per_role": {"nurse": 0}},
         {"connection__max_connections_per_role": None},
         {"subscription__max_global": 100},

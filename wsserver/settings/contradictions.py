@@ -10,7 +10,7 @@ from wsserver.settings.catalogue import did_you_mean, nearest
 from wsserver.settings.keys import find_key_faults
 from wsserver.settings.network import is_loopback
 from wsserver.settings.roles import EVERY, RoleSettings
-from wsserver.settings.sections import Settings
+from wsserver.settings.sections import ConnectionSettings, Settings
 from wsserver.settings.units import format_duration, format_size
 
 
@@ -43,14 +43,16 @@ def find_surprises(settings: Settings) -> list[str]:
 def _limits(settings: Settings) -> Iterator[Contradiction]:
     connection, subscription = settings.connection, settings.subscription
     whole = connection.max_connections
+    # A default that a small server outgrows downwards is no fault of whoever set it up.
+    usual = ConnectionSettings()
     for key, part in (
         ("connection.max_connections_per_user", connection.max_connections_per_user),
         ("connection.max_per_ip", connection.max_per_ip),
     ):
-        if part is not None and part > whole:
+        if part is not None and part > whole and part != usual.max_connections_per_user:
             yield _over(key, part, "connection.max_connections", whole)
     per_role = connection.max_connections_per_role
-    if isinstance(per_role, int) and per_role > whole:
+    if isinstance(per_role, int) and per_role > whole and per_role != usual.max_connections_per_role:
         yield _over("connection.max_connections_per_role", per_role, "connection.max_connections", whole)
     elif isinstance(per_role, dict):
         for role, part in per_role.items():

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from wsserver.errors import INTERNAL_ERROR, INVALID_MESSAGE, MESSAGE_TOO_LARGE, NOT_FOUND, ServerError
-from wsserver.message_router import internal_error
+from wsserver.incidents import internal_error
 from wsserver.web.refusal import HandshakeRefused
 
 logger = logging.getLogger("wsserver.web")
@@ -73,7 +73,7 @@ def errors_as_json(handler: Handler) -> Handler:
             # The client is gone: nobody reads this, and aiohttp would log a raised one with its traceback.
             return web.Response(status=400)
         except Exception:
-            return failure(internal_error("a request"))
+            return failure(internal_error("answering a request"))
 
     return handle
 

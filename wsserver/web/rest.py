@@ -12,7 +12,7 @@ from wsserver.errors import INVALID_MESSAGE, MESSAGE_TOO_LARGE, PERMISSION_DENIE
 from wsserver.ids import InvalidId, canonical_id
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
-from wsserver.protocol.topic import EVERYTHING, PATIENT, Topic
+from wsserver.protocol.topic import ANY, EVERYTHING, PATIENT, InvalidTopic, Topic
 from wsserver.service import Service
 from wsserver.specification_metrics import specification_metrics
 from wsserver.web.bearer import Bearer
@@ -50,6 +50,9 @@ class Rest:
         name = request.match_info["subscription_type"]
         scopes = ("broadcast:type", "broadcast:patient") if name == PATIENT else ("broadcast:type",)
         principal = await self._bearer.require(request, *scopes)
+        if name == ANY:
+            # The topic of everything has a door of its own, with a scope of its own.
+            raise InvalidTopic("subscription_type", "must name one type")
         topic = Topic(PATIENT, "*") if name == PATIENT else Topic.of(name)
         return await self._publish(request, principal, topic)
 

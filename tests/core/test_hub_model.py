@@ -1,0 +1,412 @@
+"""The hub against a slow twin made of lists: same outcomes, same order of bytes, same counts.
+
+Connections through a transport are predicted to the byte. For those over a real socket the
+kernel decides how much one send takes: the twin follows it and checks that all else agrees.
+"""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from ledger import Ledger
+from recording_transport import FakeLoop, HubSide, RecordingTransport
+
+from wsserver_core.hub import DROP_REASONS, Frame, Hub
+
+BATCH, MAX_MESSAGES, MAX_BYTES = 3, 5, 9_000
+FRAMES_PER_SEND, BYTES_PER_SEND = 64, 256 * 1024
+
+
+@dataclass
+class Twin:
+    """What the hub should know of one connection."""
+
+    handle: int
+    transport: RecordingTransport
+    peer: socket.socket | None = None
+    queue: list[Frame] = field(default_factory=list)
+    written: list[Frame] = field(default_factory=list)
+    received: bytes = b""
+    leaving: int = 0
+    blocked: bool = False
+    closing: bool = False
+    finish: bool = False
+    overflowed: bool = False
+    dead: bool = False
+
+    @property
+    def slot(self) -> int:
+        return self.handle & 0xFFFFFFFF
+
+    def next_send(self) -> int:
+        """How many frames one send carries."""
+        size = count = 0
+        for frame in self.queue[:FRAMES_PER_SEND]:
+            size += len(frame.wire)
+            if count and size > BYTES_PER_SEND:
+                break
+            count += 1
+        return count
+
+    def settle(self, frames: int) -> None:
+        self.written += self.queue[:frames]
+        del self.queue[:frames]
+        self.leaving = 0
+
+
+class TwinSide(HubSide):
+    def __init__(self, hub: Hub, resumed: Callable[[], None]) -> None:
+        super().__init__(hub)
+        self.resumed = resumed
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.resumed()
+
+
+def joined(frames: list[Frame]) -> bytes:
+    return b"".join(frame.wire for frame in frames)
+
+
+picks = st.integers(0, 1_000_000)
+sizes = st.sampled_from([0, 1, 10, 300, 3_000, 20_000])
+
+
+class HubAgainstItsTwin(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = FakeLoop()
+        self.sockets_loop = FakeLoop()
+        self.hub = Hub(self.loop, batch_size=BATCH, max_queue_messages=MAX_MESSAGES, max_queue_bytes=MAX_BYTES)
+        self.told: list[int] = []
+        self.hub.on_overflow = lambda side: self.told.append(side.handle)
+        self.ledger = Ledger(self.hub)
+        self.twins: list[Twin] = []
+        self.stale: list[int] = [0]
+        self.dirty: list[int] = []
+        self.overflowed: list[int] = []
+        self.told_expected: list[int] = []
+        self.number = 0
+
+    def frame(self, size: int) -> Frame:
+        """A frame whose bytes are nobody else's."""
+        self.number += 1
+        return Frame((b"<%d>" % self.number).ljust(size, b"%c" % (33 + self.number % 90)) if size else b"")
+
+    def pick(self, number: int) -> Twin:
+        return self.twins[number % len(self.twins)]
+
+    def mark_dirty(self, twin: Twin) -> None:
+        if twin.slot not in self.dirty:
+            self.dirty.append(twin.slot)
+
+    # -- opening and ending
+
+    @precondition(lambda self: len(self.twins) < 8)
+    @rule(room=st.sampled_from([None, 0, 5, 400]))
+    def open_indirect(self, room: int | None) -> None:
+        self.enter(Twin(0, RecordingTransport(self.sockets_loop, room=room)), -1)
+
+    @precondition(lambda self: len(self.twins) < 8)
+    @rule(buffer=st.sampled_from([4_096, 16_384, 200_000]))
+    def open_direct(self, buffer: int) -> None:
+        ours, peer = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+        ours.setblocking(False)
+        peer.setblocking(False)
+        self.enter(Twin(0, RecordingTransport(self.sockets_loop, ours), peer), ours.fileno())
+
+    def enter(self, twin: Twin, fd: int) -> None:
+        side = TwinSide(self.hub, lambda: self.follow_unblock(twin))
+        twin.transport.protocol = side
+        twin.handle = side.handle = self.hub.open(twin.transport, fd, side)
+        assert twin.handle not in self.stale
+        self.twins.append(twin)
+
+    @precondition(lambda self: self.twins)
+    @rule(number=picks)
+    def release(self, number: int) -> None:
+        twin = self.pick(number)
+        self.hub.release(twin.handle)
+        self.forget(twin)
+
+    @precondition(lambda self: self.sockets_loop.soon)
+    @rule()
+    def tell_the_lost(self) -> None:
+        self.sockets_loop.run()
+        for twin in list(self.twins):
+            if twin.transport.lost:
+                self.forget(twin)
+
+    def forget(self, twin: Twin) -> None:
+        self.twins.remove(twin)
+        self.stale.append(twin.handle)
+        twin.transport.protocol = None
+        if twin.peer is not None:
+            assert twin.transport.sock is not None
+            twin.transport.sock.close()
+            twin.peer.close()
+
+    # -- queueing
+
+    @precondition(lambda self: self.twins)
+    @rule(number=picks, size=sizes, final=st.sampled_from([False] * 7 + [True]))
+    def enqueue(self, number: int, size: int, final: bool) -> None:
+        twin, frame = self.pick(number), self.frame(size)
+        expected = self.expect(twin, frame, final)
+        assert self.ledger.enqueue(twin.handle, frame, final) == expected
+
+    @rule(numbers=st.lists(picks, max_size=6), size=sizes)
+    def enqueue_many(self, numbers: list[int], size: int) -> None:
+        frame = self.frame(size)
+        chosen = list(dict.fromkeys(self.twins[n % len(self.twins)].handle for n in numbers if self.twins))
+        outcomes = [self.expect(self.twin_of(handle), frame, False) for handle in chosen]
+        gone = [handle for handle in self.stale[-3:] if handle and not self.slot_in(chosen, handle)]
+        gone = list({handle & 0xFFFFFFFF: handle for handle in gone}.values())
+        expected = (outcomes.count(0), outcomes.count(1), outcomes.count(2) + len(gone))
+        assert self.ledger.enqueue_many(chosen + gone, frame) == expected
+
+    @rule(number=picks)
+    def enqueue_on_a_stale_handle(self, number: int) -> None:
+        stale = self.stale[number % len(self.stale)]
+        assert self.ledger.enqueue(stale, self.frame(10)) == 3
+        assert self.hub.discard(stale, 0) == 0
+        self.hub.finish(stale)
+        self.hub.release(stale)
+
+    def expect(self, twin: Twin, frame: Frame, final: bool) -> int:
+        if twin.closing:
+            return 2
+        if not final:
+            if twin.overflowed:
+                return 1
+            size = sum(len(waiting.wire) for waiting in twin.queue) + len(frame.wire)
+            if twin.queue and (len(twin.queue) >= MAX_MESSAGES or size > MAX_BYTES):
+                twin.overflowed = True
+                self.overflowed.append(twin.handle)
+                return 1
+        twin.queue.append(frame)
+        twin.closing = final
+        self.mark_dirty(twin)
+        return 0
+
+    def twin_of(self, handle: int) -> Twin:
+        return next(twin for twin in self.twins if twin.handle == handle)
+
+    @staticmethod
+    def slot_in(handles: list[int], handle: int) -> bool:
+        return any(other & 0xFFFFFFFF == handle & 0xFFFFFFFF for other in handles)
+
+    @precondition(lambda self: self.twins)
+    @rule(number=picks, reason=st.integers(0, len(DROP_REASONS) - 1))
+    def discard(self, number: int, reason: int) -> None:
+        twin = self.pick(number)
+        dropped = twin.queue[twin.leaving :]
+        assert self.hub.discard(twin.handle, reason) == len(dropped)
+        del twin.queue[twin.leaving :]
+        for frame in dropped:
+            assert frame.dropped[DROP_REASONS[reason]] >= 1
+        if dropped and not twin.queue and twin.finish:
+            assert twin.transport.closing or twin.transport.ended
+
+    # -- flow
+
+    @precondition(lambda self: self.twins)
+    @rule(number=picks)
+    def block(self, number: int) -> None:
+        """The transport has bytes that are not the hub's (TLS handshakes, the end of an HTTP answer)."""
+        twin = self.pick(number)
+        if not twin.transport.held:
+            self.hub.block(twin.handle)
+            twin.blocked = True
+
+    @precondition(lambda self: self.twins)
+    @rule(number=picks)
+    def unblock(self, number: int) -> None:
+        twin = self.pick(number)
+        if not twin.transport.held and not twin.transport.closing:
+            self.hub.unblock(twin.handle)
+            self.follow_unblock(twin)
+
+    @precondition(lambda self: self.twins)
+    @rule(number=picks, room=st.sampled_from([0, 1, 9, 500, 50_000]))
+    def give_room(self, number: int, room: int) -> None:
+        twin = self.pick(number)
+        if twin.peer is not None:
+            self.read(twin, room)
+        twin.transport.give_room(room)
+
+    def follow_unblock(self, twin: Twin) -> None:
+        if not twin.blocked:
+            return
+        twin.blocked = False
+        twin.settle(twin.leaving)
+        if twin.queue:
+            self.mark_dirty(twin)
+
+    def read(self, twin: Twin, size: int) -> None:
+        assert twin.peer is not None
+        try:
+            twin.received += twin.peer.recv(size) if size and twin.peer.fileno() >= 0 else b""
+        except BlockingIOError:
+            return
+
+    @precondition(lambda self: any(twin.peer for twin in self.twins))
+    @rule(number=picks)
+    def lose_the_peer(self, number: int) -> None:
+        """The next send to it gets EPIPE."""
+        twin = [twin for twin in self.twins if twin.peer][number % sum(bool(t.peer) for t in self.twins)]
+        assert twin.peer is not None
+        twin.peer.close()
+
+    @precondition(lambda self: self.twins)
+    @rule(number=picks, half=st.booleans())
+    def finish(self, number: int, half: bool) -> None:
+        twin = self.pick(number)
+        self.hub.finish(twin.handle, half)
+        twin.finish = twin.closing = True
+        if not twin.queue and not twin.blocked:
+            assert twin.transport.closing or twin.transport.ended
+
+    # -- flushing
+
+    @precondition(lambda self: self.loop.soon)
+    @rule()
+    def turn(self) -> None:
+        assert len(self.loop.soon) == 1
+        self.loop.turn()
+        self.follow_overflow()
+        self.follow_slice(BATCH)
+
+    @rule()
+    def flush_all(self) -> None:
+        self.hub.batch_size = len(self.dirty) or 1
+        self.hub.flush_all()
+        self.hub.batch_size = BATCH
+        self.follow_overflow()
+        while self.dirty:
+            self.follow_slice(len(self.dirty))
+
+    def follow_overflow(self) -> None:
+        for handle in self.overflowed:
+            for twin in self.twins:
+                if twin.handle == handle:
+                    twin.overflowed = False
+                    self.told_expected.append(handle)
+        self.overflowed.clear()
+
+    def follow_slice(self, batch: int) -> None:
+        served, self.dirty = self.dirty[:batch], self.dirty[batch:]
+        ready = [
+            twin
+            for slot in served
+            for twin in self.twins
+            if twin.slot == slot and twin.queue and not twin.blocked and not twin.dead
+        ]
+        # Direct sends are settled before any transport is written to.
+        for twin in sorted(ready, key=lambda twin: twin.peer is None):
+            count = twin.next_send()
+            if twin.peer is not None:
+                figures = self.hub.connection_figures(twin.handle)
+                assert figures is not None
+                # flush_all may have sent more than once before the twin gets to look.
+                count = min(count, figures[0] - len(twin.written))
+                twin.settle(count)
+                if "abort" in twin.transport.calls:
+                    twin.dead = twin.closing = True
+                    continue
+                if len(twin.written) == figures[0] and (twin.transport.held or twin.transport.lost) and twin.queue:
+                    twin.blocked, twin.leaving = True, 1
+                    continue
+            elif twin.transport.held:
+                twin.blocked, twin.leaving = True, count
+                continue
+            else:
+                twin.settle(count)
+            if twin.queue:
+                self.mark_dirty(twin)
+            elif twin.finish:
+                assert twin.transport.closing or twin.transport.ended
+
+    # -- what must hold
+
+    @invariant()
+    def counts_agree(self) -> None:
+        self.ledger.check()
+        assert self.hub.open_count == len(self.twins)
+        assert self.hub.frames_queued == sum(len(twin.queue) for twin in self.twins)
+        assert self.hub.dirty_connections == len(self.dirty)
+        assert bool(self.loop.soon) >= bool(self.dirty or self.overflowed)
+        assert self.told == self.told_expected
+        for twin in self.twins:
+            assert self.hub.connection_figures(twin.handle) == (
+                len(twin.written),
+                len(joined(twin.written)),
+                len(twin.queue),
+                len(joined(twin.queue)),
+            )
+            assert self.hub.is_blocked(twin.handle) == twin.blocked
+        for handle in self.stale:
+            assert self.hub.connection_figures(handle) is None
+
+    @invariant()
+    def bytes_agree(self) -> None:
+        for twin in self.twins:
+            if twin.peer is None:
+                passed = bytes(twin.transport.sent + twin.transport.held)
+                assert passed == joined(twin.written + twin.queue[: twin.leaving]) or twin.transport.closing
+            assert joined(twin.written + twin.queue).startswith(twin.received)
+
+    def teardown(self) -> None:
+        """Whoever is still there gets all that was not dropped, whole and in order."""
+        for twin in self.twins:
+            if not twin.transport.closing and not twin.transport.held:
+                self.hub.unblock(twin.handle)
+        for _ in range(2_000):
+            self.loop.run()
+            for twin in self.twins:
+                if twin.peer is not None:
+                    self.read(twin, 1 << 20)
+                if twin.transport.held:
+                    twin.transport.room = None
+                    twin.transport.give_room()
+                else:
+                    twin.transport.room = None
+            if not self.hub.frames_queued:
+                break
+            if all(twin.transport.closing for twin in self.twins if self.hub.connection_figures(twin.handle)[2]):  # type: ignore[index]
+                break
+        for twin in list(self.twins):
+            expected = joined(twin.written + twin.queue)
+            if twin.peer is not None and twin.peer.fileno() >= 0:
+                self.read(twin, 1 << 20)
+                assert twin.received == expected or twin.dead
+            elif twin.peer is None and not twin.transport.closing:
+                assert twin.transport.sent == expected
+            self.hub.release(twin.handle)
+            self.forget(twin)
+        self.ledger.check()
+        assert self.hub.frames_queued == self.hub.open_count == 0
+        assert self.loop.faults == []
+
+
+HubAgainstItsTwin.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestHubAgainstItsTwin = HubAgainstItsTwin.TestCase
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_the_hub_agrees_with_its_twin_over_many_long_stories() -> None:
+    run_state_machine_as_test(
+        HubAgainstItsTwin, settings=settings(max_examples=3_000, stateful_step_count=150, deadline=None)
+    )

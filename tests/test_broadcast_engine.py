@@ -1,0 +1,62 @@
+"""From a message to queues: counts, places, and one encoding for all."""
+
+import pytest
+from workbench import Bench
+
+from wsserver.protocol.message import PublishedMessage
+from wsserver.protocol.topic import EVERYTHING, Topic
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_counts_are_of_subscriptions_considered_filtered_and_denied(bench: Bench) -> None:
+    for number, (patient, filters) in enumerate([("1", None), ("1", {"a": 1}), ("1", {"a": 3}), ("2", None)]):
+        one, _ = bench.connect(f"u{number}", "doctor", patient)
+        assert bench.manager.subscribe(one, "patient", "*", filters)
+    report = bench.manager.broadcasts.publish(Topic("patient", "1"), PublishedMessage({"a": 2}))
+    assert (report.considered, report.filtered, report.denied, report.matched) == (4, 2, 1, 1)
+    assert (report.delivered, report.refused) == (1, {})
+    engine = bench.manager.broadcasts
+    assert (engine.operations, engine.filter_operations) == (1, 3)
+
+
+def test_a_message_nobody_wants_still_has_its_place(bench: Bench) -> None:
+    engine = bench.manager.broadcasts
+    reports = [engine.publish(Topic("ecg", "*"), PublishedMessage({})) for _ in range(3)]
+    assert [report.seq for report in reports] == [1, 2, 3]
+    assert {report.log for report in reports} == {engine.log.name}
+    assert [report.delivered for report in reports] == [0, 0, 0]
+    assert len({report.message_id for report in reports}) == 3
+
+
+def test_the_reasons_of_refusals_are_counted_apart(bench: Bench) -> None:
+    ids = [bench.connect(f"u{number}")[0] for number in range(3)]
+    bench.manager.hub.max_queue_messages = 1
+    bench.manager.send_message(ids[0], {"n": 0})
+    bench.metadata(ids[1]).link.close(4021)
+    report = bench.manager.broadcasts.publish(EVERYTHING, PublishedMessage({"n": 1}))
+    assert (report.matched, report.delivered, report.refused) == (3, 1, {"slow": 1, "closing": 1})
+
+
+def test_every_recipient_gets_the_same_bytes(bench: Bench) -> None:
+    websockets = [bench.connect(f"u{number}")[1] for number in range(5)]
+    bench.manager.broadcast_to_all({"data": list(range(50))})
+    bench.loop.run()
+    assert len({one.data for one in websockets}) == 1
+    assert websockets[0].data
+
+
+def test_one_connection_gets_what_it_may_see_and_is_counted(bench: Bench) -> None:
+    one, websocket = bench.connect()
+    handle = bench.metadata(one).handle
+    engine = bench.manager.broadcasts
+    message = PublishedMessage({"n": 1})
+    assert engine.send_to(handle, True, EVERYTHING, message) == 1
+    denied = engine.send_to(handle, False, EVERYTHING, message)
+    assert (denied.matched, denied.denied) == (0, 1)
+    assert engine.send_to(0, True, EVERYTHING, message) == 0
+    bench.loop.run()
+    assert len(websocket.messages) == 1

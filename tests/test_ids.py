@@ -1,0 +1,59 @@
+"""One spelling per thing."""
+
+import re
+
+import pytest
+
+from wsserver.ids import InvalidId, canonical_id, new_id
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(123, "123"), ("123", "123"), ("0123", "0123"), (0, "0"), ("A.b_c-9", "A.b_c-9"), ("x" * 64, "x" * 64)],
+)
+def test_text_stays_as_it_is_and_a_whole_number_becomes_its_decimal_text(value: object, text: str) -> None:
+    assert canonical_id(value) == text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        True,
+        False,
+        None,
+        1.0,
+        -1,
+        10**64,
+        "",
+        "x" * 65,
+        ".a",
+        "-a",
+        "_a",
+        "a b",
+        "a/b",
+        "*",
+        "ä",
+        "１",
+        "a\n",
+        b"a",
+        ["a"],
+    ],
+)
+def test_anything_else_is_refused_without_being_repeated(value: object) -> None:
+    with pytest.raises(InvalidId, match="patient_id must be") as refused:
+        canonical_id(value, "patient_id")
+    assert repr(value) not in str(refused.value)
+
+
+def test_a_subclass_of_text_or_number_is_neither() -> None:
+    class Text(str):
+        pass
+
+    with pytest.raises(InvalidId):
+        canonical_id(Text("a"))
+
+
+def test_fresh_ids_differ_and_are_canonical() -> None:
+    ids = {new_id("c") for _ in range(1000)}
+    assert len(ids) == 1000
+    assert all(re.fullmatch(r"c_[0-9a-f]{24}", one) and canonical_id(one) for one in ids)

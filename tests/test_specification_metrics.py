@@ -1,0 +1,57 @@
+"""The document of ``GET /ws/metrics``."""
+
+from workbench import Workbench
+
+from wsserver.specification_metrics import specification_metrics
+
+SPECIFIED = {
+    "connections": {"total", "active", "disconnected", "errors"},
+    "messages": {"sent", "received", "bytes_sent", "bytes_received"},
+    "subscriptions": {"total", "active", "expired", "operations"},
+    "performance": {"broadcast_operations", "filter_operations", "memory_usage_mb"},
+}
+
+
+async def test_the_document_has_every_member_of_the_specifications_example_and_plain_numbers() -> None:
+    bench = await Workbench().start()
+    document = specification_metrics(bench.service)
+    assert document.keys() == SPECIFIED.keys()
+    for section, members in SPECIFIED.items():
+        assert members <= document[section].keys()
+        assert all(type(document[section][member]) in (int, float) for member in members)
+    assert document["performance"]["memory_usage_mb"] > 1
+
+
+async def test_the_figures_are_those_of_what_happened() -> None:
+    bench = await Workbench().start()
+    client = await bench.client("u1", patients=["5"])
+    await bench.ask(client, type="subscribe", topic="patient:5", filters={"a": 1})
+    await bench.ask(client, type="nonsense")
+    gone = await bench.client("u2")
+    gone.leave()
+    bench.loop.run()
+    bench.manager.broadcast_to_patient(5, {"a": 1})
+    bench.manager.broadcast_to_patient(5, {"a": 2})
+    bench.loop.run()
+    document = specification_metrics(bench.service)
+    connections = document["connections"]
+    assert (connections["total"], connections["active"], connections["disconnected"]) == (2, 1, 1)
+    assert (connections["errors"], connections["slow"]) == (1, 0)
+    messages = document["messages"]
+    assert (messages["received"], messages["queued"]) == (4, 0)
+    assert messages["sent"] == len(client.frames) + len(gone.frames)
+    assert messages["bytes_sent"] == len(client.data) + len(gone.data)
+    subscriptions = document["subscriptions"]
+    assert (subscriptions["total"], subscriptions["active"], subscriptions["expired"]) == (1, 1, 0)
+    assert subscriptions["operations"] == 1
+    performance = document["performance"]
+    assert (performance["broadcast_operations"], performance["filter_operations"]) == (2, 2)
+
+
+async def test_an_expired_subscription_counts_as_expired_until_it_is_cleaned_up() -> None:
+    bench = await Workbench().start()
+    one, _ = bench.connect()
+    bench.manager.subscribe(one, "ecg")
+    bench.clock.advance(3600)
+    subscriptions = specification_metrics(bench.service)["subscriptions"]
+    assert (subscriptions["total"], subscriptions["active"], subscriptions["expired"]) == (1, 0, 1)

@@ -1,0 +1,38 @@
+"""A subscription, and one that was refused."""
+
+import pytest
+
+from wsserver.errors import PERMISSION_DENIED, ServerError
+from wsserver.subscription import Refused, Subscription
+from wsserver_core.filters import FilterLimits, compile_filter
+
+
+def subscription(target_id: str, source: object = None) -> Subscription:
+    return Subscription("s_1", "c_1", "patient", target_id, compile_filter(source, FilterLimits()), 5.0)
+
+
+async def test_a_subscription_is_true_and_awaiting_it_gives_itself() -> None:
+    one = subscription("7", {"a": 1})
+    assert one
+    assert await one is one
+    assert one.filters == {"a": 1}
+    assert (one.renewed_at, one.membership, one.warned) == (5.0, None, False)
+
+
+def test_only_the_star_is_a_wildcard() -> None:
+    assert subscription("*").is_wildcard
+    assert not subscription("7").is_wildcard
+
+
+def test_its_filter_cannot_be_changed_from_outside() -> None:
+    one = subscription("7", {"a": 1})
+    one.filters["a"] = 2
+    assert one.filters == {"a": 1}
+
+
+async def test_a_refused_one_is_false_and_raises_its_error_when_awaited() -> None:
+    refused = Refused(ServerError(PERMISSION_DENIED))
+    assert not refused
+    with pytest.raises(ServerError) as error:
+        await refused
+    assert error.value is refused.error
