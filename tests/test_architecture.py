@@ -12,7 +12,17 @@ PACKAGE = ROOT / "wsserver"
 
 # From the ground up: a module may import from its own floor and from those before it.
 FLOORS = [
-    {"_version", "ids", "errors", "clock", "awaitable", "token_expiry", "loop_port", "housekeeping", "incidents"},
+    {
+        "_version",
+        "ids",
+        "errors",
+        "clock",
+        "awaitable",
+        "token_expiry",
+        "loop_port",
+        "housekeeping",
+        "incidents",
+    },
     {"settings", "protocol", "log"},
     {"access", "store", "filter_engine", "connection_limits", "health_monitor"},
     {"subscription", "connection_metadata", "foreign_link", "inbox", "newcomer", "echo_sink"},
@@ -59,14 +69,20 @@ def test_imports_point_down(path):
         if parts[0] != "wsserver" or len(parts) < 2 or here == "__init__":
             continue
         there = parts[1]
-        assert FLOOR_OF[there] <= FLOOR_OF[here] or (here, there) in UPWARD, f"{here} imports {name}, from above"
+        assert FLOOR_OF[there] <= FLOOR_OF[here] or (here, there) in UPWARD, (
+            f"{here} imports {name}, from above"
+        )
 
 
 def test_the_core_imports_nothing_of_the_server():
     for path in (ROOT / "wsserver_core").glob("*.p*"):
         if path.suffix in {".pyx", ".pxd", ".pyi", ".py"}:
             lines = path.read_text().splitlines()
-            assert not [line for line in lines if line.startswith(("import wsserver.", "from wsserver.", "from wsserver "))]
+            assert not [
+                line
+                for line in lines
+                if line.startswith(("import wsserver.", "from wsserver.", "from wsserver "))
+            ]
 
 
 def test_only_the_web_package_and_the_command_line_know_aiohttp():
@@ -97,7 +113,11 @@ def test_every_module_loads_by_itself_without_warnings():
         "    importlib.import_module(name)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script, *names()], capture_output=True, text=True, cwd=ROOT, check=False
+        [sys.executable, "-W", "error", "-c", script, *names()],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

@@ -227,3 +227,12 @@ def test_the_manager_gets_the_settings_and_is_the_default_one_unless_given() -> 
         assert Service(settings_with()).manager is connection_manager
     finally:
         connection_manager.configure(settings_with())
+
+
+async def test_renewing_over_and_over_leaves_no_trail(bench: Workbench) -> None:
+    far_end = await bench.client(lifetime=86_400)
+    for _ in range(1100):
+        bench.service._look_after_token(next(iter(bench.manager.connections.values())))
+    assert len(bench.service.expiries) < 1100
+    far_end.leave()
+    bench.pass_time(1)

@@ -40,3 +40,13 @@ def test_a_wall_clock_that_jumped_ahead_and_back_delays_nobody() -> None:
     list(schedule.due(10**9))
     schedule.add(100, "c1")
     assert list(schedule.due(100)) == ["c1"]
+
+
+def test_what_means_nothing_any_more_can_be_swept_out() -> None:
+    schedule = ExpirySchedule()
+    for second, name in ((100, "gone"), (100, "here"), (100, "here"), (200, "renewed"), (300, "renewed")):
+        assert schedule.add(second + 0.9, name) == second
+    schedule.keep(lambda second, name: (second, name) in {(100, "here"), (300, "renewed")})
+    assert len(schedule) == 2
+    assert list(schedule.due(1000)) == ["here", "renewed"]
+    assert len(schedule) == 0

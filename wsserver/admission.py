@@ -127,9 +127,12 @@ class Admission:
     async def check(self, token: str) -> Principal | ServerError:
         """Who a token stands for, or the error to tell. Never raises a fault of ours at the client."""
         try:
-            return await self._authenticator.authenticate(token)
+            async with asyncio.timeout(self._manager.settings.auth.timeout):
+                return await self._authenticator.authenticate(token)
         except ServerError as error:
             return error
+        except TimeoutError:
+            return ServerError(AUTHENTICATION_FAILED, "The token could not be checked in time.")
         except Exception:
             return internal_error("checking a token")
 

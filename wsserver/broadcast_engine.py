@@ -61,7 +61,7 @@ class BroadcastEngine:
         meta = Meta(
             self._ids.next(), topic.text, self.log.name, self.log.next_seq(), utc_text(self._clock.time())
         )
-        frame = Frame(encode_frame(TEXT, message.encode(meta)))
+        frame = Frame(encode_frame(TEXT, message.encode(meta)), message.patient_id)
         matched = len(self._recipients)
         delivered, slow, closing = self.hub.enqueue_many(self._recipients, frame)
         refused = {reason: count for reason, count in (("slow", slow), ("closing", closing)) if count}

@@ -39,7 +39,7 @@ from wsserver.subscription import Refused, Subscription
 from wsserver.subscription_manager import SubscriptionManager
 from wsserver_core.connection import Connection
 from wsserver_core.filters import FilterLimits, compile_filter
-from wsserver_core.hub import Hub
+from wsserver_core.hub import DROP_REASONS, Hub
 from wsserver_core.topics import ScopeTable, TopicIndex
 
 JSON_PROTOCOL: Final = "wsserver.v1.json"
@@ -246,7 +246,14 @@ class ConnectionManager:
         metadata.principal = principal
         if metadata.membership is not None:
             self.index.move(metadata.membership, principal.scope)
+        # What waits for a slow reader was allowed when it was queued and must not leave now.
+        if principal.patients is not None:
+            self.hub.withdraw(metadata.handle, principal.patients)
         return self.subscription_manager.reauthorise(metadata)
+
+    def withdraw_all(self, metadata: ConnectionMetadata) -> int:
+        """Drop what waits for a connection whose rights have ended; returns how many messages."""
+        return self.hub.discard(metadata.handle, DROP_REASONS.index("closed"))
 
     def _end_slow_consumer(self, owner: Any) -> None:
         """A connection whose queue is full: end it, resumable, and say so in the counts."""

@@ -54,6 +54,7 @@ class ConnectionMetadata:
         "binary_faults",
         "connected_at",
         "connection_id",
+        "expiry_due",
         "expiry_warned",
         "faults",
         "floods",
@@ -94,6 +95,8 @@ class ConnectionMetadata:
         self.binary_faults = 0
         self.rtt: float | None = None
         """Seconds from the last answered ping to its pong."""
+        self.expiry_due = 0
+        """The wall-clock second at which its token is looked at next."""
         self.expiry_warned = False
         self.floods = 0
         """Messages dropped because they came too fast, less those that came since in good time."""

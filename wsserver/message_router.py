@@ -79,8 +79,6 @@ class MessageRouter:
             self._handlers[type(command)](metadata, command)
             if metadata.faults:
                 metadata.faults -= 1
-            if metadata.floods:
-                metadata.floods -= 1
         except ServerError as error:
             self.refuse(metadata, error, request_id or getattr(error, "request_id", None))
         except Exception:

@@ -51,6 +51,7 @@ class RightsWatch:
             fresh = await self._authenticator.refresh(principal)
         except AuthenticationFailed:
             for metadata in self._unchanged(principal, connections):
+                self._manager.withdraw_all(metadata)
                 self._router.refuse(metadata, ServerError(PERMISSION_DENIED, "The token has been revoked."))
                 self._manager.disconnect(metadata.connection_id, "revoked", code=CloseCode.REVOKED)
             return

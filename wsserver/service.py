@@ -24,7 +24,7 @@ from wsserver.lifecycle import graceful_shutdown
 from wsserver.message_router import MessageRouter
 from wsserver.protocol import control
 from wsserver.rights_watch import RightsWatch
-from wsserver.settings import InboundSettings, Settings
+from wsserver.settings import AuthSettings, InboundSettings, Settings
 from wsserver.token_expiry import ExpirySchedule
 from wsserver_core.connection import Connection, Inlet
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
@@ -116,17 +116,19 @@ class Service:
     # -- settings
 
     async def reconfigure(self, settings: Settings) -> None:
-        """Take the limits, rates, keys and rights of new settings; open connections feel them as well.
+        """Take the limits, rates, keys and rights of new settings.
 
-        What belongs to the listening socket (address, TLS, origins, proxies) and the store need
-        a restart. Raises KeyFault or OSError for keys that cannot be used and changes nothing then.
+        Open connections feel the limits, rates and rights; keys count from the next token on.
+        What belongs to the listening socket (address, TLS, origins, proxies) and the store need a
+        restart. Raises KeyFault or OSError for keys that cannot be used and changes nothing then.
         """
-        auth, verifier = settings.auth, self.verifier
+        auth, keys = settings.auth, self.verifier.keys
         # A set that is fetched is kept fresh anyway, and might not be there to be fetched right now.
-        if auth != self.settings.auth or auth.jwks_url is None:
-            verifier = TokenVerifier(auth, KeyTable(auth, self.clock, self._fetch), self.clock)
-            await verifier.keys.load()
-        self.verifier = self.authenticator.verifier = verifier
+        if auth.jwks_url is None or _key_settings(auth) != _key_settings(self.settings.auth):
+            keys = KeyTable(auth, self.clock, self._fetch)
+            await keys.load()
+        self.verifier = self.authenticator.verifier = TokenVerifier(auth, keys, self.clock)
+        self.revocations.configure(max_token_lifetime=auth.max_token_lifetime, leeway=auth.leeway)
         self.settings = settings
         self.manager.configure(settings)
         self._take_limits(settings)
@@ -226,7 +228,14 @@ class Service:
             return
         now = self.clock.time()
         warn_at = max(expires_at - EXPIRY_WARNING, now + (expires_at - now) / 2)
-        self.expiries.add(warn_at, metadata.connection_id)
+        metadata.expiry_due = self.expiries.add(warn_at, metadata.connection_id)
+        # Entries of renewed tokens and of connections that are gone would pile up until their time.
+        if len(self.expiries) > 2 * len(self.manager.connections) + 1024:
+            self.expiries.keep(self._is_due_then)
+
+    def _is_due_then(self, second: int, connection_id: str) -> bool:
+        metadata = self.manager.connections.get(connection_id)
+        return metadata is not None and metadata.expiry_due == second
 
     def _end_expired(self) -> None:
         now = self.clock.time()
@@ -236,12 +245,13 @@ class Service:
                 continue
             left = metadata.principal.expires_at - now
             if left <= 0:
+                self.manager.withdraw_all(metadata)
                 self.router.refuse(metadata, ServerError(AUTHENTICATION_FAILED, "The token has expired."))
                 self.manager.disconnect(connection_id, "token expired", code=CloseCode.AUTHENTICATION_EXPIRED)
             elif not metadata.expiry_warned and left <= EXPIRY_WARNING:
                 metadata.expiry_warned = True
                 metadata.link.send_text(control.TokenExpiring(expires_in=round(left, 3)).encode())
-                self.expiries.add(metadata.principal.expires_at, connection_id)
+                metadata.expiry_due = self.expiries.add(metadata.principal.expires_at, connection_id)
 
     def _end_stale(self, connection: Connection | ForeignLink) -> None:
         if isinstance(connection, ForeignLink):
@@ -255,6 +265,18 @@ class Service:
             )
         else:
             connection.close(CloseCode.HEALTH_CHECK_FAILED)
+
+
+def _key_settings(auth: AuthSettings) -> tuple[object, ...]:
+    """What a change of makes it necessary to look for keys anew."""
+    return (
+        auth.algorithms,
+        auth.secret,
+        auth.public_key,
+        auth.jwks_url,
+        auth.jwks_file,
+        auth.jwks_refresh_min,
+    )
 
 
 def _sizes(limit: int, inbound: InboundSettings) -> tuple[int, int, int]:

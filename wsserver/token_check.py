@@ -4,7 +4,9 @@ from wsserver.access.refusal import AuthenticationFailed
 
 
 def verify_token(token: str) -> bool:
-    """Whether the running server would take this token, judged with the keys at hand.
+    """Whether the running server takes this token for genuine, current and not revoked.
+
+    Judged with the keys at hand; whether its role may do anything is another question.
 
     False as well when no server runs in this process: nothing says which keys count then.
     """

@@ -23,6 +23,7 @@ cdef enum Drop:
 
 cdef class Frame:
     cdef readonly bytes wire
+    cdef readonly str subject
     cdef readonly uint32_t queued
     cdef readonly uint32_t written
     cdef uint32_t dropped_by[DROPS]
@@ -99,6 +100,7 @@ cdef class Hub:
     cpdef int enqueue(self, uint64_t handle, Frame frame, bint final=*) except -1
     cpdef tuple enqueue_many(self, Recipients recipients, Frame frame)
     cpdef uint32_t discard(self, uint64_t handle, int reason) except? 4294967295
+    cpdef uint32_t withdraw(self, uint64_t handle, frozenset allowed) except? 4294967295
     cpdef void finish(self, uint64_t handle, bint half=*)
     cpdef void block(self, uint64_t handle)
     cpdef void unblock(self, uint64_t handle)

@@ -24,11 +24,14 @@ class Frame:
     """One encoded frame, shared by every queue it stands in, with the count of its outcomes.
 
     At any moment: times queued so far = ``queued`` + ``written`` + the sum of ``dropped``.
+    ``subject`` is whom it is about, for those who may lose the right to it while it waits.
     """
 
-    def __init__(self, wire: bytes) -> None: ...
+    def __init__(self, wire: bytes, subject: str | None = None) -> None: ...
     @property
     def wire(self) -> bytes: ...
+    @property
+    def subject(self) -> str | None: ...
     @property
     def queued(self) -> int: ...
     @property
@@ -132,6 +135,12 @@ class Hub:
     def discard(self, handle: int, reason: int) -> int:
         """Drop what has not begun to leave, counted under a reason; return how many frames."""
 
+    def withdraw(self, handle: int, allowed: frozenset[str]) -> int:
+        """Drop what waits about anybody who is not allowed any more, counted as ``closed``.
+
+        Frames without a subject stay, and so does what has begun to leave. Returns how many.
+        """
+
     def finish(self, handle: int, half: bool = False) -> None:
         """Close the transport as soon as everything queued has left.
 
@@ -144,7 +153,11 @@ class Hub:
         """The transport holds bytes (``pause_writing``)."""
 
     def unblock(self, handle: int) -> None:
-        """The transport is empty again (``resume_writing``): what it held has reached the kernel."""
+        """The transport is empty again (``resume_writing``): it has got rid of what it held.
+
+        That is, to the kernel; a TLS transport keeps up to 64 KiB more in a buffer of its own,
+        which nobody can look into, and ``written`` means "encrypted and on its way" there.
+        """
 
     def flush_turn(self) -> None:
         """Flush one slice and, while more waits, come back after the loop has had its turn."""

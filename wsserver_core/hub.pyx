@@ -59,10 +59,12 @@ cdef class Frame:
     """One encoded frame, shared by every queue it stands in, with the count of its outcomes.
 
     At any moment: times queued so far = ``queued`` + ``written`` + the sum of ``dropped``.
+    ``subject`` is whom it is about, for those who may lose the right to it while it waits.
     """
 
-    def __init__(self, bytes wire not None):
+    def __cinit__(self, bytes wire not None, str subject=None):
         self.wire = wire
+        self.subject = subject
 
     @property
     def dropped(self):
@@ -187,7 +189,7 @@ cdef class Hub:
         return slot
 
     cdef int check_thread(self) except -1:
-        """Refuse whoever comes while the loop's thread sends without the GIL: it uses the table and the frames."""
+        """Refuse all others while the loop's thread sends without the GIL: it uses table and frames."""
         if self.flushing:
             raise RuntimeError("the hub belongs to the thread of its loop")
         return 0
@@ -380,6 +382,8 @@ cdef class Hub:
         """
         cdef Slot *slot = self.slot_of(handle)
         self.check_thread()
+        if frame is None:
+            raise TypeError("frame must not be None")
         if slot == NULL:
             return REFUSED_GONE
         if slot.flags & CLOSING:
@@ -410,11 +414,14 @@ cdef class Hub:
         cdef uint32_t slow = 0
         cdef uint32_t closing = 0
         cdef uint32_t taken = 0
-        cdef uint64_t size = len(frame.wire)
+        cdef uint64_t size
         cdef uint64_t handle
         cdef Py_ssize_t i
         cdef Slot *slot
         self.check_thread()
+        if recipients is None or frame is None:
+            raise TypeError("recipients and frame must not be None")
+        size = len(frame.wire)
         try:
             for i in range(recipients.count):
                 handle = recipients.items[i]
@@ -470,6 +477,42 @@ cdef class Hub:
             self.drained(<uint32_t> handle)
         return dropped
 
+    cpdef uint32_t withdraw(self, uint64_t handle, frozenset allowed) except? 4294967295:
+        """Drop what waits about anybody who is not allowed any more, counted as ``closed``.
+
+        Frames without a subject stay, and so does what has begun to leave. Returns how many.
+        """
+        cdef Slot *slot = self.slot_of(handle)
+        cdef PyObject **ring
+        cdef Frame frame
+        cdef uint32_t i, kept, mask
+        cdef uint32_t dropped = 0
+        self.check_thread()
+        if allowed is None:
+            raise TypeError("allowed must be a set")
+        if slot == NULL:
+            return 0
+        ring = ring_of(slot)
+        mask = slot.capacity - 1
+        kept = slot.leaving
+        for i in range(slot.leaving, slot.count):
+            frame = <Frame> ring[(slot.head + i) & mask]
+            if frame.subject is None or frame.subject in allowed:
+                ring[(slot.head + kept) & mask] = <PyObject *> frame
+                kept += 1
+                continue
+            slot.queued_bytes -= <uint64_t> len(frame.wire)
+            frame.queued -= 1
+            frame.dropped_by[<int> DROPPED_CLOSED] += 1
+            dropped += 1
+            Py_DECREF(frame)
+        slot.count = kept
+        self.frames_queued -= dropped
+        self.frames_dropped_by[<int> DROPPED_CLOSED] += dropped
+        if dropped and slot.count == 0:
+            self.drained(<uint32_t> handle)
+        return dropped
+
     cdef bint rewrite(self, uint64_t handle, Frame frame, bytes wire):
         """Change the bytes of a frame queued for this connection alone; False once it is leaving."""
         cdef Slot *slot = self.slot_of(handle)
@@ -510,7 +553,11 @@ cdef class Hub:
             self.stalled.setdefault(handle, self.now)
 
     cpdef void unblock(self, uint64_t handle):
-        """The transport is empty again (``resume_writing``): what it held has reached the kernel."""
+        """The transport is empty again (``resume_writing``): it has got rid of what it held.
+
+        That is, to the kernel; a TLS transport keeps up to 64 KiB more in a buffer of its own,
+        which nobody can look into, and ``written`` means "encrypted and on its way" there.
+        """
         cdef Slot *slot = self.slot_of(handle)
         self.check_thread()
         if slot == NULL or not slot.flags & BLOCKED:

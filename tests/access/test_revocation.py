@@ -147,3 +147,24 @@ def test_memory_is_bounded_under_a_flood(clock: Any) -> None:
         revoked.revoke_patients(f"u{number % 7}", [str(number)])
     assert len(revoked) == 150
     assert sum(len(patients) for patients in revoked._patients._patients_of.values()) == 50
+
+
+@pytest.mark.parametrize("longer", [86_400.0, None])
+def test_tokens_that_may_live_longer_from_now_on_stay_revoked_for_longer(
+    clock: Any, make_claims: Any, longer: float | None
+) -> None:
+    revoked = RevocationList(clock, max_token_lifetime=60.0)
+    revoked.revoke_user("u1")
+    revoked.configure(max_token_lifetime=longer, leeway=0.0)
+    clock.advance(80)
+    revoked.prune()
+    assert revoked.is_revoked(make_claims(issued_at=NOW - 1))
+
+
+def test_shorter_lives_do_not_shorten_what_is_revoked(clock: Any, make_claims: Any) -> None:
+    revoked = RevocationList(clock, max_token_lifetime=1000.0)
+    revoked.revoke_token("t1")
+    revoked.configure(max_token_lifetime=10.0, leeway=0.0)
+    clock.advance(500)
+    revoked.prune()
+    assert revoked.is_revoked(make_claims(token_id="t1"))

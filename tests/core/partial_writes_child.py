@@ -103,7 +103,9 @@ async def main(frames: int, seed: int, how: str) -> dict[str, Any]:
     sink = RecordingSink()
     inlet = Inlet(hub, sink, UnfinishedBudget(1 << 20), control_rate=0.0)
     clients = [await connect(inlet, how, number) for number in range(CLIENTS)]
-    readers = [asyncio.ensure_future(client.read(random.Random(seed + n))) for n, client in enumerate(clients)]
+    readers = [
+        asyncio.ensure_future(client.read(random.Random(seed + n))) for n, client in enumerate(clients)
+    ]
     everything: list[Frame] = []
     recipients = Recipients()
     queued = 0

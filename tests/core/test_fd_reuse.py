@@ -75,7 +75,8 @@ class Storm:
     def __init__(self, clients: int, seed: int) -> None:
         self.chance = random.Random(seed)
         self.wanted = clients
-        self.hub = Hub(asyncio.get_running_loop())
+        # Small slices and an interval leave frames waiting while their connections end.
+        self.hub = Hub(asyncio.get_running_loop(), batch_size=clients // 12)
         self.sink = RecordingSink()
         self.sink.on["closed"] = self.forget
         self.inlet = Inlet(self.hub, self.sink, UnfinishedBudget(1 << 20))
@@ -90,9 +91,15 @@ class Storm:
         self.files: list[IO[bytes]] = []
         self.bystanders: list[tuple[socket.socket, socket.socket]] = []
 
+    def __str__(self) -> str:
+        most = max(self.descriptors.values())
+        return (
+            f"{self.frames} frames, {self.number} connections, up to {most} on one descriptor: {self.endings}"
+        )
+
     # -- the server
 
-    def admit(self, transport: asyncio.BaseTransport, number: int) -> None:
+    def admit(self, transport: asyncio.BaseTransport, number: int, leftover: bytes) -> None:
         connection = Connection(self.inlet, ReadLimits(1000, 1000, 8), number)
         fd = transport.get_extra_info("socket").fileno()
         handle = connection.attach(transport, fd)
@@ -100,6 +107,7 @@ class Storm:
         patient = f"{number:08d}"
         membership = self.index.add(handle, self.scope, "patient", patient, EVERYTHING, connection)
         self.open[number] = connection, membership
+        connection.feed(leftover)
 
     def forget(self, connection: Connection) -> None:
         _, membership = self.open.pop(connection.owner)
@@ -187,8 +195,7 @@ class Storm:
                 self.transport = transport
 
             def data_received(self, data: bytes) -> None:
-                assert len(data) == ID_SIZE
-                storm.admit(self.transport, int(data))
+                storm.admit(self.transport, int(data[:ID_SIZE]), data[ID_SIZE:])
 
         server = await loop.create_server(Greeter, "127.0.0.1", 0, backlog=4096)
         address = server.sockets[0].getsockname()
@@ -201,6 +208,7 @@ class Storm:
                 await client.connect(address)
                 self.clients[self.number] = client
             self.shuffle()
+            self.hub.flush_interval = self.chance.choice([0.0, 0.0, 0.001, 0.005])
             for _ in range(self.chance.randrange(1, 4)):
                 self.publish()
                 # Sometimes the loop has turns in between, sometimes the endings come first.
@@ -219,9 +227,10 @@ class Storm:
         while self.clients:
             self.churn(self.wanted)
         server.close()
-        while self.hub.open_count:
-            self.inlet.sweep(self.hub.now + 1.0)
-            await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            while self.hub.open_count:
+                self.inlet.sweep(self.hub.now + 1.0)
+                await asyncio.sleep(0)
         await server.wait_closed()
         for pair in self.bystanders:
             self.dismiss(pair)
@@ -242,8 +251,9 @@ def play(clients: int, seconds: float, seed: int) -> Storm:
             await storm.run(seconds)
         finally:
             storm.inlet.abort_all()
-            while storm.hub.open_count:
-                await asyncio.sleep(0)
+            async with asyncio.timeout(30):
+                while storm.hub.open_count:
+                    await asyncio.sleep(0)
         assert faults == []
         return storm
 
@@ -266,17 +276,15 @@ def check(storm: Storm) -> None:
     assert max(storm.descriptors.values()) > 10
 
 
-def test_no_byte_reaches_a_stranger(record_property: Callable[[str, object], None]) -> None:
+def test_no_byte_reaches_a_stranger() -> None:
     storm = play(clients=200, seconds=8, seed=1)
-    record_property("frames", storm.frames)
-    record_property("connections", storm.number)
+    print(storm)
     check(storm)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_no_byte_reaches_a_stranger_in_a_long_storm(record_property: Callable[[str, object], None]) -> None:
+def test_no_byte_reaches_a_stranger_in_a_long_storm() -> None:
     storm = play(clients=2_000, seconds=300, seed=2)
-    record_property("frames", storm.frames)
-    record_property("connections", storm.number)
+    print(storm)
     check(storm)

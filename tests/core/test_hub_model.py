@@ -87,7 +87,9 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
         super().__init__()
         self.loop = FakeLoop()
         self.sockets_loop = FakeLoop()
-        self.hub = Hub(self.loop, batch_size=BATCH, max_queue_messages=MAX_MESSAGES, max_queue_bytes=MAX_BYTES)
+        self.hub = Hub(
+            self.loop, batch_size=BATCH, max_queue_messages=MAX_MESSAGES, max_queue_bytes=MAX_BYTES
+        )
         self.told: list[int] = []
         self.hub.on_overflow = lambda side: self.told.append(side.handle)
         self.ledger = Ledger(self.hub)
@@ -325,7 +327,11 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
                 if "abort" in twin.transport.calls:
                     twin.dead = twin.closing = True
                     continue
-                if len(twin.written) == figures[0] and (twin.transport.held or twin.transport.lost) and twin.queue:
+                if (
+                    len(twin.written) == figures[0]
+                    and (twin.transport.held or twin.transport.lost)
+                    and twin.queue
+                ):
                     twin.blocked, twin.leaving = True, 1
                     continue
             elif twin.transport.held:
@@ -384,7 +390,9 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
                     twin.transport.room = None
             if not self.hub.frames_queued:
                 break
-            if all(twin.transport.closing for twin in self.twins if self.hub.connection_figures(twin.handle)[2]):  # type: ignore[index]
+            if all(
+                twin.transport.closing for twin in self.twins if self.hub.connection_figures(twin.handle)[2]
+            ):  # type: ignore[index]
                 break
         for twin in list(self.twins):
             expected = joined(twin.written + twin.queue)

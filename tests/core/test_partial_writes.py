@@ -15,16 +15,16 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory, require_tool: Callable[[bool, str], None]) -> Path:
-    compiler = shutil.which("cc")
-    require_tool(compiler is not None, "cc")
+    compiler = shutil.which("cc") or ""
+    require_tool(compiler != "", "cc")
     library = tmp_path_factory.mktemp("shim") / "short_writes.so"
     subprocess.run(
-        [str(compiler), "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library]
-        + [HERE / "short_writes.c", "-ldl"],
+        [compiler, *FLAGS, "-o", library, HERE / "short_writes.c", "-ldl"],
         check=True,
         timeout=60,
     )
@@ -37,7 +37,17 @@ def run_child(shim: Path, frames: int, seed: int, how: str, timeout: float) -> d
     path = os.pathsep.join([str(HERE), str(HERE.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "LD_PRELOAD": preload, "PYTHONPATH": path, "SHORT_WRITES_SEED": str(seed)}
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", HERE / "partial_writes_child.py", str(frames), str(seed), how],
+        [
+            sys.executable,
+            "-X",
+            "dev",
+            "-W",
+            "error",
+            HERE / "partial_writes_child.py",
+            str(frames),
+            str(seed),
+            how,
+        ],
         env=environment,
         capture_output=True,
         text=True,

@@ -97,7 +97,9 @@ class House:
 
     async def client(self, first: bytes = REQUEST) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         host, port = self.runner.addresses[0]
-        reader, writer = await asyncio.open_connection(host, port, ssl=self.tls and self.tls[1], limit=1 << 25)
+        reader, writer = await asyncio.open_connection(
+            host, port, ssl=self.tls and self.tls[1], limit=1 << 25
+        )
         writer.write(first)
         return reader, writer
 
@@ -283,10 +285,7 @@ class TestTheClientIsGone:
             _, writer = await house.client()
             await house.entered.wait()
             reset(writer)
-            handler = house.waiting
-            assert handler is not None
-            await eventually(lambda: handler.transport is None)
-            del handler
+            await eventually(lambda: house.waiting is not None and house.waiting.transport is None)
             house.proceed.set()
             await eventually(lambda: house.refusals)
             assert (house.hub.open_count, house.connections) == (0, [])

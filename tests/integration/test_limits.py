@@ -64,17 +64,33 @@ async def test_the_house_is_full(start_server) -> None:
     await server.enter("u9")
 
 
-async def test_beyond_the_hard_cap_the_answer_is_http(start_server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsserver.web.endpoint.SPARE_SOCKETS", 2)
-    server = await start_server(connection={"max_connections": 1})
+async def test_sockets_without_credentials_cannot_keep_those_with_a_token_out(start_server) -> None:
+    server = await start_server(connection={"max_connections": 2, "max_unauthenticated": 3})
     silent = [await server.raw() for _ in range(3)]
+    one_more = await RawSocket.dial(server.port)
+    await one_more.send(upgrade(server.port, None))
+    head = await one_more.read_head()
+    assert head.startswith("HTTP/1.1 503 ")
+    assert "Retry-After" in head
+    await one_more.abort()
+    await server.enter("u1")
+    await server.enter("u2")
+    await silent[0].abort()
+    await until(lambda: len(server.service.admission) == 2)
+    await server.raw()
+
+
+async def test_beyond_the_hard_cap_the_answer_is_http(start_server) -> None:
+    server = await start_server(connection={"max_connections": 1, "max_unauthenticated": 2})
+    silent = [await server.raw() for _ in range(2)]
+    await server.enter()
     with pytest.raises(websockets.InvalidStatus) as full:
-        await server.connect(token_of())
+        await server.connect(token_of("u9"))
     assert full.value.response.status_code == 503
     assert int(full.value.response.headers["Retry-After"]) >= 1
     await silent[0].abort()
     await until(lambda: server.manager.hub.open_count == 2)
-    await server.enter()
+    assert await refused(server, token_of("u9")) == {"scope": "global"}
 
 
 async def test_one_address_is_answered_with_429_beyond_its_limit(start_server) -> None:

@@ -302,17 +302,20 @@ async def test_what_a_provider_takes_is_told_to_the_client(start_server) -> None
     )  # fmt: skip
 
 
-async def test_a_provider_that_fails_denies(start_server) -> None:
+async def test_a_provider_that_fails_denies_the_new_and_keeps_those_who_are_there(start_server) -> None:
     ward = Ward()
-    ward.patients_of = {"n1": "*"}
+    ward.patients_of = {"n1": "*", "n2": "*"}
     server = await start_server(options={"provider": ward}, rate_limit={"burst": 10_000})
     client = await server.enter("n1", "nurse", "patient:*", patients=None)
     await until_seen(server, client, 1, True)
     ward.failing = True
-    assert await until_seen(server, client, 1, False) < WITHIN + 0.5
-    assert (await client.ask("subscribe", topic="patient:1"))["code"] == 1011
-    ward.failing = False
+    asked = ward.asked
+    await until(lambda: ward.asked > asked + 1)
+    newcomer = await server.enter("n2", "nurse", patients=None)
+    assert (await newcomer.ask("subscribe", topic="patient:1"))["code"] == 1011
     await until_seen(server, client, 1, True)
+    ward.failing = False
+    await until_seen(server, newcomer, 1, False)
 
 
 async def test_a_token_narrows_what_a_provider_grants(start_server) -> None:

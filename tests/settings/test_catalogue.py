@@ -10,7 +10,7 @@ def test_every_setting_of_the_protocol_is_there() -> None:
         "broadcast.flush_interval",
         "inbound.max_fragments", "inbound.message_deadline", "inbound.max_unfinished_total",
         "backpressure.max_queue_messages", "backpressure.max_queue_bytes",
-        "rate_limit.burst", "session.ttl", "store.url", "auth.jwks_url", "auth.leeway", "access.roles",
+        "rate_limit.burst", "store.url", "auth.jwks_url", "auth.leeway", "access.roles",
         "shutdown.timeout", "logging.level", "logging.format",
     ):  # fmt: skip
         assert key in SETTINGS

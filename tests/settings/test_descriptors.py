@@ -83,22 +83,23 @@ def test_enough_descriptors_change_nothing(loaded: Loaded) -> None:
 def test_the_reserve_is_counted_in(loaded: Loaded) -> None:
     asked: list[int] = []
     fit_descriptors(loaded, dev=False, limit=lambda needed: asked.append(needed) or needed)
-    assert asked == [1000 + RESERVE]
+    assert asked == [1000 + 1000 + RESERVE]
 
 
 def test_production_refuses_too_few_descriptors(loaded: Loaded) -> None:
     with pytest.raises(
-        TooFewDescriptorsError, match=rf"needs {1000 + RESERVE} .* may open 900.*to {900 - RESERVE}"
+        TooFewDescriptorsError, match=rf"needs {2000 + RESERVE} .* may open 1900.*to {900 - RESERVE}"
     ):
-        fit_descriptors(loaded, dev=False, limit=lambda _needed: 900)
+        fit_descriptors(loaded, dev=False, limit=lambda _needed: 1900)
 
 
 def test_dev_lowers_every_limit_on_connections_and_says_so(loaded: Loaded) -> None:
     lowered = fit_descriptors(loaded, dev=True, limit=lambda _needed: RESERVE + 50)
     connection = lowered.settings.connection
-    assert (connection.max_connections, connection.max_connections_per_user) == (50, 10)
-    assert (connection.max_connections_per_role, connection.max_per_ip) == (50, 50)
-    assert lowered.warnings[-1].startswith("connection.max_connections is lowered to 50")
+    assert (connection.max_connections, connection.max_connections_per_user) == (45, 10)
+    assert (connection.max_connections_per_role, connection.max_per_ip) == (45, 45)
+    assert connection.max_unauthenticated == 5
+    assert lowered.warnings[-1].startswith("connection.max_connections is lowered to 45")
     assert lowered.settings.server == loaded.settings.server
 
 
@@ -109,7 +110,7 @@ def test_dev_lowers_a_table_of_roles() -> None:
     }
     loaded = load_settings(None, {}, overrides, dev=True)
     lowered = fit_descriptors(loaded, dev=True, limit=lambda _needed: RESERVE + 50)
-    assert lowered.settings.connection.max_connections_per_role == {"a": 5, "b": 50}
+    assert lowered.settings.connection.max_connections_per_role == {"a": 5, "b": 45}
     assert lowered.settings.access.roles["a"] == RoleSettings()
 
 

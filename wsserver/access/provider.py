@@ -19,6 +19,9 @@ MAX_TTL: Final = 1.0
 MAX_PATIENTS: Final = 100_000
 """Patients in one answer; who sees more is given ``*``."""
 
+WARNING_INTERVAL: Final = 10.0
+"""Seconds between two complaints in the log about a provider that fails."""
+
 NOBODY: Final[frozenset[str]] = frozenset()
 
 
@@ -31,7 +34,7 @@ class AccessProvider(Protocol):
         """The patients this user may see now: ids, ``*`` for all, None or nothing for none.
 
         A raised exception, a slow answer and anything that is not a canonical id count as
-        "none". May be called often and by many at once.
+        no answer: the last one holds for half a minute, then "none". May be called often and by many at once.
         """
         ...
 
@@ -54,6 +57,8 @@ class TokenAccessProvider:
 class _Answer:
     patients: frozenset[str] | Literal["*"]
     good_until: float
+    good_in_need_until: float
+    """How long it may stand in for answers that do not come."""
 
 
 _Key = tuple[str, str, bytes]
@@ -63,8 +68,9 @@ class CachedAccessProvider:
     """Stands before a backend's provider: asks it once for all who want to know, never raises.
 
     Answers are reused for ``ttl`` seconds, counted from when the question was asked, and
-    so are failures, so that an outage is not made worse. A failure denies: the answer is
-    "no patient".
+    so are failures, so that an outage is not made worse. A failure leaves the last good answer
+    in force for ``grace`` seconds: a hiccup of the rights database must not silence every
+    alarm. After that, and where there is no such answer, it denies: "no patient".
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class CachedAccessProvider:
         *,
         ttl: float = 0.5,
         timeout: float = 2.0,
+        grace: float = 30.0,
         max_concurrent: int = 64,
         max_entries: int = 50_000,
     ) -> None:
@@ -88,6 +95,8 @@ class CachedAccessProvider:
         self._clock = clock
         self._ttl = ttl
         self._timeout = timeout
+        self._grace = grace
+        self._warned_at: float | None = None
         self._turns = asyncio.Semaphore(max_concurrent)
         self._max_entries = max_entries
         self._answers: dict[_Key, _Answer] = {}
@@ -119,20 +128,31 @@ class CachedAccessProvider:
         user_id, role, _ = key
         async with self._turns:
             asked = self._clock.monotonic()
-            patients = await self._answer(user_id, role, claims)
-        self._keep(key, _Answer(patients, asked + self._ttl))
-        return patients
+            try:
+                async with asyncio.timeout(self._timeout):
+                    patients = _canonical(await self._provider.patients(user_id, role, claims))
+            except Exception as fault:
+                self._complain(fault)
+                answer = self._after_failure(key, asked)
+            else:
+                answer = _Answer(patients, asked + self._ttl, asked + self._grace)
+        self._keep(key, answer)
+        return answer.patients
 
-    async def _answer(self, user_id: str, role: str, claims: Claims) -> frozenset[str] | Literal["*"]:
-        try:
-            async with asyncio.timeout(self._timeout):
-                answer = await self._provider.patients(user_id, role, claims)
-            return _canonical(answer)
-        except Exception as fault:
-            self.failures += 1
+    def _after_failure(self, key: _Key, asked: float) -> _Answer:
+        last = self._answers.get(key)
+        if last is not None and asked < last.good_in_need_until:
+            return _Answer(last.patients, asked + self._ttl, last.good_in_need_until)
+        return _Answer(NOBODY, asked + self._ttl, 0.0)
+
+    def _complain(self, fault: Exception) -> None:
+        self.failures += 1
+        now = self._clock.monotonic()
+        if self._warned_at is None or now - self._warned_at >= WARNING_INTERVAL:
+            self._warned_at = now
             # The name only: the text may hold patient ids.
-            logger.warning("The access provider failed (%s); no patient is shown.", type(fault).__name__)
-            return NOBODY
+            name = type(fault).__name__
+            logger.warning("The access provider failed (%s), %d times so far.", name, self.failures)
 
     def _keep(self, key: _Key, answer: _Answer) -> None:
         # Put at the end again, so that the first in the dict is the oldest and so the first to go.
@@ -143,7 +163,8 @@ class CachedAccessProvider:
 
     def _first_is_stale(self) -> bool:
         first = next(iter(self._answers.values()), None)
-        return first is not None and first.good_until <= self._clock.monotonic()
+        now = self._clock.monotonic()
+        return first is not None and max(first.good_until, first.good_in_need_until) <= now
 
 
 def _canonical(answer: object) -> frozenset[str] | Literal["*"]:

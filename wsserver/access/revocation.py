@@ -46,6 +46,13 @@ class _Table(Generic[_K]):
         self._drop(key)
         return oldest.at
 
+    def extend(self, seconds: float | None) -> None:
+        """Keep every entry for so much longer; None is for ever."""
+        for key, entry in self._entries.items():
+            if entry.until is not None:
+                until = None if seconds is None else entry.until + seconds
+                self._entries[key] = _Entry(entry.at, until)
+
     def prune(self, now: float) -> None:
         gone = [key for key, entry in self._entries.items() if entry.until is not None and entry.until <= now]
         for key in gone:
@@ -106,6 +113,14 @@ class RevocationList:
         self._tokens: _Table[str] = _Table(max_entries)
         self._patients = _PatientTable(max_entries)
         self._floor: float | None = None
+
+    def configure(self, *, max_token_lifetime: float | None, leeway: float) -> None:
+        """Take new times. What is revoked stays so for as long as the longer of both lets a token live."""
+        fresh = None if max_token_lifetime is None else max_token_lifetime + 2 * leeway
+        if self._keep is not None and (fresh is None or fresh > self._keep):
+            for table in (self._users, self._tokens, self._patients):
+                table.extend(None if fresh is None else fresh - self._keep)
+        self._keep = fresh
 
     def __len__(self) -> int:
         return len(self._users) + len(self._tokens) + len(self._patients)

@@ -16,11 +16,11 @@ RESERVE = 256
 class TooFewDescriptorsError(Exception):
     """The process may not open as many descriptors as its settings need; the text says what helps."""
 
-    def __init__(self, needed: int, limit: int) -> None:
+    def __init__(self, needed: int, limit: int, possible: int) -> None:
         super().__init__(
             f"connection.max_connections needs {needed} file descriptors and this process may open {limit}: "
             f"raise the hard limit (ulimit -Hn {needed}; systemd: LimitNOFILE={needed}) "
-            f"or set connection.max_connections to {max(limit - RESERVE, 0)}"
+            f"or set connection.max_connections to {possible}"
         )
 
 
@@ -55,19 +55,22 @@ def fit_descriptors(
     one connection would be left, raises TooFewDescriptorsError.
     """
     connection = loaded.settings.connection
-    needed = connection.max_connections + RESERVE
+    needed = connection.max_connections + connection.max_unauthenticated + RESERVE
     available = limit(needed)
     if available >= needed:
         return loaded
-    most = available - RESERVE
+    spare = available - RESERVE
+    # In development a tenth is room enough for those who still have to say who they are.
+    newcomers = min(connection.max_unauthenticated, max(spare // 10, 1) if dev else needed)
+    most = spare - newcomers
     if not dev or most < 1:
-        raise TooFewDescriptorsError(needed, available)
-    lowered = msgspec.structs.replace(loaded.settings, connection=_lowered(connection, most))
+        raise TooFewDescriptorsError(needed, available, max(most, 0))
+    lowered = msgspec.structs.replace(loaded.settings, connection=_lowered(connection, most, newcomers))
     warning = f"connection.max_connections is lowered to {most}: this process may open {available} files."
     return dataclasses.replace(loaded, settings=lowered, warnings=(*loaded.warnings, warning))
 
 
-def _lowered(connection: ConnectionSettings, most: int) -> ConnectionSettings:
+def _lowered(connection: ConnectionSettings, most: int, newcomers: int) -> ConnectionSettings:
     per_role = connection.max_connections_per_role
     if isinstance(per_role, dict):
         per_role = {role: min(count, most) for role, count in per_role.items()}
@@ -76,6 +79,7 @@ def _lowered(connection: ConnectionSettings, most: int) -> ConnectionSettings:
     return msgspec.structs.replace(
         connection,
         max_connections=most,
+        max_unauthenticated=newcomers,
         max_connections_per_user=min(connection.max_connections_per_user, most),
         max_connections_per_role=per_role,
         max_per_ip=None if connection.max_per_ip is None else min(connection.max_per_ip, most),

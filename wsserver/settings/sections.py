@@ -98,6 +98,12 @@ class ConnectionSettings(Section, frozen=True, kw_only=True):
     switches the limit off.
     """
 
+    max_unauthenticated: Count = 1000
+    """Open sockets that have sent no credentials yet, 1 or more, besides `max_connections`.
+
+    They cannot take the places of clients with a token; those beyond it are refused with 503.
+    """
+
     max_per_ip: Count | None = None
     """Open connections from one address, 1 or more; none is no limit.
 
@@ -111,7 +117,7 @@ class ConnectionSettings(Section, frozen=True, kw_only=True):
     """Seconds without any frame after which a connection is closed with 4006."""
 
     cleanup_interval: SomeSeconds = 60.0
-    """Seconds between two sweeps for connections that are gone."""
+    """Seconds between two sweeps for what ended connections have left behind, such as revocations."""
 
 
 class BroadcastSettings(Section, frozen=True, kw_only=True):
@@ -228,13 +234,6 @@ class FilterSettings(Section, frozen=True, kw_only=True):
     """Values in one list, 1 or more."""
 
 
-class SessionSettings(Section, frozen=True, kw_only=True):
-    """What is kept of a connection that is gone."""
-
-    ttl: Seconds = 120.0
-    """Seconds during which a client may come back to its session; 0 keeps none."""
-
-
 class StoreSettings(Section, frozen=True, kw_only=True):
     """Where messages and sessions are kept."""
 
@@ -321,7 +320,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     rate_limit: RateLimitSettings = RateLimitSettings()
     subscription: SubscriptionSettings = SubscriptionSettings()
     filter: FilterSettings = FilterSettings()
-    session: SessionSettings = SessionSettings()
     store: StoreSettings = StoreSettings()
     auth: AuthSettings = AuthSettings()
     access: AccessSettings = msgspec.field(default_factory=AccessSettings)

@@ -8,7 +8,7 @@ from wsserver.access.provider import AccessProvider
 from wsserver.connection_manager import ConnectionManager
 from wsserver.service import Service
 from wsserver.settings import Settings
-from wsserver.web.demo_routes import Demo, page_routes
+from wsserver.web.demo_routes import Demo, page_routes, with_visitors
 from wsserver.web.endpoint import Endpoint
 from wsserver.web.http_log import protect_http_log
 from wsserver.web.key_fetch import KeyFetch
@@ -38,6 +38,8 @@ def setup(
     networks that are none.
     """
     settings = settings or Settings()
+    if demo:
+        settings = with_visitors(settings)
     protect_http_log()
     fetch = KeyFetch()
     service = Service(settings, manager=manager, provider=provider, fetch=fetch)

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
 from wsserver.access.tokens import mint_token
@@ -12,14 +13,27 @@ from wsserver.demo.page import HEADERS, PageFile, load_page
 from wsserver.demo.ward import PATIENTS, DemoWard
 from wsserver.ids import new_id
 from wsserver.service import Service
+from wsserver.settings import RoleSettings, Settings
 from wsserver.web.responses import Handler, plain
 
 TOKEN_SECONDS: Final = 3600
-ROLE: Final = "doctor"
+ROLE: Final = "visitor"
+VISITOR: Final = RoleSettings(subscribe=("patient",))
+"""Visitors follow the single patients that their token names, and take no seat of the staff."""
+
+
+def with_visitors(settings: Settings) -> Settings:
+    """The settings with the role of the demonstration's visitors in them."""
+    access = msgspec.structs.replace(settings.access, roles={**settings.access.roles, ROLE: VISITOR})
+    return msgspec.structs.replace(settings, access=access)
 
 
 class Demo:
-    """Serves ``/demo`` and streams its ward. Its tokens open the simulated patients and nobody else."""
+    """Serves ``/demo`` and streams its ward.
+
+    Whoever opens the page gets a token for the simulated patients and no others. Like every
+    client its bearer also receives what is sent to all.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service

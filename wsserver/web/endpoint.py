@@ -4,17 +4,16 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from wsserver.errors import CONNECTION_LIMIT
 from wsserver.newcomer import Newcomer
 from wsserver.service import Service
 from wsserver.settings import Settings
 from wsserver.web.client_address import client_of, limit_key
 from wsserver.web.gate import Gate, GateLimits
 from wsserver.web.handshake import Handshake, HandshakeRules, check_handshake, response_head
+from wsserver.web.refusal import HandshakeRefused
 from wsserver.web.takeover import Handed, take_over
 from wsserver_core.connection import Connection
-
-SPARE_SOCKETS = 64
-"""Sockets beyond max_connections, for clients that still have to be told that the server is full."""
 
 
 class Endpoint:
@@ -30,8 +29,9 @@ class Endpoint:
         """``GET /ws/connect``. Raises HandshakeRefused; faults after the upgrade go over the socket."""
         service = self._service
         handshake, leave = self._enter(request)
-        newcomer = None
         try:
+            if handshake.token is None:
+                self._check_newcomers()
             # The credentials first: after the upgrade there is nothing left to wait for.
             outcome = None if handshake.token is None else await service.admission.check(handshake.token)
             connection = Connection(service.inlet, service.newcomer_limits)
@@ -70,6 +70,12 @@ class Endpoint:
             connection.feed(leftover)
         return Handed()
 
+    def _check_newcomers(self) -> None:
+        """Those who have proved nothing must not take the places of those who have."""
+        limit = self._settings.connection.max_unauthenticated
+        if len(self._service.admission) >= limit:
+            raise HandshakeRefused(CONNECTION_LIMIT, details={"scope": "unauthenticated"}, retry_after=5.0)
+
     def _enter(self, request: web.Request) -> tuple[Handshake, Callable[[], None]]:
         """Take a place and check the form of the request; the cheapest refusals come first."""
         client = client_of(request, self.rules.trusted_proxies)
@@ -96,7 +102,7 @@ class Endpoint:
 
 def _gate_limits(settings: Settings) -> GateLimits:
     return GateLimits(
-        max_open=settings.connection.max_connections + SPARE_SOCKETS,
+        max_open=settings.connection.max_connections + settings.connection.max_unauthenticated,
         max_open_per_address=settings.connection.max_per_ip,
         rate_per_address=settings.rate_limit.handshakes_per_ip,
         burst_per_address=settings.rate_limit.handshake_burst,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
@@ -27,7 +27,7 @@ class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
 
     user: str | int | None = None
     token_id: str | None = None
-    patients: list[str | int] | None = None
+    patients: Annotated[list[str | int], msgspec.Meta(max_length=1000)] | None = None
 
 
 class Rest:
@@ -69,7 +69,10 @@ class Rest:
             raise ServerError(PERMISSION_DENIED)
         manager = self._service.manager
         limit = manager.settings.broadcast.max_message_size
-        published = PublishedMessage.from_json(await _body(request, limit), topic=topic, max_size=limit)
+        body = await _body(request, limit)
+        # The body may have taken half a minute, and the token been revoked meanwhile.
+        principal = await self._service.authenticator.refresh(principal)
+        published = PublishedMessage.from_json(body, topic=topic, max_size=limit)
         if published.patient_id is not None and not principal.may_see(published.patient_id):
             raise ServerError(PERMISSION_DENIED)
         report: DeliveryReport = manager.broadcasts.publish(topic, published)

@@ -20,6 +20,7 @@ from wsserver.service import Service
 from wsserver.settings import Loaded, ServerSettings, SettingsError
 from wsserver.settings.descriptors import TooFewDescriptorsError, fit_descriptors
 from wsserver.web.app import setup
+from wsserver.web.demo_routes import with_visitors
 from wsserver.web.responses import answer_in_json
 
 logger = logging.getLogger("wsserver.server")
@@ -50,7 +51,7 @@ class WebSocketServer:
         """Where it listens, e.g. ``http://127.0.0.1:8000``; None when it does not."""
 
     def is_running(self) -> bool:
-        """Whether it accepts connections."""
+        """Whether it has started and not been stopped; it may be draining."""
         return self._service is not None and self._service.running
 
     @property
@@ -77,7 +78,7 @@ class WebSocketServer:
             access_log=None,
             keepalive_timeout=REQUEST_TIMEOUT,
             handle_signals=False,
-            shutdown_timeout=5.0,
+            shutdown_timeout=min(5.0, settings.shutdown.timeout),
             lingering_time=1.0,
         )
         try:
@@ -149,7 +150,7 @@ async def _serve(loaded: Loaded, *, dev: bool, demo: bool) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
-    reloading = asyncio.ensure_future(_reload_on(hung_up, server, loaded, dev))
+    reloading = asyncio.ensure_future(_reload_on(hung_up, server, loaded, dev=dev, demo=demo))
     await stopping.wait()
     reloading.cancel()
     draining = asyncio.ensure_future(server.drain())
@@ -164,7 +165,9 @@ async def _serve(loaded: Loaded, *, dev: bool, demo: bool) -> int:
     return FAILED if failed else CLOSED
 
 
-async def _reload_on(hung_up: asyncio.Event, server: WebSocketServer, loaded: Loaded, dev: bool) -> None:
+async def _reload_on(
+    hung_up: asyncio.Event, server: WebSocketServer, loaded: Loaded, *, dev: bool, demo: bool
+) -> None:
     """Read the settings again whenever the event is set; one after the other."""
     while True:
         await hung_up.wait()
@@ -174,7 +177,7 @@ async def _reload_on(hung_up: asyncio.Event, server: WebSocketServer, loaded: Lo
             return
         try:
             fresh = fit_descriptors(loaded.reload(os.environ), dev=dev)
-            await service.reconfigure(fresh.settings)
+            await service.reconfigure(with_visitors(fresh.settings) if demo else fresh.settings)
         except (SettingsError, OSError, TooFewDescriptorsError, KeyFault) as fault:
             logger.warning("settings are not reloaded, the old ones stay: %s", fault)
         else:

@@ -51,9 +51,9 @@ def take_over(request: web.Request, connection: Connection, head: bytes, *, send
     """Give the socket of ``request`` to ``connection``, which sends ``head`` first.
 
     ``send_buffer`` is the kernel's send buffer in bytes: left alone, Linux takes up to 4 MiB
-    for a slow reader before anybody notices. Returns the bytes that aiohttp had read behind
-    the request; feed them to the connection once it is ready for messages. Raises
-    ConnectionResetError when the client is gone already.
+    for a slow reader before anybody notices; 0 leaves it alone. Returns the bytes that aiohttp
+    had read behind the request; feed them to the connection once it is ready for messages.
+    Raises ConnectionResetError when the client is gone already.
     """
     transport = request.transport
     protocol = request.protocol
@@ -64,7 +64,8 @@ def take_over(request: web.Request, connection: Connection, head: bytes, *, send
     # aiohttp must not close the socket when it forgets the connection.
     protocol.transport = None
     sock = transport.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+    if send_buffer:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     connection.attach(transport, -1 if is_tls(transport) else sock.fileno(), head)
     protocol.connection_lost(None)
     return collector.data
