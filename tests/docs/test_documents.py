@@ -62,7 +62,8 @@ def test_the_figures_of_the_operations_page_are_the_code_s():
     defaults = load_settings(None, {}, dev=True).settings
     roles = len(defaults.access.roles) * defaults.connection.max_connections_per_role
     assert f"and {RESERVE} are kept for everything else" in text
-    assert f"connections needs {defaults.connection.max_connections + RESERVE:,}" in text
+    needed = defaults.connection.max_connections + defaults.connection.max_unauthenticated + RESERVE
+    assert f"connections needs {needed:,}" in text
     assert f"full at {roles} connections" in text
     assert f"{1000 // RETURN_RATE} ms apart, so that they return at {RETURN_RATE} a second" in text
     assert f"than `shutdown.timeout` ({defaults.shutdown.timeout:g} s)" in text

@@ -346,3 +346,24 @@ async def test_a_provider_that_answers_nonsense_shows_nobody(start_server, answe
     client = await server.enter("n1", "nurse", patients=None)
     for patient in ("7", "2"):
         assert (await client.ask("subscribe", topic=f"patient:{patient}"))["code"] == 1011
+
+
+async def test_what_waits_for_a_slow_reader_does_not_survive_its_right(start_server) -> None:
+    server = await start_server(backpressure={"send_buffer": 8192})
+    slow = await server.raw(token_of("u1", "doctor", patients=["1", "2"]), receive_buffer=32_768)
+    await slow.send(command("subscribe", topic="patient:1") + command("subscribe", topic="patient:2"))
+    await until(lambda: len(server.manager.subscription_manager) == 2)
+    filler = "x" * 20_000
+    # Enough of patient 2 to fill the socket, then what is taken back before it can leave.
+    for _ in range(10):
+        await server.publish("patient/2", {"filler": filler})
+    for _ in range(5):
+        await server.publish("patient/1", {"secret": "canary"})
+    assert (await revoke(server, user="u1", patients=["1"]))["connections"] == 1
+    seen = []
+    while not seen or seen[-1].get("type") != "pong":
+        if len(seen) == 1:
+            await slow.send(command("ping"))
+        seen.append(await slow.read_message())
+    assert sum("filler" in message for message in seen) == 10
+    assert not [message for message in seen if "secret" in message]
