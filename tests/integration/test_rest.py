@@ -309,3 +309,11 @@ async def test_the_topic_of_everything_is_no_type(server: LiveServer) -> None:
     for name in ("*", "%2a"):
         answer = await server.http("POST", f"/ws/broadcast/type/{name}", {"a": 1}, token=token)
         assert (answer.status, answer.json["error"]["code"]) == (400, 1003)
+
+
+async def test_a_promise_of_idempotency_is_not_made_silently(server: LiveServer) -> None:
+    token = token_of("gateway", "service", scope=ALL_SCOPES)
+    answer = await server.http(
+        "POST", "/ws/broadcast/all", {"a": 1}, token=token, headers={"Idempotency-Key": "k1"}
+    )
+    assert (answer.status, answer.json["error"]["code"]) == (501, 1003)

@@ -57,11 +57,13 @@ def run(
             "use 127.0.0.1, ::1 or localhost."
         )
     with logging_to(loaded.settings.logging):
+        known = len(loaded.warnings)
         try:
             loaded = fit_descriptors(loaded, dev=dev)
         except TooFewDescriptorsError as error:
             raise CannotStart(str(error)) from None
-        for warning in loaded.warnings:
+        # Of the defaults a newcomer is not warned: what counts there is what this machine changed.
+        for warning in loaded.warnings[known if dev else 0 :]:
             logger.warning(warning)
         try:
             # Imported here: no other command needs the compiled core and the event loop.

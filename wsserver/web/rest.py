@@ -64,6 +64,9 @@ class Rest:
     async def _publish(self, request: web.Request, principal: Principal, topic: Topic) -> web.StreamResponse:
         if not self._service.running:
             raise ServerError(SHUTTING_DOWN)
+        if "Idempotency-Key" in request.headers:
+            # Who sends one counts on it; a second alarm is worse than a clear refusal.
+            raise ServerError(INVALID_MESSAGE, "Idempotency-Key is not supported.", http_status=501)
         # Before the body is read: whoever may not see a patient learns nothing, not even of its form.
         if topic.patient_id is not None and not principal.may_see(topic.patient_id):
             raise ServerError(PERMISSION_DENIED)
