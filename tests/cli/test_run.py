@@ -89,7 +89,7 @@ def test_an_option_that_does_not_fit_ends_with_2(invoke, server: Server, option:
 
 def test_too_few_descriptors_end_with_3(invoke, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(loaded: Loaded, *, dev: bool) -> Loaded:
-        raise TooFewDescriptorsError(10_256, 1024)
+        raise TooFewDescriptorsError(10_256, 1024, 0)
 
     monkeypatch.setattr(run_module, "fit_descriptors", refuse)
     result = invoke("run", "--log-level", "error")
