@@ -115,3 +115,7 @@ def test_every_wsserver_command_of_a_document_exists_with_its_options(document, 
     for word in words:
         if word.startswith("-"):
             assert word.split("=")[0] in options, f"{document}: wsserver {name} {word}"
+
+
+def test_no_gap_is_left_to_be_filled_in():
+    assert not re.search(r"\{[A-Z]+\}", README.read_text())
