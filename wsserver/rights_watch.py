@@ -1,7 +1,7 @@
 """Keeps the rights of open connections those of today."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from wsserver.access.authenticator import Authenticator
@@ -40,6 +40,17 @@ class RightsWatch:
         for start in range(0, len(work), CONCURRENCY):
             await asyncio.gather(*(self._refresh_one(*entry) for entry in work[start : start + CONCURRENCY]))
 
+    def withdraw(self, connections: Iterable[ConnectionMetadata], patients: Collection[str]) -> None:
+        """Take the right to these patients away now, however long the access provider may take."""
+        for metadata in connections:
+            fresh = self._authenticator.without(metadata.principal, patients)
+            if fresh is not metadata.principal:
+                self._replace(metadata, fresh)
+
+    def _replace(self, metadata: ConnectionMetadata, principal: Principal) -> None:
+        for ended in self._manager.replace_principal(metadata, principal):
+            self._router.announce_withdrawn(metadata, Topic(ended.subscription_type, ended.target_id))
+
     async def refresh_user(self, user_id: str) -> int:
         """The same for every connection of one user; returns how many there were."""
         connections = [one for one in self._manager.connections.values() if one.user_id == user_id]
@@ -57,8 +68,7 @@ class RightsWatch:
             return
         if fresh is not principal:
             for metadata in self._unchanged(principal, connections):
-                for ended in self._manager.replace_principal(metadata, fresh):
-                    self._router.announce_withdrawn(metadata, Topic(ended.subscription_type, ended.target_id))
+                self._replace(metadata, fresh)
 
     def _unchanged(
         self, principal: Principal, connections: Iterable[ConnectionMetadata]

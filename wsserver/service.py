@@ -219,6 +219,8 @@ class Service:
             for one in self.manager.connections.values()
             if one.user_id == user_id or (token_id is not None and one.principal.token_id == token_id)
         ]
+        if patients is not None:
+            self.rights.withdraw(concerned, patients)
         await self.rights.refresh(concerned)
         return len(concerned)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -256,10 +257,15 @@ class Ward:
         self.patients_of: dict[str, Collection[str | int] | str | None] = {}
         self.failing = False
         self.asked = 0
+        self.asked_for: Counter[str] = Counter()
+        self.answers: asyncio.Event | None = None
 
     async def patients(self, user_id: str, role: str, claims: Any) -> Any:
         self.asked += 1
+        self.asked_for[user_id] += 1
         await asyncio.sleep(0)
+        if self.answers is not None and user_id == "n1":
+            await self.answers.wait()
         if self.failing:
             raise RuntimeError("the backend's database is away")
         return self.patients_of.get(user_id)
@@ -367,3 +373,23 @@ async def test_what_waits_for_a_slow_reader_does_not_survive_its_right(start_ser
         seen.append(await slow.read_message())
     assert sum("filler" in message for message in seen) == 10
     assert not [message for message in seen if "secret" in message]
+
+
+async def test_a_withdrawn_patient_does_not_wait_for_a_slow_provider(start_server) -> None:
+    ward = Ward()
+    ward.patients_of = {"n1": ["1", "2"], "backend": "*"}
+    server = await start_server(options={"provider": ward})
+    client = await server.enter("n1", "nurse", "patient:1", "patient:2", patients=None)
+    ward.answers = asyncio.Event()
+    asked = ward.asked_for["n1"]
+    await until(lambda: ward.asked_for["n1"] > asked)
+    revoking = asyncio.ensure_future(revoke(server, user="n1", patients=["1"]))
+    started = time.monotonic()
+    assert (await client.receive())["code"] == 1011
+    assert time.monotonic() - started < WITHIN
+    assert not revoking.done()
+    await server.publish("patient/2", {"n": 2})
+    assert (await server.publish("patient/1", {"n": 1}))["matched"] == 0
+    ward.answers.set()
+    await revoking
+    assert [message["n"] for message in await client.published()] == [2]

@@ -1,5 +1,8 @@
 """From a token to a principal: the one place where identity, role and patient rights meet."""
 
+from collections.abc import Collection
+from dataclasses import replace
+
 from wsserver.access.claims import Claims
 from wsserver.access.principal import Principal
 from wsserver.access.provider import NOBODY, AccessProvider, CachedAccessProvider, TokenAccessProvider
@@ -52,6 +55,18 @@ class Authenticator:
         fresh = await self._admit(principal.claims)
         same = fresh.scope is principal.scope and fresh.rights == principal.rights
         return principal if same else fresh
+
+    def without(self, principal: Principal, patients: Collection[str]) -> Principal:
+        """The principal without these patients, at once and without asking the provider.
+
+        One who sees every patient is left with none, as "all but these" cannot be expressed;
+        a newer token or the provider's next answer gives back what is due.
+        """
+        left = NOBODY if principal.patients is None else principal.patients.difference(patients)
+        if left == principal.patients:
+            return principal
+        scope = self._scopes.intern(left)
+        return replace(principal, patients=scope.patients, scope=scope)
 
     async def close(self) -> None:
         """Stop questions to the provider and fetches of keys under way."""
