@@ -444,6 +444,7 @@ def test_running_out_of_memory_anywhere_leaves_the_index_as_it_was(topic: str, a
         index, scope, number = ward.index, seeing("1", "2", "3"), handle(2)
         members = [ward.add(1, topic, seeing("1"), HIGH) for _ in range(20)]
         stays = members[3]
+        # Called within the same turn of the loop, so that each sees the names of its own turn.
         acts = {
             "add": lambda: index.add(number, scope, kind, target, ANYTHING, None),  # noqa: B023
             "move": lambda: index.move(stays, scope),  # noqa: B023
