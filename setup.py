@@ -12,7 +12,12 @@ from setuptools import Extension, setup
 
 CHECKED = os.environ.get("WSSERVER_CHECKED", "") not in ("", "0")
 
-MODULES = ["nesting", "frames", "recipients", "hub", "connection", "filters", "topics"]
+MODULES = [
+    "nesting", "frames", "recipients", "hub", "connection",
+    "patterns", "fields", "conditions", "expressions", "conjunctions", "filter_parser", "filters",
+    "scopes", "matcher", "shelves", "roster", "subscriptions", "topic", "catalogue", "selection",
+    "topics",
+]
 
 WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]
 

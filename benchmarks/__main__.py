@@ -6,10 +6,13 @@ fanout   deliveries per second at 1,000 and 10,000 subscribers, against a bare C
          and that 10,000 connections get 20 broadcasts exactly once and in order
 memory   resident memory per idle, authenticated connection with one subscription
 accept   connections accepted per second, token check included
+filters  time to find a message's receivers among 12,500 to 100,000 subscriptions with filters of
+         six kinds, against a scan of them all in plain Python and one of compiled filters;
+         memory and time per subscription
 
-Without a name all three run, each in a process of its own. Needs Linux, a C compiler and about
+Without a name all four run, each in a process of its own. Needs Linux, a C compiler and about
 11,000 file descriptors; the server takes the first processor and the load client the last.
-Settings: benchmarks/profile.toml.
+Settings: benchmarks/profile.toml. Filters are measured without the server and need neither.
 """
 
 import json
@@ -22,9 +25,9 @@ from typing import Any
 import click
 import uvloop
 
-from benchmarks import accept, fanout, memory
+from benchmarks import accept, fanout, filters, growth_plot, memory
 
-NAMES = ("fanout", "memory", "accept")
+NAMES = ("fanout", "memory", "accept", "filters")
 
 
 @click.command(help=__doc__)
@@ -32,11 +35,35 @@ NAMES = ("fanout", "memory", "accept")
 @click.option("--quick", is_flag=True, help="Small sizes and few rounds: under a minute, for a first look.")
 @click.option("--connections", type=click.IntRange(1, 11_900), help="One size instead of the usual ones.")
 @click.option("--rounds", type=click.IntRange(1, 1000), help="Rounds that count, after one that does not.")
+@click.option(
+    "--subscriptions",
+    type=click.IntRange(100, 1_000_000),
+    help="One size of filters instead of the usual ones.",
+)
+@click.option(
+    "--plot", type=click.Path(path_type=Path), help="Draw there (PNG) how filters' times grow with the size."
+)
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Write them here, too.")
 def main(
-    name: str | None, quick: bool, connections: int | None, rounds: int | None, target: Path | None
+    name: str | None,
+    quick: bool,
+    connections: int | None,
+    rounds: int | None,
+    subscriptions: int | None,
+    plot: Path | None,
+    target: Path | None,
 ) -> None:
-    result = _all(sys.argv[1:]) if name is None else _one(name, quick, connections, rounds)
+    if plot is not None:
+        try:
+            growth_plot.check_possible()
+        except growth_plot.PlotImpossible as fault:
+            raise click.ClickException(f"--plot: {fault}") from None
+    if name is None:
+        result = _all(sys.argv[1:])
+    elif name == "filters":
+        result = _filters(quick, subscriptions, rounds, plot)
+    else:
+        result = _one(name, quick, connections, rounds)
     if target is not None:
         target.write_text(json.dumps(result, indent=2) + "\n")
 
@@ -54,6 +81,16 @@ def _one(name: str, quick: bool, connections: int | None, rounds: int | None) ->
         result = uvloop.run(accept.accept(connections or (500 if quick else 2_000), rounds))
         text = accept.table(result)
     click.echo(text)
+    return result
+
+
+def _filters(quick: bool, subscriptions: int | None, rounds: int | None, plot: Path | None) -> dict[str, Any]:
+    usual = [5_000, 10_000] if quick else [12_500, 25_000, 50_000, 100_000]
+    result = filters.filters([subscriptions] if subscriptions else usual, rounds or (3 if quick else 9))
+    click.echo(filters.table(result))
+    if plot is not None:
+        growth_plot.draw(result, plot)
+        click.echo(f"drawn: {plot}")
     return result
 
 

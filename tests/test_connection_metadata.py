@@ -18,7 +18,8 @@ def test_a_new_connection_has_no_history() -> None:
     metadata = bench.metadata(bench.connect()[0])
     assert (metadata.faults, metadata.binary_faults, metadata.floods, metadata.rtt) == (0, 0, 0, None)
     assert not metadata.expiry_warned
-    assert not metadata.subscriptions
+    assert metadata.held is None
+    assert bench.manager.subscription_manager.count(metadata) == 0
     assert metadata.connected_at == bench.clock.monotonic()
 
 

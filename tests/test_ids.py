@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from wsserver.ids import InvalidId, canonical_id, new_id
+from wsserver.ids import InvalidId, NumberedIds, canonical_id, new_id
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,20 @@ def test_fresh_ids_differ_and_are_canonical() -> None:
     ids = {new_id("c") for _ in range(1000)}
     assert len(ids) == 1000
     assert all(re.fullmatch(r"c_[0-9a-f]{24}", one) and canonical_id(one) for one in ids)
+
+
+def test_an_id_for_a_number_can_be_turned_back_and_tells_nothing_of_its_neighbours() -> None:
+    ids = NumberedIds("s")
+    numbers = [0, 1, 2, 1 << 32, (1 << 64) - 1]
+    texts = [ids.text(number) for number in numbers]
+    assert [ids.number(text) for text in texts] == numbers
+    assert len(set(texts)) == len(numbers)
+    assert all(re.fullmatch(r"s_[0-9a-f]{16}", text) for text in texts)
+    assert NumberedIds("s").text(1) != ids.text(1)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s_", "s_1", "c_0123456789abcdef", "s_0123456789ABCDEF", "s_0123456789abcdef0"]
+)
+def test_what_is_no_id_of_a_number_is_0(text: str) -> None:
+    assert NumberedIds("s").number(text) == 0

@@ -73,6 +73,32 @@ async def test_every_spelling_of_a_topic_means_its_normal_form(
     }
 
 
+async def test_a_filter_on_a_field_that_no_message_had_is_confirmed_with_a_hint(
+    bench: Workbench, doctor: FarEnd
+) -> None:
+    command: dict[str, Any] = {"type": "subscribe", "topic": "patient:1", "filters": {"vitals.hrr": 5}}
+    answer = await only(bench, doctor, **command)
+    assert "hint" not in answer
+    for _ in range(256):
+        bench.manager.broadcast_to_patient(1, {"vitals": {"hr": 80}})
+    answer = await only(bench, doctor, **command, request_id="r")
+    assert (answer["type"], answer["request_id"]) == ("subscription_confirmed", "r")
+    assert answer["hint"] == "field 'vitals.hrr' was never seen; did you mean 'vitals.hr'?"
+    assert (answer["replaced"], answer["filters"]) == (True, {"vitals.hrr": 5})
+    for filters in ({"vitals.hr": 5}, {}):
+        assert "hint" not in await only(bench, doctor, type="subscribe", topic="patient:1", filters=filters)
+
+
+async def test_a_hint_in_the_answer_tells_nothing_of_other_patients(bench: Workbench, doctor: FarEnd) -> None:
+    for _ in range(256):
+        bench.manager.broadcast_to_type("vitals", {"patient_id": "3", "secret_field": 80})
+    wanted = {"secret_feild": 5}
+    assert "hint" not in await only(bench, doctor, type="subscribe", topic="type:vitals", filters=wanted)
+    colleague = await bench.client("u2", "doctor", patients=["3"])
+    answer = await only(bench, colleague, type="subscribe", topic="type:vitals", filters=wanted)
+    assert answer["hint"] == "field 'secret_feild' was never seen; did you mean 'secret_field'?"
+
+
 async def test_unsubscribe_takes_a_topic_or_an_id_and_twice_is_no_fault(
     bench: Workbench, doctor: FarEnd
 ) -> None:
@@ -264,7 +290,7 @@ async def test_a_clients_broadcast_obeys_rights_reserved_names_and_limits(
     [
         ({"type": "subscribe", "topic": "patient:9"}, 1011),
         ({"type": "subscribe", "topic": "nonsense"}, 1003),
-        ({"type": "subscribe", "topic": "type:ecg", "filters": {"a": {"$gt": 1}}}, 1008),
+        ({"type": "subscribe", "topic": "type:ecg", "filters": {"a": {"$gt": "1"}}}, 1008),
         ({"type": "subscribe", "topic": "type:two"}, 1012),
         ({"type": "subscribe", "topik": "type:ecg"}, 1003),
         ({"type": "nothing"}, 1003),

@@ -8,7 +8,8 @@ from wsserver_core.filters import FilterLimits, compile_filter
 
 
 def subscription(target_id: str, source: object = None) -> Subscription:
-    return Subscription("s_1", "c_1", "patient", target_id, compile_filter(source, FilterLimits()), 5.0)
+    program = compile_filter(source, FilterLimits())
+    return Subscription(1 << 32, "s_1", "c_1", "patient", target_id, program, 5.0)
 
 
 async def test_a_subscription_is_true_and_awaiting_it_gives_itself() -> None:
@@ -16,7 +17,13 @@ async def test_a_subscription_is_true_and_awaiting_it_gives_itself() -> None:
     assert one
     assert await one is one
     assert one.filters == {"a": 1}
-    assert (one.renewed_at, one.membership, one.warned) == (5.0, None, False)
+    assert one.renewed_at == 5.0
+
+
+def test_whatever_names_the_same_subscription_is_equal() -> None:
+    assert subscription("7", {"a": 1}) == subscription("7")
+    assert hash(subscription("7")) == hash(subscription("7"))
+    assert subscription("7") != "s_1"
 
 
 def test_only_the_star_is_a_wildcard() -> None:

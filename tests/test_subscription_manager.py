@@ -1,5 +1,6 @@
 """Who may want what, for how long, and what happens when that changes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from wsserver.errors import ConnectionNotFound, ServerError
 from wsserver.protocol.topic import Topic
 from wsserver.settings.roles import default_roles
 from wsserver.subscription_manager import SubscriptionManager
+from wsserver_core.scopes import Scope
 
 HOUR = 3600.0
 
@@ -139,7 +141,7 @@ def test_a_second_subscribe_to_the_same_replaces_the_filter(
     assert not replaced
     second, replaced = subscriptions.subscribe(metadata, Topic("patient", "7"), {"a": 2})
     assert replaced
-    assert second is first
+    assert second == first
     assert len(subscriptions) == len(bench.manager.index) == len(subscriptions.filters) == 1
     assert bench.manager.broadcast_to_patient(7, {"a": 1}) == 0
     assert bench.manager.broadcast_to_patient(7, {"a": 2}) == 1
@@ -240,7 +242,7 @@ def test_an_id_ends_only_a_subscription_of_ones_own(bench: Bench, subscriptions:
     made = subscriptions.add_subscription(mine, "ecg")
     assert subscriptions.remove_by_id(bench.metadata(other), made.subscription_id) is None
     assert subscriptions.remove_by_id(bench.metadata(mine), "s_x") is None
-    assert subscriptions.remove_by_id(bench.metadata(mine), made.subscription_id) is made
+    assert subscriptions.remove_by_id(bench.metadata(mine), made.subscription_id) == made
     assert len(subscriptions) == 0
 
 
@@ -333,7 +335,8 @@ def test_the_idle_clock_starts_anew_by_refresh_subscribe_and_any_sign_of_life(
         subscriptions.add_subscription(one, "ecg")
     else:
         heard = bench.clock.monotonic()
-        subscriptions._hub = type("Hub", (), {"last_received": staticmethod(lambda handle: heard)})()  # type: ignore[assignment]
+        hub = type("Hub", (), {"last_received": staticmethod(lambda handle: heard)})()
+        subscriptions._expiry._hub = hub  # type: ignore[assignment]
     bench.clock.advance(HOUR - 1)
     assert subscriptions.cleanup() == 0
     bench.clock.advance(1)
@@ -370,7 +373,7 @@ async def test_aggressive_cleanup_never_touches_what_is_alive(
 
 def matching(subscriptions: SubscriptionManager, *arguments: Any) -> set[tuple[str, str]]:
     found = subscriptions.get_matching_subscriptions(*arguments)
-    assert len({id(one) for one in found}) == len(found)
+    assert len(set(found)) == len(found)
     return {(one.subscription_type, one.target_id) for one in found}
 
 
@@ -449,6 +452,7 @@ def test_the_figures_are_counted_by_type_and_never_by_patient(
         "by_type": {"patient": 2, "ecg": 1},
         "wildcard_count": 2,
         "distinct_filters": 1,
+        "filter_complexity": 0.0,
         "topics": 3,
     }
 
@@ -464,3 +468,130 @@ def test_the_module_has_the_default_instance_and_nothing_else_by_surprise() -> N
     assert module.subscription_manager is connection_manager.subscription_manager
     with pytest.raises(AttributeError, match="nothing_like_this"):
         _ = module.nothing_like_this
+
+
+# -- the last of the pool
+
+
+def test_the_last_tenth_of_the_pool_is_for_those_with_less_than_an_even_share() -> None:
+    bench = Bench(
+        connection={"max_connections": 10, "max_connections_per_user": 10}, subscription={"max_global": 50}
+    )
+    subscriptions = bench.manager.subscription_manager
+    greedy, _ = bench.connect("u1")
+    for number in range(45):
+        subscriptions.add_subscription(greedy, f"t{number}")
+    with pytest.raises(ServerError) as refused:
+        subscriptions.add_subscription(greedy, "t45")
+    assert (code_of(refused), refused.value.details) == (1012, {"scope": "global"})
+    late, _ = bench.connect("u2")
+    for number in range(5):
+        subscriptions.add_subscription(late, f"t{number}")
+    with pytest.raises(ServerError):
+        subscriptions.add_subscription(late, "t5")
+    assert len(subscriptions) == 50
+
+
+def test_one_connection_has_so_many_distinct_patterns_and_no_more() -> None:
+    bench = Bench(filter={"max_patterns_per_connection": 2})
+    subscriptions = bench.manager.subscription_manager
+    one, _ = bench.connect("u1")
+    subscriptions.add_subscription(one, "t0", None, {"text": {"$regex": "lead off"}})
+    subscriptions.add_subscription(one, "t1", None, {"text": {"$regex": "lead off"}, "hr": {"$gt": 5}})
+    subscriptions.add_subscription(one, "t2", None, {"text": {"$regex": "apnea"}})
+    with pytest.raises(ServerError) as refused:
+        subscriptions.add_subscription(one, "t3", None, {"text": {"$regex": "asystole"}})
+    assert code_of(refused) == 1008
+    reason = "more than 2 distinct patterns on one connection"
+    assert refused.value.details == {"path": "$regex", "reason": reason}
+    assert len(subscriptions.filters) == 3
+    subscriptions.add_subscription(one, "t2", None, {"text": {"$regex": "asystole"}})
+    other, _ = bench.connect("u2")
+    subscriptions.add_subscription(other, "t0", None, {"text": {"$regex": "tachycardia"}})
+
+
+# -- strict time
+
+
+def test_with_strict_timeouts_a_sign_of_life_renews_nothing() -> None:
+    bench = Bench(subscription={"strict_timeout": True})
+    subscriptions = bench.manager.subscription_manager
+    one, websocket = bench.connect("u1")
+    subscriptions.add_subscription(one, "ecg")
+    kept = subscriptions.add_subscription(one, "alerts")
+    bench.clock.advance(0.95 * HOUR)
+    bench.manager.hub.now = bench.clock.monotonic()
+    subscriptions.refresh(bench.metadata(one), kept.subscription_id)
+    for _ in range(2):
+        assert subscriptions.cleanup() == 0
+    bench.loop.run()
+    assert [message["type"] for message in websocket.take()] == ["subscription_expiring"]
+    bench.clock.advance(0.05 * HOUR)
+    assert subscriptions.get_metrics()["expired"] == 1
+    assert subscriptions.cleanup() == 1
+    assert subscriptions.get_all_subscriptions() == [kept]
+
+
+# -- what happened
+
+
+def test_the_history_tells_what_became_of_each_subscription(
+    bench: Bench, subscriptions: SubscriptionManager
+) -> None:
+    one = connect(bench, RoleRights(subscribe=frozenset("*")), {"7"})
+    metadata = bench.metadata(one)
+    made = subscriptions.add_subscription(one, "patient", 7)
+    subscriptions.add_subscription(one, "patient", 7, {"a": 1})
+    subscriptions.add_subscription(one, "ecg")
+    subscriptions.add_subscription(one, "alerts")
+    subscriptions.remove_subscription(one, "ecg")
+    nobody = metadata.principal
+    bench.manager.replace_principal(metadata, replace(nobody, patients=frozenset(), scope=Scope(frozenset())))
+    bench.manager.disconnect(one)
+    events = subscriptions.history.latest()
+    assert [(event.kind, event.target_id) for event in reversed(events)] == [
+        ("subscribed", "7"),
+        ("replaced", "7"),
+        ("subscribed", "*"),
+        ("subscribed", "*"),
+        ("unsubscribed", "*"),
+        ("revoked", "7"),
+        ("disconnected", "*"),
+    ]
+    assert {event.connection_id for event in events} == {one}
+    assert events[1].subscription_id == made.subscription_id
+
+
+def test_analytics_name_the_largest_topics_and_how_filters_did(
+    bench: Bench, subscriptions: SubscriptionManager
+) -> None:
+    for user in ("u1", "u2"):
+        one, _ = bench.connect(user, "doctor", 7)
+        subscriptions.add_subscription(one, "patient", 7, {"severity": "high"})
+    subscriptions.add_subscription(one, "ecg", None, {"hr": {"$gt": 5}, "text": {"$regex": "x"}})
+    for severity in ("high", "low", "low"):
+        bench.manager.broadcast_to_patient(7, {"severity": severity})
+    assert subscriptions.get_analytics() == {
+        "top_targets": [
+            {"subscription_type": "patient", "target_id": "7", "subscriptions": 2},
+            {"subscription_type": "ecg", "target_id": "*", "subscriptions": 1},
+        ],
+        "filters": [
+            {
+                "filters": {"severity": "high"},
+                "subscriptions": 2,
+                "tested": 3,
+                "matched": 1,
+                "complexity": 1.0,
+            },
+            {
+                "filters": {"hr": {"$gt": 5}, "text": {"$regex": "x"}},
+                "subscriptions": 1,
+                "tested": 0,
+                "matched": 0,
+                "complexity": 7.0,
+            },
+        ],
+    }
+    assert len(subscriptions.get_analytics(1)["filters"]) == 1
+    assert subscriptions.get_metrics()["filter_complexity"] == 3.0

@@ -20,14 +20,14 @@ from wsserver_core.connection import Connection
 SECRET = "0123456789abcdef0123456789abcdef-not-a-real-secret"
 
 EMPTY_INDEX = {
-    "admissions": 0,
-    "admission_shelves": 0,
-    "memberships": 0,
+    "connections": 0,
+    "subscriptions": 0,
     "topics": 0,
     "types": 0,
-    "seers": 0,
+    "shelves": 0,
+    "patients": 0,
     "full_scopes": 0,
-    "registered": 0,
+    "scopes": 0,
 }
 
 

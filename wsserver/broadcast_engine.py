@@ -1,6 +1,7 @@
 """From one published message to the queues of all who should have it."""
 
 from wsserver.clock import Clock, utc_text
+from wsserver.observe.field_census import FieldCensus
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.meta import MessageIds, Meta
 from wsserver.protocol.report import DeliveryReport
@@ -22,6 +23,8 @@ class BroadcastEngine:
         self._clock = clock
         self._ids = MessageIds(clock)
         self._recipients = Recipients()
+        self.census = FieldCensus()
+        """Which fields messages have had."""
         self.operations = 0
         """Broadcasts since the start."""
         self.filter_operations = 0
@@ -44,6 +47,7 @@ class BroadcastEngine:
             recipients,
             exclude,
         )
+        self.census.note(topic, message.patient_id, message.body, message.derived)
         self.operations += 1
         self.filter_operations += selection.matching + selection.filtered
         return self._deliver(topic, message, selection.considered, selection.filtered, selection.denied)

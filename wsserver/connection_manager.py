@@ -36,11 +36,12 @@ from wsserver.protocol.topic import ANY, EVERYTHING, PATIENT, InvalidTopic, Topi
 from wsserver.settings import Settings
 from wsserver.store.log import MessageLog
 from wsserver.subscription import Refused, Subscription
+from wsserver.subscription_hints import SubscriptionHints
 from wsserver.subscription_manager import SubscriptionManager
 from wsserver_core.connection import Connection
-from wsserver_core.filters import FilterLimits, compile_filter
 from wsserver_core.hub import DROP_REASONS, Hub
-from wsserver_core.topics import ScopeTable, TopicIndex
+from wsserver_core.scopes import ScopeTable
+from wsserver_core.topics import TopicIndex
 
 JSON_PROTOCOL: Final = "wsserver.v1.json"
 NEVER: Final = 2**53
@@ -52,7 +53,6 @@ _CLOSE_BY_REASON: Final = {
     "operator": CloseCode.ENDED_BY_OPERATOR,
     "revoked": CloseCode.REVOKED,
 }
-_MATCH_ALL: Final = compile_filter(None, FilterLimits())
 
 
 class ConnectionManager:
@@ -94,9 +94,11 @@ class ConnectionManager:
             self.hub,
             settings=self.settings.subscription,
             filter_settings=self.settings.filter,
+            max_connections=connection.max_connections,
             clock=self.clock,
         )
         self.broadcasts = BroadcastEngine(self.hub, self.index, MessageLog(), self.clock)
+        self.hints = SubscriptionHints(self.subscription_manager, self.index, self.broadcasts.census)
         self.inbox = Inbox()
         self.accepting = True
         self.cleanup_interval = connection.cleanup_interval
@@ -116,7 +118,9 @@ class ConnectionManager:
         self.limits.max_per_user = settings.connection.max_connections_per_user
         self.limits.max_per_role = settings.connection.max_connections_per_role
         self.cleanup_interval = settings.connection.cleanup_interval
-        self.subscription_manager.configure(settings.subscription, settings.filter)
+        self.subscription_manager.configure(
+            settings.subscription, settings.filter, settings.connection.max_connections
+        )
         self.policy.reload(settings.access)
 
     def bind(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -165,7 +169,7 @@ class ConnectionManager:
             metadata = self.create_connection_metadata(
                 websocket, principal, patient, connection_id=connection_id, protocol=protocol
             )
-            metadata.membership = self.index.admit(metadata.handle, principal.scope)
+            self.index.admit(metadata.handle, principal.scope, metadata)
         except BaseException:
             self.limits.give_back(principal.user_id, principal.role)
             raise
@@ -232,9 +236,7 @@ class ConnectionManager:
         if self._connections.get(metadata.connection_id) is not metadata:
             return False
         self.subscription_manager.clear(metadata)
-        if metadata.membership is not None:
-            self.index.remove(metadata.membership)
-            metadata.membership = None
+        self.index.dismiss(metadata.handle)
         del self._connections[metadata.connection_id]
         self.limits.give_back(metadata.user_id, metadata.role)
         return True
@@ -244,8 +246,6 @@ class ConnectionManager:
         if principal.role != metadata.role:
             self.limits.move_role(metadata.role, principal.role)
         metadata.principal = principal
-        if metadata.membership is not None:
-            self.index.move(metadata.membership, principal.scope)
         # What waits for a slow reader was allowed when it was queued and must not leave now.
         if principal.patients is not None:
             self.hub.withdraw(metadata.handle, principal.patients)
@@ -322,19 +322,24 @@ class ConnectionManager:
 
     def broadcast_to_subscribers(self, message: dict[str, Any]) -> DeliveryReport:
         """Send to whom the message itself names: its patient, else the subscribers of its data type."""
-        published = self._check(message, None)
-        if published.patient_id is not None:
-            return self.broadcasts.publish(Topic.of_patient(published.patient_id), published)
-        return self.broadcasts.publish(Topic.of("type", published.data_type), published)
+        published = self.check_message(message, None)
+        return self.broadcasts.publish(_natural_topic(published), published)
+
+    def natural_topic(self, message: dict[str, Any]) -> Topic:
+        """Where ``broadcast_to_subscribers`` would send this message; raises what that raises."""
+        return _natural_topic(self.check_message(message, None))
 
     def publish(self, topic: Topic, message: dict[str, Any], *, exclude: int = 0) -> DeliveryReport:
         """Check a message and send it to a topic; ``exclude`` is the handle of its sender."""
-        return self.broadcasts.publish(topic, self._check(message, topic), exclude=exclude)
+        return self.broadcasts.publish(topic, self.check_message(message, topic), exclude=exclude)
 
     def publish_json(self, topic: Topic, body: bytes) -> DeliveryReport:
         """The same for a message as JSON text, from outside this process."""
         published = PublishedMessage.from_json(
-            body, topic=topic, max_size=self.settings.broadcast.max_message_size
+            body,
+            topic=topic,
+            max_size=self.settings.broadcast.max_message_size,
+            severities=self.subscription_manager.filters.severities,
         )
         return self.broadcasts.publish(topic, published)
 
@@ -353,7 +358,7 @@ class ConnectionManager:
         The report says 0 when the connection is gone, may not see the patient or cannot
         take more. Raises ServerError 1003 or 1004 for a bad message.
         """
-        published = self._check(message, None)
+        published = self.check_message(message, None)
         topic = Topic.of_patient(published.patient_id) if published.patient_id is not None else EVERYTHING
         metadata = self._connections.get(connection_id)
         if metadata is None:
@@ -365,11 +370,13 @@ class ConnectionManager:
         """Flush what is queued now and not at the end of the loop's turn; returns the connections served."""
         return AwaitableInt(self.hub.flush_all())
 
-    def _check(self, message: dict[str, Any], topic: Topic | None) -> PublishedMessage:
+    def check_message(self, message: dict[str, Any], topic: Topic | None) -> PublishedMessage:
+        """A message as ``publish`` sends it to a topic, None for any. Raises ServerError 1003 or 1004."""
         return PublishedMessage(
             message,
             topic=topic,
             max_size=self.settings.broadcast.max_message_size,
+            severities=self.subscription_manager.filters.severities,
             may_announce_shutdown=True,
         )
 
@@ -408,6 +415,12 @@ class ConnectionManager:
         if metadata is None:
             raise ConnectionNotFound
         return metadata
+
+
+def _natural_topic(published: PublishedMessage) -> Topic:
+    if published.patient_id is not None:
+        return Topic.of_patient(published.patient_id)
+    return Topic.of("type", published.data_type)
 
 
 def _id(value: str | int, what: str) -> str:

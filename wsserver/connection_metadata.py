@@ -1,14 +1,10 @@
 """What is known of one open connection."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from wsserver.access.principal import Principal
 from wsserver_core.hub import Frame
-from wsserver_core.topics import Membership
-
-if TYPE_CHECKING:
-    from wsserver.subscription import Subscription
 
 
 class Link(Protocol):
@@ -45,7 +41,7 @@ class Link(Protocol):
 
 
 class ConnectionMetadata:
-    """One authenticated connection: who it is, since when, and what it subscribed to.
+    """One authenticated connection: who it is and since when. Its subscriptions are with the topic index.
 
     Thousands are alive at once, hence the slots. No repr: it would name users and patients.
     """
@@ -61,12 +57,10 @@ class ConnectionMetadata:
         "held",
         "leave",
         "link",
-        "membership",
         "patient_id",
         "principal",
         "protocol",
         "rtt",
-        "subscriptions",
     )
 
     def __init__(
@@ -87,9 +81,6 @@ class ConnectionMetadata:
         self.protocol = protocol
         self.connected_at = connected_at
         """Monotonic seconds."""
-        self.membership: Membership | None = None
-        """Its place among all that ``broadcast_to_all`` reaches."""
-        self.subscriptions: dict[tuple[str, str], Subscription] = {}
         self.faults = 0
         """Commands of this client that were refused as malformed."""
         self.binary_faults = 0

@@ -38,3 +38,31 @@ def canonical_id(value: object, what: str = "id") -> str:
 def new_id(prefix: str) -> str:
     """A fresh public id such as ``c_3f…`` (96 random bits). Not a secret."""
     return f"{prefix}_{secrets.token_hex(12)}"
+
+
+class NumberedIds:
+    """Public ids such as ``s_3f…`` for numbers below 2**64, and back, without a table.
+
+    They tell a stranger neither how many there are nor what came before. Not a secret.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = f"{prefix}_"
+        # A product with an odd number can be undone modulo a power of two.
+        self._factor = secrets.randbits(64) | 1
+        self._inverse = pow(self._factor, -1, _SPAN)
+        self._shift = secrets.randbits(64)
+
+    def text(self, number: int) -> str:
+        """The id of a number."""
+        return f"{self._prefix}{(number * self._factor + self._shift) % _SPAN:016x}"
+
+    def number(self, text: str) -> int:
+        """The number behind an id; 0 for what is none."""
+        if not text.startswith(self._prefix) or _HEX.fullmatch(text, len(self._prefix)) is None:
+            return 0
+        return (int(text[len(self._prefix) :], 16) - self._shift) * self._inverse % _SPAN
+
+
+_SPAN = 1 << 64
+_HEX = re.compile(r"[0-9a-f]{16}", re.ASCII)

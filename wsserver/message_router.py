@@ -129,6 +129,7 @@ class MessageRouter:
             target_id=subscription.target_id,
             filters=subscription.filters,
             replaced=replaced,
+            hint=self._manager.hints.first(metadata, subscription),
         )
         metadata.link.send_text(answer.encode())
 
@@ -167,7 +168,8 @@ class MessageRouter:
         # The sender is the server's word, whatever the client wrote there.
         body = {**command.message, "sender": principal.user_id}
         limit = self._manager.settings.broadcast.max_message_size
-        published = PublishedMessage(body, topic=topic, max_size=limit)
+        severities = self._manager.subscription_manager.filters.severities
+        published = PublishedMessage(body, topic=topic, max_size=limit, severities=severities)
         if published.patient_id is not None and not principal.may_see(published.patient_id):
             raise ServerError(PERMISSION_DENIED)
         exclude = 0 if command.echo else metadata.handle
@@ -251,7 +253,7 @@ class MessageRouter:
             "bytes_sent": bytes_sent,
             "received": getattr(metadata.link, "messages_received", 0),
             "bytes_received": getattr(metadata.link, "bytes_received", 0),
-            "subscriptions": len(metadata.subscriptions),
+            "subscriptions": self._manager.subscription_manager.count(metadata),
         }
         answer = control.Health(
             request_id=command.request_id,

@@ -34,6 +34,9 @@ logger = logging.getLogger("wsserver")
 EXPIRY_WARNING = 60.0
 """Seconds before its end at which a token's bearer is warned; half the remaining time if that is less."""
 
+HINT_INTERVAL = 30.0
+"""Seconds between two looks for filters that never match."""
+
 
 class Service:
     """Owns every part of a running server and the ways between them.
@@ -112,6 +115,7 @@ class Service:
             lambda: self.manager.subscription_manager.settings.cleanup_interval,
             self.manager.subscription_manager.cleanup,
         )
+        every(HINT_INTERVAL, self.manager.hints.round)
 
     # -- settings
 

@@ -4,28 +4,29 @@ from collections.abc import Generator
 from typing import Any
 
 from wsserver_core.filters import Program
-from wsserver_core.topics import Membership
 
 
 class Subscription:
-    """(connection, type, target) with its filter; a second subscribe to the same replaces the filter.
+    """(connection, type, target) with its filter, as it was when it was looked up.
 
-    Awaiting it gives itself, so that callers may write ``await`` or leave it.
+    The subscription itself is a row of the topic index; this names it, and equals whatever
+    else names the same. A second subscribe to the same topic replaces the filter and keeps the
+    id. Awaiting it gives itself, so that callers may write ``await`` or leave it.
     """
 
     __slots__ = (
         "connection_id",
-        "membership",
+        "number",
         "program",
         "renewed_at",
         "subscription_id",
         "subscription_type",
         "target_id",
-        "warned",
     )
 
     def __init__(
         self,
+        number: int,
         subscription_id: str,
         connection_id: str,
         subscription_type: str,
@@ -33,6 +34,8 @@ class Subscription:
         program: Program,
         renewed_at: float,
     ) -> None:
+        self.number = number
+        """Where the topic index finds it."""
         self.subscription_id = subscription_id
         self.connection_id = connection_id
         self.subscription_type = subscription_type
@@ -40,9 +43,6 @@ class Subscription:
         self.program = program
         self.renewed_at = renewed_at
         """Monotonic seconds of the last subscribe or refresh."""
-        self.membership: Membership | None = None
-        """Its place in the topic index; None once it has ended."""
-        self.warned = False
 
     @property
     def filters(self) -> dict[str, Any]:
@@ -53,6 +53,12 @@ class Subscription:
     def is_wildcard(self) -> bool:
         """Whether it follows every target of its type."""
         return self.target_id == "*"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Subscription) and self.subscription_id == other.subscription_id
+
+    def __hash__(self) -> int:
+        return hash(self.subscription_id)
 
     def __await__(self) -> Generator[None, None, "Subscription"]:
         yield from ()

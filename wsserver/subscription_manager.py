@@ -1,23 +1,25 @@
 """Who wants what: subscriptions, their limits, their filters and their end."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from wsserver.clock import Clock, SystemClock
 from wsserver.connection_metadata import ConnectionMetadata
-from wsserver.errors import PERMISSION_DENIED, SUBSCRIPTION_LIMIT, ConnectionNotFound, ServerError
+from wsserver.errors import PERMISSION_DENIED, ConnectionNotFound, ServerError
 from wsserver.filter_engine import FilterEngine
-from wsserver.ids import new_id
+from wsserver.ids import NumberedIds
+from wsserver.observe.event_history import EventHistory, EventKind
 from wsserver.protocol.control import SubscriptionExpired, SubscriptionExpiring
 from wsserver.protocol.message import PublishedMessage
-from wsserver.protocol.topic import ANY, PATIENT, Topic
+from wsserver.protocol.topic import ANY, EVERY_PATIENT, PATIENT, Topic
 from wsserver.settings import FilterSettings, SubscriptionSettings
 from wsserver.subscription import Subscription
+from wsserver.subscription_expiry import SubscriptionExpiry
+from wsserver.subscription_limits import SubscriptionLimits
+from wsserver_core.filters import Program
 from wsserver_core.hub import Hub
-from wsserver_core.topics import TopicIndex
-
-EXPIRY_WARNING: Final = 0.1
-"""The last part of its time, in which a subscription's client is warned of the end."""
+from wsserver_core.topics import Record, TopicIndex
 
 
 class SubscriptionManager:
@@ -36,27 +38,39 @@ class SubscriptionManager:
         *,
         settings: SubscriptionSettings | None = None,
         filter_settings: FilterSettings | None = None,
+        max_connections: int = 10_000,
         clock: Clock | None = None,
     ) -> None:
+        """``max_connections`` says what an even share of the pool is: see SubscriptionLimits."""
+        clock = clock or SystemClock()
         self.settings = settings or SubscriptionSettings()
         self.filters = FilterEngine(filter_settings or FilterSettings())
+        self.history = EventHistory(self.settings.event_history_size, clock)
+        """What happened to subscriptions lately."""
         self._connections = connections
         self._index = index
-        self._hub = hub
-        self._clock = clock or SystemClock()
-        self._by_id: dict[str, Subscription] = {}
+        self._clock = clock
+        self._ids = NumberedIds("s")
+        self._limits = _limits(self.settings, max_connections)
+        self._expiry = SubscriptionExpiry(index, hub, connections, self.settings, clock)
+        self._by_type: Counter[str] = Counter()
+        self._wildcards = 0
         self.operations = 0
         """Subscribes, unsubscribes and refreshes since the start."""
         self.expired = 0
         """Subscriptions that ended by their timeout since the start."""
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self._index)
 
-    def configure(self, settings: SubscriptionSettings, filter_settings: FilterSettings) -> None:
+    def configure(
+        self, settings: SubscriptionSettings, filter_settings: FilterSettings, max_connections: int
+    ) -> None:
         """Take new limits; subscriptions that are there stay."""
-        self.settings = settings
+        self.settings = self._expiry.settings = settings
         self.filters.configure(filter_settings)
+        self.history.resize(settings.event_history_size)
+        self._limits = _limits(settings, max_connections)
 
     # -- adding
 
@@ -100,36 +114,49 @@ class SubscriptionManager:
         """The same as ``add_subscription``; also says whether an older one was replaced."""
         self.operations += 1
         self.authorise(metadata, topic)
-        existing = metadata.subscriptions.get(topic)
-        if existing is None:
-            self._check_limits(metadata)
-        program = self.filters.take(filters)
+        handle = metadata.handle
+        number = self._index.find(handle, *topic)
+        existed = number != 0
+        if not existed:
+            self._limits.check(self._index.count(handle), len(self._index))
+        program = self._take_filter(handle, number, filters)
         now = self._clock.monotonic()
-        if existing is None:
-            subscription = Subscription(
-                new_id("s"), metadata.connection_id, topic.subscription_type, topic.target_id, program, now
-            )
+        if existed:
+            self.filters.give_back(self._index.replace(number, program, now))
         else:
-            subscription = existing
-            self._unlink(existing)
-            existing.program = program
-            existing.renewed_at = now
-            existing.warned = False
-        self.store_subscription(metadata, subscription)
-        return subscription, existing is not None
-
-    def store_subscription(self, metadata: ConnectionMetadata, subscription: Subscription) -> None:
-        """Enter a checked subscription into every index. ``subscribe`` is the way to check one."""
-        subscription.membership = self._index.add(
-            metadata.handle,
-            metadata.principal.scope,
-            subscription.subscription_type,
-            subscription.target_id,
-            subscription.program,
-            subscription,
+            number = self.store_subscription(metadata, topic, program, now)
+        subscription = Subscription(
+            number, self._ids.text(number), metadata.connection_id, *topic, program, now
         )
-        metadata.subscriptions[subscription.subscription_type, subscription.target_id] = subscription
-        self._by_id[subscription.subscription_id] = subscription
+        self.note("replaced" if existed else "subscribed", subscription)
+        return subscription, existed
+
+    def _take_filter(self, handle: int, replaced: int, filters: object) -> Program:
+        program = self.filters.take(filters)
+        if program.patterns:
+            held = [one.program for one in self._index.records(handle) if one.number != replaced]
+            try:
+                self.filters.check_patterns([*held, program])
+            except ServerError:
+                self.filters.give_back(program)
+                raise
+        return program
+
+    def store_subscription(
+        self, metadata: ConnectionMetadata, topic: Topic, program: Program, now: float
+    ) -> int:
+        """Enter a checked subscription into every index; returns its number.
+
+        ``subscribe`` is the way to check one.
+        """
+        try:
+            number = self._index.add(metadata.handle, *topic, program, now)
+        except BaseException:
+            self.filters.give_back(program)
+            raise
+        self._by_type[topic.subscription_type] += 1
+        self._wildcards += topic.target_id == ANY
+        return number
 
     def authorise(self, metadata: ConnectionMetadata, topic: Topic) -> None:
         """Raise 1011 unless this connection may follow the topic with today's rights."""
@@ -147,12 +174,6 @@ class SubscriptionManager:
         """The filter in its normal form; raises ServerError 1008 with the path and the reason."""
         return self.filters.validate(filters)
 
-    def _check_limits(self, metadata: ConnectionMetadata) -> None:
-        if len(metadata.subscriptions) >= self.settings.max_per_connection:
-            raise ServerError(SUBSCRIPTION_LIMIT, details={"scope": "connection"})
-        if len(self._by_id) >= self.settings.max_global:
-            raise ServerError(SUBSCRIPTION_LIMIT, details={"scope": "global"})
-
     def _connection(self, connection_id: str) -> ConnectionMetadata:
         metadata = self._connections.get(connection_id)
         if metadata is None:
@@ -167,68 +188,101 @@ class SubscriptionManager:
         """End one subscription; False when there was none. Raises ConnectionNotFound, 1003."""
         metadata = self._connection(connection_id)
         self.operations += 1
-        subscription = metadata.subscriptions.get(Topic.of(subscription_type, target_id))
-        return subscription is not None and self._end(metadata, subscription)
+        record = self._index.record(
+            self._index.find(metadata.handle, *Topic.of(subscription_type, target_id))
+        )
+        if record is None:
+            return False
+        self._end(record, "unsubscribed")
+        return True
 
     def remove_by_id(self, metadata: ConnectionMetadata, subscription_id: str) -> Subscription | None:
         """End a subscription of this connection by its id; None when it has no such subscription."""
         self.operations += 1
-        subscription = self._by_id.get(subscription_id)
-        if subscription is None or subscription.connection_id != metadata.connection_id:
+        record = self._index.record(self._ids.number(subscription_id))
+        if record is None or record.handle != metadata.handle:
             return None
-        self._end(metadata, subscription)
-        return subscription
+        return self._end(record, "unsubscribed")
 
     def remove_all_subscriptions(self, connection_id: str) -> int:
         """End every subscription of a connection; returns how many there were."""
         metadata = self._connections.get(connection_id)
-        return 0 if metadata is None else self.clear(metadata)
+        return 0 if metadata is None else self.clear(metadata, "unsubscribed")
 
-    def clear(self, metadata: ConnectionMetadata) -> int:
+    def clear(self, metadata: ConnectionMetadata, why: EventKind = "disconnected") -> int:
         """End every subscription of a connection that may have left the registry already."""
-        ended = list(metadata.subscriptions.values())
-        for subscription in ended:
-            self._end(metadata, subscription)
-        return len(ended)
+        records = self._index.records(metadata.handle)
+        for record in records:
+            self._end(record, why)
+        return len(records)
 
-    def _end(self, metadata: ConnectionMetadata, subscription: Subscription) -> bool:
-        self._unlink(subscription)
-        del metadata.subscriptions[subscription.subscription_type, subscription.target_id]
-        del self._by_id[subscription.subscription_id]
-        return True
+    def _end(self, record: Record, why: EventKind) -> Subscription:
+        if self._index.remove(record.number) is not None:
+            self._ended(record)
+        subscription = self.view(record)
+        self.note(why, subscription)
+        return subscription
 
-    def _unlink(self, subscription: Subscription) -> None:
-        membership, subscription.membership = subscription.membership, None
-        if membership is not None:
-            self._index.remove(membership)
-            self.filters.give_back(subscription.program)
+    def _ended(self, record: Record) -> None:
+        self.filters.give_back(record.program)
+        self._by_type[record.subscription_type] -= 1
+        if not self._by_type[record.subscription_type]:
+            del self._by_type[record.subscription_type]
+        self._wildcards -= record.target_id == ANY
 
     # -- rights that change
 
     def reauthorise(self, metadata: ConnectionMetadata) -> list[Subscription]:
         """Fit the subscriptions to the connection's new principal; returns those that had to end."""
         ended = []
-        for subscription in list(metadata.subscriptions.values()):
+        for record in self._index.rescope(metadata.handle, metadata.principal.scope):
+            self._ended(record)
+            ended.append(self.view(record))
+            self.note("revoked", ended[-1])
+        for record in self._index.records(metadata.handle):
             try:
-                self.authorise(metadata, Topic(subscription.subscription_type, subscription.target_id))
+                self.authorise(metadata, Topic(record.subscription_type, record.target_id))
             except ServerError:
-                self._end(metadata, subscription)
-                ended.append(subscription)
-            else:
-                if subscription.membership is not None:
-                    self._index.move(subscription.membership, metadata.principal.scope)
+                ended.append(self._end(record, "revoked"))
         return ended
 
     # -- looking
 
+    def view(self, record: Record) -> Subscription:
+        """A subscription as the index knows it, with its public ids."""
+        return Subscription(
+            record.number,
+            self._ids.text(record.number),
+            record.owner.connection_id,
+            record.subscription_type,
+            record.target_id,
+            record.program,
+            record.renewed_at,
+        )
+
+    def note(self, kind: EventKind, subscription: Subscription, detail: str | None = None) -> None:
+        """Enter what happened to a subscription into the history."""
+        self.history.note(
+            kind,
+            connection_id=subscription.connection_id,
+            subscription_id=subscription.subscription_id,
+            subscription_type=subscription.subscription_type,
+            target_id=subscription.target_id,
+            detail=detail,
+        )
+
+    def count(self, metadata: ConnectionMetadata) -> int:
+        """How many subscriptions a connection has."""
+        return self._index.count(metadata.handle)
+
     def get_connection_subscriptions(self, connection_id: str) -> list[Subscription]:
-        """The subscriptions of one connection; empty for an unknown one."""
+        """The subscriptions of one connection, oldest first; empty for an unknown one."""
         metadata = self._connections.get(connection_id)
-        return [] if metadata is None else list(metadata.subscriptions.values())
+        return [] if metadata is None else [self.view(one) for one in self._index.records(metadata.handle)]
 
     def get_all_subscriptions(self) -> list[Subscription]:
-        """All subscriptions, oldest first."""
-        return list(self._by_id.values())
+        """All subscriptions, in no order."""
+        return [self.view(record) for record in self._index.all_records()]
 
     def get_matching_subscriptions(
         self, type_name: str | None, target_id: str | int | None, message: Mapping[str, Any]
@@ -239,56 +293,85 @@ class SubscriptionManager:
         (``ecg_data``); without a ``target_id`` the message's ``patient_id`` is the target, and
         without that any target. Nothing is sent. Raises ServerError 1003 as sending would.
         """
-        published = PublishedMessage(dict(message))
-        if target_id is not None and type_name in (None, PATIENT, published.type):
-            published = PublishedMessage(published.body, topic=Topic.of_patient(target_id))
-        patient_id = published.patient_id
-        found: dict[int, Subscription] = {}
-        if type_name == PATIENT or patient_id is not None:
-            self._gather(found, PATIENT, patient_id, patient_id, published)
-        for name in {type_name, (type_name or "").removesuffix("_data"), published.data_type}:
-            if name and name not in (ANY, PATIENT):
-                target = str(target_id) if target_id is not None and type_name == name else None
-                self._gather(found, name, target, patient_id, published)
-        return list(found.values())
+        published, topics = self.address(type_name, target_id, message)
+        numbers: dict[int, None] = {}
+        for topic in topics:
+            target = None if topic.target_id == ANY else topic.target_id
+            _, found = self._index.preview(
+                topic.subscription_type, target, published.patient_id, published.body, published.derived
+            )
+            numbers.update(dict.fromkeys(found))
+        records = map(self._index.record, numbers)
+        return [self.view(record) for record in records if record is not None]
 
-    def _gather(
-        self,
-        found: dict[int, Subscription],
-        subscription_type: str,
-        target_id: str | None,
-        patient_id: str | None,
-        published: PublishedMessage,
-    ) -> None:
-        owners = self._index.owners(
-            subscription_type, target_id, patient_id, published.body, published.derived
-        )
-        for subscription in owners:
-            found.setdefault(id(subscription), subscription)
+    def address(
+        self, type_name: str | None, target_id: str | int | None, message: Mapping[str, Any]
+    ) -> tuple[PublishedMessage, list[Topic]]:
+        """The message as it would be published, and every topic that such a type and target may mean.
+
+        Raises ServerError 1003 as sending would.
+        """
+        published = self.filters.published(dict(message))
+        if target_id is not None and type_name in (None, PATIENT, published.type):
+            published = self.filters.published(published.body, Topic.of_patient(target_id))
+        topics = []
+        if published.patient_id is not None:
+            topics.append(Topic.of_patient(published.patient_id))
+        elif type_name == PATIENT:
+            topics.append(EVERY_PATIENT)
+        for name in dict.fromkeys((type_name, (type_name or "").removesuffix("_data"), published.data_type)):
+            if name and name not in (ANY, PATIENT):
+                target = str(target_id) if target_id is not None and type_name == name else ANY
+                topics.append(Topic(name, target))
+        return published, topics
 
     def matches_filter(self, message: Mapping[str, Any], filters: object) -> bool:
         """Whether a filter holds for a message, derived fields included. Raises ServerError 1008, 1003."""
-        published = PublishedMessage(dict(message))
+        published = self.filters.published(dict(message))
         return self.filters.matches(published.body, filters, published.derived)
 
     def get_metrics(self) -> dict[str, Any]:
-        """Counts for people and for the metrics page; by type, never by patient."""
-        by_type: dict[str, int] = {}
-        wildcards = 0
-        for subscription in self._by_id.values():
-            by_type[subscription.subscription_type] = by_type.get(subscription.subscription_type, 0) + 1
-            wildcards += subscription.is_wildcard
-        held_expired = sum(1 for subscription in self._by_id.values() if self._remaining(subscription) <= 0)
+        """Counts for people and for the metrics page; by type, never by patient.
+
+        ``expired`` are those whose time is up and whose end is yet to be announced: they are still
+        served.
+        """
+        expired = sum(1 for _ in self._expiry.idle(self.settings.timeout))
         return {
-            "total": len(self._by_id),
-            "active": len(self._by_id) - held_expired,
-            "expired": held_expired,
+            "total": len(self),
+            "active": len(self) - expired,
+            "expired": expired,
             "expired_total": self.expired,
             "operations": self.operations,
-            "by_type": by_type,
-            "wildcard_count": wildcards,
+            "by_type": dict(self._by_type),
+            "wildcard_count": self._wildcards,
             "distinct_filters": len(self.filters),
+            "filter_complexity": self.filters.average_complexity,
             "topics": self._index.topics,
+        }
+
+    def get_analytics(self, limit: int = 100) -> dict[str, Any]:
+        """What subscriptions are made of: their largest topics, and their filters by use.
+
+        Names patients: for operators. Walks every topic and filter once.
+        """
+        topics = sorted(self._index.topic_sizes(), key=lambda topic: -topic[2])
+        filters = sorted(self._index.filters(), key=lambda one: (-one.subscriptions, -one.tested))
+        return {
+            "top_targets": [
+                {"subscription_type": kind, "target_id": target, "subscriptions": size}
+                for kind, target, size in topics[:limit]
+            ],
+            "filters": [
+                {
+                    "filters": one.program.source,
+                    "subscriptions": one.subscriptions,
+                    "tested": one.tested,
+                    "matched": one.matched,
+                    "complexity": one.program.complexity,
+                }
+                for one in filters[:limit]
+            ],
         }
 
     # -- time
@@ -299,56 +382,43 @@ class SubscriptionManager:
         Returns how many, and the seconds until the first of them expires.
         """
         self.operations += 1
-        chosen = [
-            subscription
-            for subscription in metadata.subscriptions.values()
-            if subscription_id is None or subscription.subscription_id == subscription_id
-        ]
-        now = self._clock.monotonic()
-        for subscription in chosen:
-            subscription.renewed_at = now
-            subscription.warned = False
+        chosen = self._index.numbers(metadata.handle)
+        if subscription_id is not None:
+            number = self._ids.number(subscription_id)
+            chosen = [number] if number in chosen else []
+        for number in chosen:
+            self._expiry.renew(number)
         return len(chosen), self.settings.timeout if chosen else 0.0
-
-    def _remaining(self, subscription: Subscription) -> float:
-        """Seconds left, counted from the later of its own renewal and its connection's last sign of life."""
-        metadata = self._connections.get(subscription.connection_id)
-        renewed_at = subscription.renewed_at
-        if metadata is not None:
-            renewed_at = max(renewed_at, self._hub.last_received(metadata.handle))
-        return renewed_at + self.settings.timeout - self._clock.monotonic()
 
     def cleanup(self) -> int:
         """End what has expired and warn of what is about to; its clients are told. Returns how many ended."""
         ended = 0
-        warn_from = self.settings.timeout * EXPIRY_WARNING
-        for subscription in list(self._by_id.values()):
-            metadata = self._connections.get(subscription.connection_id)
-            if metadata is None:
-                continue
-            remaining = self._remaining(subscription)
-            if remaining > 0:
-                if remaining <= warn_from and not subscription.warned:
-                    self._warn(metadata, subscription, remaining)
-                subscription.warned = remaining <= warn_from
-                continue
-            self._end(metadata, subscription)
-            ended += 1
-            notice = SubscriptionExpired.of(
-                subscription.subscription_id, subscription.subscription_type, subscription.target_id
-            )
-            metadata.link.send_text(notice.encode())
+        for record, remaining in list(self._expiry.idle(self.settings.timeout - self._expiry.warn_from)):
+            if remaining <= 0:
+                self._expire(record)
+                ended += 1
+            elif self._expiry.due_for_warning(record):
+                self._warn(record, remaining)
         self.expired += ended
         return ended
 
-    def _warn(self, metadata: ConnectionMetadata, subscription: Subscription, remaining: float) -> None:
+    def _expire(self, record: Record) -> None:
+        subscription = self._end(record, "expired")
+        notice = SubscriptionExpired.of(
+            subscription.subscription_id, subscription.subscription_type, subscription.target_id
+        )
+        record.owner.link.send_text(notice.encode())
+
+    def _warn(self, record: Record, remaining: float) -> None:
+        subscription = self.view(record)
         notice = SubscriptionExpiring(
             subscription_id=subscription.subscription_id,
             subscription_type=subscription.subscription_type,
             target_id=subscription.target_id,
             expires_in=round(remaining, 3),
         )
-        metadata.link.send_text(notice.encode())
+        record.owner.link.send_text(notice.encode())
+        self.note("expiring", subscription)
 
     async def aggressive_cleanup(self) -> int:
         """Clean up now rather than at the next interval: expired ones only, never live ones."""
@@ -356,17 +426,23 @@ class SubscriptionManager:
 
     def cleanup_orphaned_subscriptions(self) -> int:
         """A self-test: disconnecting removes subscriptions, so there are none whose connection is gone."""
-        orphans = [one for one in self._by_id.values() if one.connection_id not in self._connections]
-        for subscription in orphans:
-            self._unlink(subscription)
-            del self._by_id[subscription.subscription_id]
+        orphans = [
+            record
+            for record in self._index.all_records()
+            if self._connections.get(record.owner.connection_id) is not record.owner
+        ]
+        for record in orphans:
+            self._end(record, "disconnected")
         return len(orphans)
 
     async def shutdown(self) -> None:
         """End every subscription."""
-        for metadata in list(self._connections.values()):
-            self.clear(metadata)
-        self.cleanup_orphaned_subscriptions()
+        for record in self._index.all_records():
+            self._end(record, "disconnected")
+
+
+def _limits(settings: SubscriptionSettings, max_connections: int) -> SubscriptionLimits:
+    return SubscriptionLimits(settings.max_per_connection, settings.max_global, max_connections)
 
 
 def __getattr__(name: str) -> Any:

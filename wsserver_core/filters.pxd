@@ -1,40 +1,34 @@
-cdef class FilterLimits:
-    cdef readonly Py_ssize_t max_bytes
-    cdef readonly Py_ssize_t max_nodes
-    cdef readonly Py_ssize_t max_depth
-    cdef readonly Py_ssize_t max_values
-
-
-cdef class Condition:
-    cdef readonly str path
-    cdef tuple segments
-    cdef frozenset values  # exact texts and finite numbers
-    cdef bint takes_null
-    cdef bint takes_true
-    cdef bint takes_false
-    cdef bint identity
-
-    cdef bint holds(self, dict message, dict derived) except -1
-    cdef bint reaches(self, object value, Py_ssize_t segment, int nesting) except -1
-    cdef bint takes(self, object value) except -1
-    cdef object written(self)
+from wsserver_core.conditions cimport Vocabulary
+from wsserver_core.expressions cimport Expression
+from wsserver_core.fields cimport Probe
+from wsserver_core.filter_parser cimport FilterLimits as Limits
 
 
 cdef class Program:
     cdef readonly bytes canonical
     cdef readonly bint matches_all
     cdef readonly double complexity
-    cdef tuple conditions
+    cdef readonly unsigned long long serial  # rises from program to program
+    cdef Expression expression
+    cdef tuple conditions     # each once
+    cdef tuple _plan
+    cdef bint _planned
 
-    # A memo for whoever asks about one message many times: `verdict` is true of the pass numbered `stamp`.
+    # A memo like that of Condition.
     cdef unsigned long long stamp
     cdef bint verdict
 
-    cdef bint test(self, dict message, dict derived) except -1
+    # What groups that are gone have counted: see TopicIndex.filters.
+    cdef unsigned long long tested
+    cdef unsigned long long matched
+
+    cdef bint holds(self, Probe probe) except -1
+    cdef tuple plan(self)
 
 
 cdef class FilterInterner:
-    cdef public FilterLimits limits
+    cdef public Limits limits
+    cdef Vocabulary vocabulary
     cdef dict entries  # canonical form -> [program, number of users]
 
     cdef list _entry(self, Program program)

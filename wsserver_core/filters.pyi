@@ -1,38 +1,7 @@
-from typing import Any, Final, final
+from typing import Any, final
 
-IDENTITY_FIELDS: Final[frozenset[str]]
-
-class FilterError(ValueError):
-    """The filter is refused: ``path`` says where, ``reason`` why. Neither holds a value of the filter."""
-
-    path: str
-    reason: str
-    def __init__(self, path: str, reason: str) -> None: ...
-
-@final
-class FilterLimits:
-    """Bounds of one filter: bytes of its canonical form, members, segments of a path, values of a list."""
-
-    def __init__(
-        self, *, max_bytes: int = 4096, max_nodes: int = 64, max_depth: int = 8, max_values: int = 256
-    ) -> None:
-        """Raises ValueError for a limit below 1."""
-
-    @property
-    def max_bytes(self) -> int: ...
-    @property
-    def max_nodes(self) -> int: ...
-    @property
-    def max_depth(self) -> int: ...
-    @property
-    def max_values(self) -> int: ...
-
-@final
-class Condition:
-    """One member of a filter: the path, and the values that satisfy it."""
-
-    @property
-    def path(self) -> str: ...
+from wsserver_core.filter_parser import FilterError as FilterError
+from wsserver_core.filter_parser import FilterLimits as FilterLimits
 
 @final
 class Program:
@@ -44,13 +13,21 @@ class Program:
 
     @property
     def canonical(self) -> bytes:
-        """Equal for equal filters, however they were written."""
+        """The normal form as compact JSON: equal for filters that say the same, whatever the order."""
 
     @property
     def matches_all(self) -> bool: ...
     @property
     def complexity(self) -> float:
-        """Members, and a sixteenth for each value of a list."""
+        """Conditions and connectives, a sixteenth for each value of a list, 5 for each pattern."""
+
+    @property
+    def serial(self) -> int:
+        """Rises from program to program."""
+
+    @property
+    def patterns(self) -> list[str]:
+        """The regular expressions in it."""
 
     def matches(self, message: dict[str, Any], derived: dict[str, Any]) -> bool:
         """Whether every member holds. ``derived`` is asked for a top-level key that ``message`` lacks."""
@@ -71,11 +48,16 @@ class FilterInterner:
     def __len__(self) -> int:
         """How many distinct filters are in use."""
 
+    @property
+    def conditions(self) -> int:
+        """How many distinct conditions the filters in use are made of."""
+
+    @property
+    def fields(self) -> list[str]:
+        """The paths that filters in use read."""
+
     def intern(self, source: object) -> Program:
         """The program of this filter, with one more user. Raises FilterError."""
-
-    def retain(self, program: Program) -> None:
-        """One more user of a program that is in use here; ValueError if it is not."""
 
     def release(self, program: Program) -> None:
         """One user less; with the last one the program is forgotten. ValueError if it is not in use here."""

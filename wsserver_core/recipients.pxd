@@ -1,21 +1,24 @@
 # A handle names one connection for good: (generation << 32) | slot, and is never 0.
 # The slot says where the connection sits, the generation which of its tenants is meant.
 
-cdef int check_handle(unsigned long long handle) except -1
+from libc.stdint cimport uint64_t
+
+
+cdef int check_handle(uint64_t handle) except -1
 
 
 cdef class Recipients:
     # Read by the hub: `count` handles, each connection once. Valid until the next add, extend or clear.
-    cdef unsigned long long *items
+    cdef uint64_t *items
     cdef Py_ssize_t count
 
     cdef Py_ssize_t items_capacity
     cdef unsigned int *positions
     cdef Py_ssize_t slots
 
-    cpdef bint add(self, unsigned long long handle) except -1
+    cpdef bint add(self, uint64_t handle) except -1
     cdef int extend(
-        self, const unsigned long long *handles, Py_ssize_t size, unsigned long long exclude
+        self, const uint64_t *handles, Py_ssize_t size, uint64_t exclude
     ) except -1
     cpdef void clear(self) noexcept
     cdef int reserve_items(self, Py_ssize_t wanted) except -1

@@ -1,6 +1,7 @@
 """Who gets a message: connection handles, each connection once."""
 
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 cdef enum:
@@ -10,7 +11,7 @@ cdef enum:
     FIRST_SLOTS = 1024
 
 
-cdef int check_handle(unsigned long long handle) except -1:
+cdef int check_handle(uint64_t handle) except -1:
     if handle == 0:
         raise ValueError("0 is no connection handle")
     if <unsigned int>handle >= SLOT_LIMIT:
@@ -35,7 +36,7 @@ cdef class Recipients:
     def __len__(self):
         return self.count
 
-    def __contains__(self, unsigned long long handle):
+    def __contains__(self, uint64_t handle):
         cdef Py_ssize_t slot = <unsigned int>handle
         cdef Py_ssize_t position
         if slot >= self.slots:
@@ -48,7 +49,7 @@ cdef class Recipients:
         cdef Py_ssize_t i
         return [self.items[i] for i in range(self.count)]
 
-    cpdef bint add(self, unsigned long long handle) except -1:
+    cpdef bint add(self, uint64_t handle) except -1:
         """Add one handle; False if its connection is in the list already.
 
         Raises ValueError for 0 and for a slot beyond 2**24.
@@ -63,11 +64,11 @@ cdef class Recipients:
         self.count = 0
 
     cdef int extend(
-        self, const unsigned long long *handles, Py_ssize_t size, unsigned long long exclude
+        self, const uint64_t *handles, Py_ssize_t size, uint64_t exclude
     ) except -1:
         # The handles have passed check_handle when they were first taken in.
-        cdef unsigned long long handle
-        cdef unsigned long long *items
+        cdef uint64_t handle
+        cdef uint64_t *items
         cdef unsigned int *positions
         cdef Py_ssize_t slot, slots, count, position, i
 
@@ -100,10 +101,10 @@ cdef class Recipients:
         if wanted <= capacity:
             return 0
         capacity = max(FIRST_ITEMS, 2 * capacity, wanted)
-        grown = PyMem_Realloc(self.items, capacity * sizeof(unsigned long long))
+        grown = PyMem_Realloc(self.items, capacity * sizeof(uint64_t))
         if grown is NULL:
             raise MemoryError
-        self.items = <unsigned long long *>grown
+        self.items = <uint64_t *>grown
         self.items_capacity = capacity
         return 0
 

@@ -1,97 +1,111 @@
-from collections.abc import Collection
 from typing import Any, NamedTuple, final
 
 from wsserver_core.filters import Program
 from wsserver_core.recipients import Recipients
+from wsserver_core.scopes import Scope
+from wsserver_core.selection import Selection as Selection
 
-class Selection(NamedTuple):
-    """What became of the subscriptions a message was held against, counted in subscriptions."""
+class FilterFigures(NamedTuple):
+    """One distinct filter: its subscriptions, and how often it was held against a message and matched."""
 
-    considered: int
-    matching: int
-    filtered: int
-    denied: int
+    program: Program
+    subscriptions: int
+    tested: int
+    matched: int
 
-@final
-class Scope:
-    """The patients a connection may see; None means every patient. Equal scopes are best interned."""
+class Record(NamedTuple):
+    """What is known of one subscription."""
 
-    def __init__(self, patients: frozenset[str] | None) -> None: ...
-    @property
-    def patients(self) -> frozenset[str] | None: ...
-    def sees(self, patient_id: str) -> bool: ...
-
-@final
-class ScopeTable:
-    """Gives the same Scope for equal sets of patients, as long as somebody holds it."""
-
-    def __init__(self) -> None: ...
-    def __len__(self) -> int: ...
-    def intern(self, patients: Collection[str] | None) -> Scope:
-        """The scope of a collection of patient ids, or of None. TypeError for anything else."""
-
-@final
-class Membership:
-    """One subscription's place in the index. Made by TopicIndex only."""
-
-    @property
-    def owner(self) -> Any: ...
-    @property
-    def active(self) -> bool:
-        """False once it has been removed."""
-
-    @property
-    def handle(self) -> int:
-        """The connection's handle, 0 once removed."""
-
-    @property
-    def scope(self) -> Scope | None: ...
-    @property
-    def program(self) -> Program | None: ...
+    number: int
+    handle: int
+    owner: Any
+    subscription_type: str
+    target_id: str
+    program: Program
+    renewed_at: float
+    warned: bool
 
 @final
 class TopicIndex:
-    """All subscriptions of a process. Adding, moving and removing one takes constant time."""
+    """All subscriptions of a process, by topic, filter and right to patients."""
 
     def __init__(self) -> None: ...
     def __len__(self) -> int:
-        """How many subscriptions there are; admissions do not count."""
-
+        """How many subscriptions there are."""
     @property
     def topics(self) -> int:
         """How many distinct (type, target) are subscribed to."""
-
     @property
     def admitted(self) -> int:
-        """How many admissions there are."""
-
+        """How many connections there are."""
     def sizes(self) -> dict[str, int]:
         """The number of entries in each internal table: all 0 when nothing is subscribed or admitted."""
 
+    # connections
+    def admit(self, handle: int, scope: Scope, owner: object) -> None:
+        """Enter an authenticated connection: messages to all reach it. ValueError for a bad or taken handle/slot."""
+    def dismiss(self, handle: int) -> bool:
+        """Forget a connection; ValueError while it holds subscriptions; False when it is not there."""
+    def owner(self, handle: int) -> Any:
+        """What was given to admit; None for an unknown handle."""
+    def rescope(self, handle: int, scope: Scope) -> list[Record]:
+        """Give a connection other rights, with all its subscriptions. Those to one patient outside the new
+        scope end at once and are returned (the caller releases their programs)."""
+
+    # subscriptions
     def add(
         self,
         handle: int,
-        scope: Scope,
         subscription_type: str,
         target_id: str,
         program: Program,
-        owner: object,
-    ) -> Membership:
-        """Enter one subscription; ``owner`` is what ``owners`` will give back for it.
+        now: float,
+    ) -> int:
+        """Enter one subscription and return its number. ``*`` is any target, and as a type (with target ``*``)
+        everything. ValueError: unknown handle, an address that cannot be, a patient outside the scope,
+        an address this connection is subscribed to already."""
+    def replace(self, number: int, program: Program, now: float) -> Program:
+        """Give a subscription another filter at once; returns the former program. ValueError if it has ended."""
+    def remove(self, number: int) -> Program | None:
+        """End a subscription; returns its program, or None when it has ended already."""
+    def find(self, handle: int, subscription_type: str, target_id: str) -> int:
+        """The number of this connection's subscription to a topic, or 0."""
+    def numbers(self, handle: int) -> list[int]:
+        """The subscriptions of one connection, oldest first."""
+    def count(self, handle: int) -> int: ...
+    def all_numbers(self) -> list[int]:
+        """Every subscription, in no order."""
+    def record(self, number: int) -> Record | None: ...
+    def records(self, handle: int) -> list[Record]:
+        """What is known of the subscriptions of one connection, oldest first."""
 
-        ``*`` is any target, and as a type (with target ``*``) everything. Raises ValueError for
-        a handle or an address that cannot be.
+    def all_records(self) -> list[Record]:
+        """What is known of every subscription, in no order."""
+
+    def renew(self, number: int, now: float) -> bool: ...
+    def warn(self, number: int, warned: bool) -> bool: ...
+    def hint(self, number: int) -> bool:
+        """Note that its client has had a hint about its filter; False when it has ended."""
+
+    def barren(self, enough: int, limit: int) -> list[Record]:
+        """Subscriptions whose filter was held against ``enough`` messages and matched none, without hint so far.
+
+        ``limit`` at most, in no order.
         """
 
-    def admit(self, handle: int, scope: Scope) -> Membership:
-        """Enter an authenticated connection: messages to all reach it whatever it subscribed to."""
+    def due(self, before: float) -> list[Record]:
+        """The subscriptions that were last asked for before a moment, or at it; in no order."""
 
-    def remove(self, membership: Membership) -> None:
-        """Take a subscription or an admission out. Nothing happens if it is out already."""
+    def figures(self, number: int) -> tuple[int, int]:
+        """How often its filter was held against a message here, and how often it matched
+        (of all subscriptions with the same topic, filter and rights). (0, 0) when it has ended."""
 
-    def move(self, membership: Membership, scope: Scope) -> None:
-        """Give a subscription or an admission another scope. Raises ValueError if it has been removed."""
+    def filters(self) -> list[FilterFigures]:
+        """A FilterFigures for each distinct filter in use."""
+    def topic_sizes(self) -> list[tuple[str, str, int]]:
+        """(type, target, subscriptions) for each topic."""
 
+    # messages
     def select(
         self,
         subscription_type: str | None,
@@ -102,18 +116,9 @@ class TopicIndex:
         out: Recipients,
         exclude: int = 0,
     ) -> Selection:
-        """Fill ``out`` with the connections that get this message; what was in it is forgotten.
-
-        With a type and a target: subscribers of exactly that, of any target of the type, and of
-        everything. With a type alone: of all its targets, and of everything. With neither: all
-        admitted connections. ``patient_id`` says whom the message is about; then, whatever the
-        address, only those who may see this patient get it. A message to a patient is about him.
-        ``exclude`` is left out of ``out``, its subscriptions are counted like all others.
-
-        Raises ValueError for ``*`` and for an address to one patient of a message about another.
-        """
-
-    def owners(
+        """Fill ``out`` with the connections that get this message; what was in it is forgotten. (as before)
+        With neither type nor target every admitted connection is considered, counted as one each."""
+    def preview(
         self,
         subscription_type: str | None,
         target_id: str | None,
@@ -121,8 +126,11 @@ class TopicIndex:
         message: dict[str, Any],
         derived: dict[str, Any],
         exclude: int = 0,
-    ) -> list[Any]:
-        """The owners of all subscriptions that ``select`` would count as matching, in no order.
+    ) -> tuple[Selection, list[int]]:
+        """What ``select`` would return, and the numbers of the subscriptions that match, in no order.
 
-        Admissions have None for an owner. Raises what ``select`` raises.
+        Nothing is counted as tested. A message to all has no numbers. Raises what ``select`` raises.
         """
+
+    def addressed(self, subscription_type: str, target_id: str | None, limit: int) -> list[int]:
+        """The numbers of subscriptions that a message to this address is held against, ``limit`` at most."""

@@ -11,7 +11,7 @@ from wsserver.access.revocation import RevocationList
 from wsserver.access.roles import RolePolicy, RoleRights
 from wsserver.access.tokens import TokenVerifier, mint_token
 from wsserver.settings.sections import AccessSettings, AuthSettings
-from wsserver_core.topics import Scope, ScopeTable
+from wsserver_core.scopes import Scope, ScopeTable
 
 NOW = 1_800_000_000
 

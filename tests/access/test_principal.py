@@ -2,7 +2,7 @@ from typing import Any
 
 from wsserver.access.principal import Principal
 from wsserver.access.roles import RoleRights
-from wsserver_core.topics import Scope
+from wsserver_core.scopes import Scope
 
 
 def principal(patients: frozenset[str] | None, rights: RoleRights | None = None) -> Principal:

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,47 @@ def test_memory_counts_a_subscription_for_each_connection(tmp_path: Path) -> Non
 def test_accept_reports_a_rate(tmp_path: Path) -> None:
     result = run("accept", tmp_path, "--connections", "20", "--rounds", "1")
     assert result["accepted_per_second"]["median"] > 0
+
+
+def test_filters_finds_the_same_receivers_in_three_ways(tmp_path: Path) -> None:
+    # It ends with a fault when they differ.
+    result = run("filters", tmp_path, "--subscriptions", "200", "--rounds", "2")
+    assert [one["name"] for one in result["populations"]] == [
+        "a", "b", "c, values", "c, thresholds", "c, ranges", "d",
+    ]
+    for population in result["populations"]:
+        (stage,) = population["stages"]
+        messages = stage["messages"]
+        assert stage["subscriptions"] == 200
+        assert {share: one["receivers"] for share, one in messages.items()} == {
+            "none": 0, "hundredth": 2, "all": 200, "equal": 8,
+        }
+        for one in messages.values():
+            for way in ("index_us", "cold_us", "python_us", "compiled_us"):
+                assert 0 < one[way]["min"] <= one[way]["median"] <= one[way]["max"]
+            assert one["python_to_index"]["median"] > 0
+            assert (one["ns_per_receiver"] is None) == (one["receivers"] == 0)
+    assert result["memory"].keys() == {"subscriptions", "shared_filter", "own_filter"}
+    assert (result["rounds"], result["rounds_with_scans"]) == (2, 1)
+
+
+def test_filters_says_at_once_that_it_cannot_draw(tmp_path: Path) -> None:
+    (tmp_path / "matplotlib.py").write_text("raise ImportError")
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "filters", "--plot", str(tmp_path / "growth.png")],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, timeout=20, check=False,
+    )
+    assert done.returncode == 1
+    assert "matplotlib is missing: pip install -e '.[bench]'" in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="drawing needs matplotlib, of the extra bench")
+def test_filters_draws_how_times_grow(tmp_path: Path) -> None:
+    target = tmp_path / "growth.png"
+    run("filters", tmp_path, "--subscriptions", "100", "--rounds", "1", "--plot", str(target))
+    assert target.read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_unknown_benchmark_is_a_usage_error() -> None:

@@ -60,7 +60,9 @@ async def test_a_message_may_come_from_standard_input(invoke, rest) -> None:
     assert [body for _, _, body in server.seen] == [{"b": "é"}, {"b": "é"}]
 
 
-@pytest.mark.parametrize("message", ["", "[]", "3", "{", "{'a': 1}", "[" * 100_000, "\ud800"])
+@pytest.mark.parametrize(
+    "message", ["", "[]", "3", "{", "{'a': 1}", "[" * 100_000, "\ud800", '{"a": "\ud800"}', '{"\ud800": 1}']
+)
 def test_what_is_no_json_object_is_not_sent(invoke, message: str) -> None:
     result = invoke("publish", "--token", TOKEN, "all", message)
     assert result.exit_code == 2

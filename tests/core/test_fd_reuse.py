@@ -26,7 +26,8 @@ from wsserver_core.filters import FilterLimits, compile_filter
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
 from wsserver_core.hub import Frame, Hub
 from wsserver_core.recipients import Recipients
-from wsserver_core.topics import Membership, Scope, TopicIndex
+from wsserver_core.scopes import Scope
+from wsserver_core.topics import TopicIndex
 
 ID_SIZE = 8
 EVERYTHING = compile_filter(None, FilterLimits())
@@ -84,7 +85,7 @@ class Storm:
         self.scope = Scope(None)
         self.recipients = Recipients()
         self.clients: dict[int, Client] = {}
-        self.open: dict[int, tuple[Connection, Membership]] = {}
+        self.open: dict[int, tuple[Connection, int]] = {}
         self.number = 0
         self.endings: Counter[str] = Counter()
         self.descriptors: Counter[int] = Counter()
@@ -105,13 +106,15 @@ class Storm:
         handle = connection.attach(transport, fd)
         self.descriptors[fd] += 1
         patient = f"{number:08d}"
-        membership = self.index.add(handle, self.scope, "patient", patient, EVERYTHING, connection)
-        self.open[number] = connection, membership
+        self.index.admit(handle, self.scope, connection)
+        self.open[number] = connection, self.index.add(handle, "patient", patient, EVERYTHING, 0.0)
         connection.feed(leftover)
 
     def forget(self, connection: Connection) -> None:
-        _, membership = self.open.pop(connection.owner)
-        self.index.remove(membership)
+        _, subscription = self.open.pop(connection.owner)
+        handle = self.index.record(subscription).handle
+        self.index.remove(subscription)
+        assert self.index.dismiss(handle)
 
     def publish(self) -> None:
         for number in self.clients:

@@ -22,7 +22,8 @@ from wsserver_core.filters import FilterInterner, FilterLimits
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
 from wsserver_core.hub import Frame, Hub
 from wsserver_core.recipients import Recipients
-from wsserver_core.topics import ScopeTable, TopicIndex
+from wsserver_core.scopes import ScopeTable
+from wsserver_core.topics import TopicIndex
 
 BATCH = 50
 RSS_TOLERANCE = 1 << 20
@@ -48,7 +49,7 @@ class Ward:
 
     def cycle(self) -> None:
         """``BATCH`` connections from first byte to last."""
-        peers, connections, memberships, programs = [], [], [], []
+        peers, connections, subscriptions, programs = [], [], [], []
         for place in range(BATCH):
             connection = Connection(self.inlet, self.limits, {"place": place})
             if place % 2:
@@ -69,16 +70,14 @@ class Ward:
             scope = self.scopes.intern(None if place % 3 == 0 else [patient, "shared"])
             program = self.filters.intern({"severity": ["high", patient]} if place % 4 == 0 else {})
             programs.append(program)
-            memberships.append(self.index.admit(connection.handle, scope))
-            for kind, target in (
-                ("patient", patient),
-                ("patient", "shared"),
-                ("patient", "*"),
-                ("ecg", patient),
-            ):
-                membership = self.index.add(connection.handle, scope, kind, target, program, connection)
-                memberships.append(membership)
-            self.index.move(memberships[-1], self.scopes.intern([patient]))
+            self.index.admit(connection.handle, scope, connection)
+            addresses = [("patient", patient), ("patient", "shared"), ("patient", "*"), ("ecg", patient)]
+            subscriptions += [
+                self.index.add(connection.handle, *address, program, 0.0) for address in addresses
+            ]
+            if place % 5 == 0:
+                ended = self.index.rescope(connection.handle, self.scopes.intern([patient]))
+                assert [record.target_id for record in ended] == ["shared"]
         for number in range(40):
             message = {"severity": "high", "value": number}
             self.index.select("patient", "shared", "shared", message, {}, self.recipients)
@@ -89,8 +88,15 @@ class Ward:
         for place, connection in enumerate(connections):
             connection.feed(client_frame(TEXT, b"hello") + client_frame(PING, b"beat"))
             connection.feed(client_frame(TEXT, b"x" * 300, final=place % 5 != 0))
-        for membership in memberships:
-            self.index.remove(membership)
+        for number in subscriptions[::2]:
+            if self.index.record(number) is not None:
+                fresh = self.filters.intern({"heart_rate": {"$gt": number & 0xFFFF}})
+                programs.append(fresh)
+                self.index.replace(number, fresh, 1.0)
+        for number in subscriptions:
+            self.index.remove(number)
+        for connection in connections:
+            assert self.index.dismiss(connection.handle)
         for program in programs:
             self.filters.release(program)
         self.end(connections)

@@ -114,7 +114,7 @@ async def test_a_published_message_arrives_as_the_document_shows():
 @pytest.mark.parametrize(
     ("command", "code"),
     [
-        ({"type": "subscribe", "topic": "patient:123", "filters": {"hr": {"$gt": 100}}}, 1008),
+        ({"type": "subscribe", "topic": "patient:123", "filters": {"vitals.hr": {"$get": 100}}}, 1008),
         ({"type": "subscribe", "topics": "patient:123"}, 1003),
     ],
 )

@@ -55,10 +55,15 @@ async def test_a_renewed_token_keeps_the_connection_and_loses_nothing(server: Li
     assert answer["type"] == "authenticated"
     assert 3590 < answer["expires_in"] <= 3600
     sent = 0
+    received: list[int] = []
     while time.time() < first_end + WITHIN:
         await server.publish("patient/1", {"n": sent})
         sent += 1
-    assert [message["n"] for message in await client.published()] == list(range(sent))
+        # On a fast machine thousands are sent here, and a client that does not read is sent away.
+        if sent % 200 == 0:
+            received += [message["n"] for message in await client.published()]
+    received += [message["n"] for message in await client.published()]
+    assert received == list(range(sent))
 
 
 async def test_the_leeway_judges_a_token_but_nobody_lives_on_it(server: LiveServer) -> None:

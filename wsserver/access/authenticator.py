@@ -10,7 +10,7 @@ from wsserver.access.refusal import AuthenticationFailed, Reason
 from wsserver.access.revocation import RevocationList
 from wsserver.access.roles import RolePolicy
 from wsserver.access.tokens import TokenVerifier
-from wsserver_core.topics import ScopeTable
+from wsserver_core.scopes import ScopeTable
 
 
 class Authenticator:

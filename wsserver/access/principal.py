@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from wsserver.access.claims import Claims
 from wsserver.access.roles import RoleRights
-from wsserver_core.topics import Scope
+from wsserver_core.scopes import Scope
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -17,6 +17,7 @@ _COMMANDS = {
     "show-config": ("configuration", "show_config"),
     "publish": ("publish", "publish"),
     "subscribe": ("subscribe", "subscribe"),
+    "trace": ("trace", "trace"),
     "version": ("version", "version"),
 }
 

@@ -188,6 +188,15 @@ class SubscriptionExpired(_Control, tag="subscription_expired", frozen=True, kw_
         )
 
 
+class Hint(_Control, tag="hint", frozen=True, kw_only=True):
+    """A filter may not be what was meant. No fault: the subscription goes on as it is."""
+
+    subscription_id: str
+    subscription_type: str
+    target_id: str
+    message: str
+
+
 class SystemShutdown(_Control, tag="system_shutdown", frozen=True, kw_only=True):
     """The server is about to go; this client should be back after its own time."""
 

@@ -214,24 +214,45 @@ class SubscriptionSettings(Section, frozen=True, kw_only=True):
     timeout: SomeSeconds = 3600.0
     """Seconds without renewal after which a subscription expires; a live connection renews its own."""
 
+    strict_timeout: bool = False
+    """Whether only subscribing again and `refresh` renew a subscription, and no other sign of life."""
+
+    event_history_size: Annotated[int, Meta(ge=0, le=10_000_000)] = 10_000
+    """What happened to subscriptions lately: events kept in memory; 0 keeps none."""
+
     cleanup_interval: SomeSeconds = 300.0
     """Seconds between two sweeps for expired subscriptions."""
 
 
 class FilterSettings(Section, frozen=True, kw_only=True):
-    """Bounds on the filter of one subscription."""
+    """Bounds on the filter of one subscription, and what filters see that is not in a message."""
 
     max_bytes: Annotated[int, Meta(ge=2, le=1024 * 1024, extra={"unit": "bytes"})] = 4096
     """Bytes of the filter as JSON."""
 
     max_nodes: Annotated[int, Meta(ge=1, le=10_000)] = 64
-    """Conditions in it, 1 or more."""
+    """Conditions and connectives in it, 1 or more."""
 
     max_depth: Annotated[int, Meta(ge=1, le=32)] = 8
-    """Levels of nesting, 1 to 32."""
+    """Names in a path, and connectives inside each other, 1 to 32."""
 
     max_values: Annotated[int, Meta(ge=1, le=100_000)] = 256
     """Values in one list, 1 or more."""
+
+    max_pattern_bytes: Annotated[int, Meta(ge=1, le=4096, extra={"unit": "bytes"})] = 256
+    """Bytes of one regular expression, 1 or more. What it compiles to is bounded, too."""
+
+    max_patterns_per_connection: Count = 16
+    """Distinct regular expressions in the filters of one connection, 1 or more."""
+
+    severity_data: Text = "normal"
+    """The severity that filters see in a message that has none."""
+
+    severity_alert: Text = "info"
+    """The same for a message with ``alert`` in its type."""
+
+    severity_by_type: dict[Text, Text] = {}
+    """The same by type of message; it goes before the other two."""
 
 
 class StoreSettings(Section, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from wsserver.settings import Settings
 from wsserver.web.demo_routes import Demo, page_routes, with_visitors
 from wsserver.web.endpoint import Endpoint
 from wsserver.web.http_log import protect_http_log
+from wsserver.web.inspection import Inspection
 from wsserver.web.key_fetch import KeyFetch
 from wsserver.web.responses import Handler, errors_as_json
 from wsserver.web.rest import Rest
@@ -44,7 +45,7 @@ def setup(
     fetch = KeyFetch()
     service = Service(settings, manager=manager, provider=provider, fetch=fetch)
     app[SERVICE] = service
-    endpoint, rest = Endpoint(service), Rest(service)
+    endpoint, rest, inspection = Endpoint(service), Rest(service), Inspection(service)
 
     def add(method: str, path: str, handler: Handler) -> None:
         app.router.add_route(method, path, errors_as_json(handler))
@@ -56,6 +57,9 @@ def setup(
     add("POST", "/ws/broadcast/all", rest.broadcast_to_all)
     add("POST", "/ws/revoke", rest.revoke)
     add("GET", "/ws/metrics", rest.metrics)
+    add("POST", "/ws/trace", inspection.trace)
+    add("GET", "/ws/subscriptions", inspection.subscriptions)
+    add("GET", "/ws/events", inspection.events)
     add("GET", "/health", rest.health)
     add("GET", "/ready", rest.ready)
     if dev:

@@ -1,14 +1,13 @@
 """The REST interface: publishing, figures, revocation."""
 
-import asyncio
 import time
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
 from wsserver.access.principal import Principal
-from wsserver.errors import INVALID_MESSAGE, MESSAGE_TOO_LARGE, PERMISSION_DENIED, SHUTTING_DOWN, ServerError
+from wsserver.errors import INVALID_MESSAGE, PERMISSION_DENIED, SHUTTING_DOWN, ServerError
 from wsserver.ids import InvalidId, canonical_id
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
@@ -16,10 +15,8 @@ from wsserver.protocol.topic import ANY, EVERYTHING, PATIENT, InvalidTopic, Topi
 from wsserver.service import Service
 from wsserver.specification_metrics import specification_metrics
 from wsserver.web.bearer import Bearer
+from wsserver.web.request_body import decode_body, read_body
 from wsserver.web.responses import plain, success
-
-BODY_SECONDS: Final = 30.0
-"""Seconds that a request's body may take."""
 
 
 class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -72,10 +69,11 @@ class Rest:
             raise ServerError(PERMISSION_DENIED)
         manager = self._service.manager
         limit = manager.settings.broadcast.max_message_size
-        body = await _body(request, limit)
+        body = await read_body(request, limit)
         # The body may have taken half a minute, and the token been revoked meanwhile.
         principal = await self._service.authenticator.refresh(principal)
-        published = PublishedMessage.from_json(body, topic=topic, max_size=limit)
+        severities = manager.subscription_manager.filters.severities
+        published = PublishedMessage.from_json(body, topic=topic, max_size=limit, severities=severities)
         if published.patient_id is not None and not principal.may_see(published.patient_id):
             raise ServerError(PERMISSION_DENIED)
         report: DeliveryReport = manager.broadcasts.publish(topic, published)
@@ -116,7 +114,7 @@ class Rest:
     async def revoke(self, request: web.Request) -> web.StreamResponse:
         """``POST /ws/revoke``: ``{user}`` or ``{token_id}`` closes; ``{user, patients}`` takes rights."""
         await self._bearer.require(request, "admin:write")
-        asked = _decode(await _body(request, 1 << 20), RevokeRequest)
+        asked = decode_body(await read_body(request, 1 << 20), RevokeRequest)
         user_id = None if asked.user is None else _canonical(asked.user, "user")
         patients = None if asked.patients is None else [_canonical(one, "patients") for one in asked.patients]
         if user_id is None and (asked.token_id is None or patients is not None):
@@ -125,32 +123,6 @@ class Rest:
         concerned = await self._service.revoke(user_id=user_id, token_id=asked.token_id, patients=patients)
         took = round((time.perf_counter() - started) * 1000, 3)
         return success({"connections": concerned, "took_ms": took})
-
-
-async def _body(request: web.Request, limit: int) -> bytes:
-    """The request's body; raises 1004 beyond ``limit`` bytes without reading on."""
-    declared = request.content_length
-    if declared is not None and declared > limit:
-        raise ServerError(MESSAGE_TOO_LARGE, details={"size": declared, "max_message_size": limit})
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            # Not request.read(): its limit is that of the application which we may be only a part of.
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > limit:
-                    raise ServerError(MESSAGE_TOO_LARGE, details={"max_message_size": limit})
-    except TimeoutError:
-        raise ServerError(INVALID_MESSAGE, "The body did not come in time.", http_status=408) from None
-    return bytes(body)
-
-
-def _decode(body: bytes, form: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(body, type=form)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        names = ", ".join(form.__struct_fields__)
-        raise ServerError(INVALID_MESSAGE, f"The body must be a JSON object of {names}.") from None
 
 
 def _canonical(value: str | int, what: str) -> str:

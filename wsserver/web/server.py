@@ -29,7 +29,14 @@ BACKLOG: Final = 4096
 REQUEST_TIMEOUT: Final = 10.0
 """Seconds a client may take for the headers of its request; also how long an idle HTTP connection stays."""
 
-DEV_SCOPES: Final = ("broadcast:patient", "broadcast:type", "broadcast:all", "metrics:read", "admin:write")
+DEV_SCOPES: Final = (
+    "broadcast:patient",
+    "broadcast:type",
+    "broadcast:all",
+    "metrics:read",
+    "admin:read",
+    "admin:write",
+)
 DEV_TOKEN_SECONDS: Final = 86_400
 
 CLOSED: Final = 0

@@ -1,0 +1,60 @@
+"""One request to the REST interface of a running server."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from wsserver.cli.failures import Failure
+from wsserver.log import escape_controls
+
+_MAX_ANSWER = 64 * 1024 * 1024
+_TIMEOUT = aiohttp.ClientTimeout(total=30)
+
+
+def post(url: URL, token: str, body: bytes, *, unsure: str = "") -> Any:
+    """POST JSON and return the ``data`` of the answer.
+
+    ``unsure`` says what may have happened when no answer comes. Raises Failure for anything
+    but success.
+    """
+    return asyncio.run(_post(url, token, body, f"; {unsure}" if unsure else ""))
+
+
+async def _post(url: URL, token: str, body: bytes, unsure: str) -> Any:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    answer = bytearray()
+    try:
+        # A redirect would carry the token to wherever it points.
+        async with (
+            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
+            session.post(url, data=body, headers=headers, allow_redirects=False) as response,
+        ):
+            async for chunk in response.content.iter_any():
+                answer += chunk
+                if len(answer) > _MAX_ANSWER:
+                    raise Failure(f"the answer is larger than {_MAX_ANSWER} bytes")
+    except TimeoutError:
+        raise Failure(f"{url.origin()} did not answer in time{unsure}") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise Failure(f"cannot reach {url.origin()}: {escape_controls(str(error))}") from None
+    except ValueError:
+        raise Failure("the token cannot stand in a header") from None
+    return _data(response.status, bytes(answer))
+
+
+def _data(status: int, answer: bytes) -> Any:
+    try:
+        document = msgspec.json.decode(answer)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise Failure(f"the answer is no JSON object (HTTP {status}): is this a wsserver?")
+    error = document.get("error")
+    if status == 200 and error is None:
+        return document.get("data")
+    facts = error if isinstance(error, dict) else {}
+    text = f"{facts.get('code', '')} {facts.get('name', '')}: {facts.get('message', '')} (HTTP {status})"
+    raise Failure(escape_controls(text.strip()))

@@ -1,0 +1,1 @@
+"""What is seen of the running server: its history, hints about filters, explanations."""

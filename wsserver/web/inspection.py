@@ -1,0 +1,91 @@
+"""What operators ask of a running server over HTTP; nothing here changes anything."""
+
+import re
+from typing import Annotated, Any, Final
+
+import msgspec
+from aiohttp import web
+
+from wsserver.errors import INVALID_MESSAGE, NOT_FOUND, ConnectionNotFound, ServerError
+from wsserver.match_explainer import MatchExplainer
+from wsserver.observe.event_history import EVENT_KINDS, EventKind
+from wsserver.protocol.topic import Topic
+from wsserver.service import Service
+from wsserver.web.bearer import Bearer
+from wsserver.web.request_body import decode_body, read_body
+from wsserver.web.responses import success
+
+MAX_LIMIT: Final = 1000
+DEFAULT_LIMIT: Final = 100
+
+
+class TraceRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of ``POST /ws/trace``."""
+
+    message: dict[str, Any]
+    topic: str | None = None
+    connection_id: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)] = 20
+
+
+class Inspection:
+    """Handlers of routes that need ``admin:read``."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._bearer = Bearer(service)
+        self._explainer = MatchExplainer(service.manager)
+
+    async def trace(self, request: web.Request) -> web.StreamResponse:
+        """``POST /ws/trace``: who would get this message, and why not the others. Never delivers."""
+        await self._bearer.require(request, "admin:read")
+        limit = self._service.manager.settings.broadcast.max_message_size
+        asked = decode_body(await read_body(request, 2 * limit), TraceRequest)
+        if asked.topic is None:
+            topic = self._service.manager.natural_topic(asked.message)
+        else:
+            topic = Topic.parse(asked.topic)
+        if asked.connection_id is not None:
+            return success({"subscriptions": self._explain(asked.connection_id, asked.message, topic)})
+        return success(self._explainer.trace(topic, asked.message, limit=asked.limit).as_dict())
+
+    def _explain(self, connection_id: str, message: dict[str, Any], topic: Topic) -> list[dict[str, Any]]:
+        try:
+            verdicts = self._explainer.explain_match(connection_id, message, topic=topic)
+        except ConnectionNotFound:
+            raise ServerError(NOT_FOUND, "There is no such connection.") from None
+        return [verdict.as_dict() for verdict in verdicts]
+
+    async def subscriptions(self, request: web.Request) -> web.StreamResponse:
+        """``GET /ws/subscriptions``: figures by type, by target and by filter."""
+        await self._bearer.require(request, "admin:read")
+        limit = _limit(request)
+        manager = self._service.manager.subscription_manager
+        return success({**manager.get_metrics(), **manager.get_analytics(limit)})
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """``GET /ws/events``: what happened to subscriptions lately, newest first."""
+        await self._bearer.require(request, "admin:read")
+        history = self._service.manager.subscription_manager.history
+        events = history.latest(
+            _limit(request), kind=_kind(request), connection_id=request.query.get("connection_id")
+        )
+        return success({"events": [event.as_dict() for event in events], "counts": history.counts})
+
+
+def _kind(request: web.Request) -> EventKind | None:
+    given = request.query.get("kind")
+    for kind in EVENT_KINDS:
+        if given == kind:
+            return kind
+    if given is not None:
+        raise ServerError(INVALID_MESSAGE, f"kind must be one of {', '.join(EVENT_KINDS)}.")
+    return None
+
+
+def _limit(request: web.Request) -> int:
+    given = request.query.get("limit", str(DEFAULT_LIMIT))
+    # The length first: thousands of digits are more than int() takes.
+    if not re.fullmatch("[0-9]{1,4}", given) or not 1 <= int(given) <= MAX_LIMIT:
+        raise ServerError(INVALID_MESSAGE, f"limit must be a whole number from 1 to {MAX_LIMIT}.")
+    return int(given)

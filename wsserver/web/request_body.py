@@ -1,0 +1,41 @@
+"""Bodies of requests: read within bounds of size and time, decoded into what a route asks for."""
+
+import asyncio
+from typing import Final, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from wsserver.errors import INVALID_MESSAGE, MESSAGE_TOO_LARGE, ServerError
+
+BODY_SECONDS: Final = 30.0
+"""Seconds that a request's body may take."""
+
+Form = TypeVar("Form", bound=msgspec.Struct)
+
+
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """The request's body; raises 1004 beyond ``limit`` bytes without reading on."""
+    declared = request.content_length
+    if declared is not None and declared > limit:
+        raise ServerError(MESSAGE_TOO_LARGE, details={"size": declared, "max_message_size": limit})
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            # Not request.read(): its limit is that of the application which we may be only a part of.
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > limit:
+                    raise ServerError(MESSAGE_TOO_LARGE, details={"max_message_size": limit})
+    except TimeoutError:
+        raise ServerError(INVALID_MESSAGE, "The body did not come in time.", http_status=408) from None
+    return bytes(body)
+
+
+def decode_body(body: bytes, form: type[Form]) -> Form:
+    """The body as a form; raises 1003 for anything else."""
+    try:
+        return msgspec.json.decode(body, type=form)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        names = ", ".join(form.__struct_fields__)
+        raise ServerError(INVALID_MESSAGE, f"The body must be a JSON object of {names}.") from None

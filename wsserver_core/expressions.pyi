@@ -1,0 +1,5 @@
+from typing import final
+
+@final
+class Expression:
+    """A condition, or a connective over others."""

@@ -1,0 +1,5 @@
+from typing import final
+
+@final
+class Topic:
+    """The subscriptions of one address."""
