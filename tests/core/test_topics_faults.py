@@ -230,8 +230,8 @@ def exhaust(topic: str, act: str, filters: int) -> None:
         index, newcomer = ward.index, handle(200)
         programs = [HIGH, *(filter_of({"n": {"$gt": number}}) for number in range(filters - 1))]
         numbers = [ward.add(slot, topic, scope, programs[slot % filters]) for slot in range(3 + filters)]
-        for other in {"vitals", "vitals:1", "patient", "*"} - {topic}:
-            ward.subscribe(1, other, HIGH)
+        for more in sorted({"vitals", "vitals:1", "patient", "*"} - {topic}):
+            ward.subscribe(1, more, HIGH)
         ward.admit(200, scope)
         # Made before memory ends, and called within the same turn of the loop.
         acts: dict[str, Callable[[], object]] = {
