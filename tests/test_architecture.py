@@ -140,6 +140,7 @@ BY_BEHAVIOUR = {
     "web/bearer.py": "integration/test_rest.py",
     "web/demo_routes.py": "browser/test_demo_page.py",
     "web/endpoint.py": "integration/test_connect.py",
+    "web/request_body.py": "integration/test_rest.py",
     "web/key_fetch.py": "integration/test_keys_live.py",
     "web/responses.py": "integration/test_rest.py",
     "web/server.py": "integration/test_shutdown.py",

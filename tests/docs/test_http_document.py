@@ -93,12 +93,13 @@ async def test_curl_examples_answer_as_the_document_shows(running: Running, curl
     async with client(running.port, watcher) as first, client(running.port, stranger) as second:
         for socket, topic in ((first, "patient:123"), (second, "patient:*")):
             await socket.recv()
-            await socket.send(json.dumps({"type": "subscribe", "topic": topic}))
+            filters = {"vitals.hr": {"$gt": 140}} if "/ws/trace" in curl.text else None
+            await socket.send(json.dumps({"type": "subscribe", "topic": topic, "filters": filters}))
             await socket.recv()
         answer = await run(curl.text.replace("http://127.0.0.1:8000", running.url))
     if shown is None:
         assert answer["status"] == "success"
-    elif "/ws/metrics" in curl.text:
+    elif "/ws/metrics" in curl.text or "/ws/subscriptions" in curl.text:
         assert shape(answer) == shape(shown)
     else:
         assert stable(answer) == stable(shown)

@@ -58,7 +58,7 @@ def test_every_command_has_an_example_that_the_server_understands():
 
 
 def test_every_control_message_that_is_sent_has_an_example():
-    reserved_only = {"gap", "hint"}
+    reserved_only = {"gap"}
     assert {example["type"] for example in CONTROLS} == CONTROL_TYPES - reserved_only
 
 
@@ -114,7 +114,7 @@ async def test_a_published_message_arrives_as_the_document_shows():
 @pytest.mark.parametrize(
     ("command", "code"),
     [
-        ({"type": "subscribe", "topic": "patient:123", "filters": {"vitals.hr": {"$get": 100}}}, 1008),
+        ({"type": "subscribe", "topic": "patient:123", "filters": {"text": {"$regexp": "x"}}}, 1008),
         ({"type": "subscribe", "topics": "patient:123"}, 1003),
     ],
 )
@@ -184,8 +184,11 @@ def test_the_limits_are_the_defaults():
         f"{connection.max_connections_per_role}, {connection.max_connections:,}",
         "subscriptions of one connection, in all": f"{settings.subscription.max_per_connection}, "
         f"{settings.subscription.max_global:,}",
-        "filter": f"{spaced_size(settings.filter.max_bytes)}, {settings.filter.max_nodes} members, "
-        f"paths of {settings.filter.max_depth} names, {settings.filter.max_values} values in a list",
+        "filter": f"{spaced_size(settings.filter.max_bytes)}, {settings.filter.max_nodes} conditions, "
+        f"paths of {settings.filter.max_depth} names, {settings.filter.max_depth} connectives inside each other, "
+        f"{settings.filter.max_values} values in a list",
+        "patterns": f"{settings.filter.max_pattern_bytes} bytes each, "
+        f"{settings.filter.max_patterns_per_connection} different ones on a connection",
         "what waits for a client that does not read": f"{settings.backpressure.max_queue_messages} messages "
         f"or {spaced_size(settings.backpressure.max_queue_bytes)}",
     }
@@ -195,12 +198,14 @@ def test_the_limits_are_the_defaults():
 
 def test_the_filters_of_the_table_are_filters():
     engine = FilterEngine(Settings().filter)
-    messages = {
+    messages: dict[str, dict[str, Any]] = {
         '{"type": "ecg_data"}': {"type": "ecg_data"},
         '{"severity": ["warning", "critical"]}': {"severity": "critical"},
-        '{"vitals.hr": 61}': {"vitals": {"hr": 61.0}},
+        '{"vitals.hr": {"$gte": 40, "$lt": 120}}': {"vitals": {"hr": 40.0}},
         '{"leads.name": "II"}': {"leads": [{"name": "I"}, {"name": "II"}]},
         '{"acknowledged": false, "ward": null}': {"acknowledged": False, "ward": None},
+        '{"$or": [{"severity": "critical"}, {"vitals.spo2": {"$lt": 88}}]}': {"vitals": {"spo2": 87}},
+        '{"text": {"$regex": "(?i)lead (I|II|III) off"}, "$not": {"source": "test"}}': {"text": "LEAD II OFF"},
     }
     documented = [bare(row[0]) for row in table(PROTOCOL, "filter", "matches")]
     assert documented == list(messages)

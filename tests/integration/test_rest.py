@@ -22,13 +22,21 @@ DOORS = {
     "/ws/broadcast/all": {"broadcast:all"},
     "/ws/metrics": {"metrics:read"},
     "/ws/revoke": {"admin:write"},
+    "/ws/trace": {"admin:read"},
+    "/ws/subscriptions": {"admin:read"},
+    "/ws/events": {"admin:read"},
 }
-BODIES: dict[str, Any] = {"/ws/metrics": None, "/ws/revoke": {"user": "nobody"}}
+GETS = {"/ws/metrics", "/ws/subscriptions", "/ws/events"}
+BODIES: dict[str, Any] = {
+    **dict.fromkeys(GETS),
+    "/ws/revoke": {"user": "nobody"},
+    "/ws/trace": {"message": {}, "topic": "*"},
+}
 SCOPES = [*ALL_SCOPES.split(), "broadcast", "broadcast:*", "metrics:read:x", "*", ""]
 
 
 async def ask(server: LiveServer, path: str, **how: Any) -> Any:
-    method = "GET" if path == "/ws/metrics" else "POST"
+    method = "GET" if path in GETS else "POST"
     return await server.http(method, path, BODIES.get(path, {"type": "note"}), **how)
 
 
@@ -222,6 +230,9 @@ async def test_other_methods_and_paths_are_refused(server: LiveServer) -> None:
         ("GET", "/ws/broadcast/all", 405),
         ("PUT", "/ws/broadcast/patient/1", 405),
         ("POST", "/ws/metrics", 405),
+        ("GET", "/ws/trace", 405),
+        ("POST", "/ws/subscriptions", 405),
+        ("DELETE", "/ws/events", 405),
         ("DELETE", "/ws/revoke", 405),
         ("POST", "/health", 405),
         ("GET", "/ws", 404),
@@ -258,7 +269,7 @@ async def test_a_server_of_its_own_answers_unknown_paths_in_the_envelope(monkeyp
 
 
 async def test_answers_are_neither_cached_nor_sniffed(server: LiveServer) -> None:
-    for path in ("/health", "/ws/metrics"):
+    for path in ("/health", *GETS):
         headers = (await server.http("GET", path)).headers
         assert headers["cache-control"] == "no-store"
         assert headers["x-content-type-options"] == "nosniff"

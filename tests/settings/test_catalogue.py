@@ -12,6 +12,9 @@ def test_every_setting_of_the_protocol_is_there() -> None:
         "backpressure.max_queue_messages", "backpressure.max_queue_bytes",
         "rate_limit.burst", "store.url", "auth.jwks_url", "auth.leeway", "access.roles",
         "shutdown.timeout", "logging.level", "logging.format",
+        "subscription.strict_timeout", "subscription.event_history_size",
+        "filter.max_pattern_bytes", "filter.max_patterns_per_connection",
+        "filter.severity_data", "filter.severity_alert", "filter.severity_by_type",
     ):  # fmt: skip
         assert key in SETTINGS
 

@@ -21,6 +21,10 @@ from wsserver.settings.roles import RoleSettings
         ("auth.max_token_lifetime", "None", None),
         ("logging.level", "DEBUG", "debug"),
         ("access.roles", {"porter": {"wildcard": True}}, {"porter": RoleSettings(wildcard=True)}),
+        ("subscription.strict_timeout", True, True),
+        ("subscription.event_history_size", 0, 0),
+        ("filter.max_pattern_bytes", "1KiB", 1024),
+        ("filter.severity_by_type", {"drug_alert": "high"}, {"drug_alert": "high"}),
     ],
 )
 def test_a_value_of_a_file_becomes_a_typed_one(key: str, value: object, typed: object) -> None:
@@ -42,6 +46,9 @@ def test_a_value_of_a_file_becomes_a_typed_one(key: str, value: object, typed: o
         ("connection.timeout", "90", 90.0),
         ("access.roles", '{"porter": {"wildcard": true}}', {"porter": RoleSettings(wildcard=True)}),
         ("auth.secret", "123", "123"),
+        ("subscription.strict_timeout", "yes", True),
+        ("filter.severity_alert", "high", "high"),
+        ("filter.severity_by_type", '{"drug_alert": "high"}', {"drug_alert": "high"}),
     ],
 )  # fmt: skip
 def test_a_value_that_is_text_becomes_a_typed_one(key: str, text: str, typed: object) -> None:
@@ -67,6 +74,14 @@ def test_a_value_that_is_text_becomes_a_typed_one(key: str, text: str, typed: ob
         ("auth.secret", 1, 'must be text or "none", not a whole number'),
         ("connection.max_connections_per_role", {"doctor": -1}, "must be a whole number >= 0 (in one of its"),
         ("access.roles", [], "must be a table of roles"),
+        ("subscription.event_history_size", -1, "must be a whole number >= 0"),
+        ("subscription.event_history_size", 10_000_001, "must be a whole number <= 10000000"),
+        ("subscription.strict_timeout", "maybe", "must be true or false"),
+        ("filter.max_patterns_per_connection", 0, "must be a whole number >= 1"),
+        ("filter.max_pattern_bytes", 4097, "must be a whole number <= 4096"),
+        ("filter.severity_data", "", "must be text that is not empty"),
+        ("filter.severity_by_type", {"note": ""}, "must be text that is not empty (in one of its"),
+        ("filter.severity_by_type", "high", "must be a table"),
     ],
 )
 def test_a_value_that_does_not_fit_says_what_would(key: str, value: Any, fault: str) -> None:

@@ -22,6 +22,8 @@ UNUSUAL = {
     "connection.timeout": "91.5s",
     "connection.max_per_ip": 12,
     "inbound.max_message_size": 1_000_001,
+    "subscription.strict_timeout": True,
+    "filter.severity_by_type": {"drug_alert": "high", 'odd "type".with\\dots': "é"},
     "auth.issuer": 'a "quoted" \\ issuer $HOME \x7f é',
     "access.roles": {
         "doctor": {"subscribe": ["*"], "wildcard": True},

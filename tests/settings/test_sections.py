@@ -18,6 +18,15 @@ def test_defaults_are_those_of_the_specification() -> None:
     assert subscription.cleanup_interval == 300
 
 
+def test_the_defaults_of_filters_and_of_the_history_are_those_of_the_protocol() -> None:
+    settings = Settings()
+    subscription, filters = settings.subscription, settings.filter
+    assert (subscription.strict_timeout, subscription.event_history_size) == (False, 10_000)
+    assert (filters.max_bytes, filters.max_nodes, filters.max_depth, filters.max_values) == (4096, 64, 8, 256)
+    assert (filters.max_pattern_bytes, filters.max_patterns_per_connection) == (256, 16)
+    assert (filters.severity_data, filters.severity_alert, filters.severity_by_type) == ("normal", "info", {})
+
+
 def test_no_text_form_of_settings_shows_a_secret() -> None:
     settings = Settings(auth=AuthSettings(secret=SECRET))
     for text in (repr(settings), str(settings), repr(settings.auth), repr(settings.auth.__rich_repr__())):
