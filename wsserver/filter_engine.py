@@ -66,6 +66,7 @@ class FilterEngine:
     def give_back(self, program: Program) -> None:
         """One user of the program less."""
         self._interner.release(program)
+        self._complexity -= Fraction(program.complexity)
         self._users -= 1
 
     def validate(self, source: object) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from wsserver_core.topics import TopicIndex
 ENOUGH: Final = 1_000
 """Messages that a filter must have been held against before it is told that none matched."""
 
-MAX_PER_ROUND: Final = 100
-"""Hints sent in one round: they can wait, the loop cannot."""
+MAX_PER_ROUND: Final = 4
+"""Subscriptions looked at in one round. One to everything may take 2 ms: it can wait, the loop cannot."""
 
 
 class SubscriptionHints:
@@ -32,8 +32,11 @@ class SubscriptionHints:
         """Hints since the start."""
 
     def first(self, metadata: ConnectionMetadata, subscription: Subscription) -> str | None:
-        """The hint for ``subscription_confirmed``, if there is one by now."""
-        if subscription.program.matches_all:
+        """The hint for ``subscription_confirmed``, if there is one by now.
+
+        Wildcards get theirs later: when thousands of clients come back at once, every look counts.
+        """
+        if subscription.program.matches_all or subscription.is_wildcard:
             return None
         hint = self._hint(metadata, subscription)
         if hint is not None:
@@ -41,7 +44,7 @@ class SubscriptionHints:
         return hint
 
     def round(self) -> int:
-        """Send a ``hint`` to subscriptions whose filter never matched; returns how many."""
+        """Send a ``hint`` to a few subscriptions whose filter never matched; returns how many."""
         sent = 0
         for record in self._index.barren(ENOUGH, MAX_PER_ROUND):
             metadata: ConnectionMetadata = record.owner

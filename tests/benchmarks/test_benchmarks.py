@@ -131,8 +131,8 @@ def test_filters_says_at_once_that_it_cannot_draw(tmp_path: Path) -> None:
     assert not done.stdout
 
 
-@pytest.mark.skipif(find_spec("matplotlib") is None, reason="drawing needs matplotlib, of the extra bench")
-def test_filters_draws_how_times_grow(tmp_path: Path) -> None:
+def test_filters_draws_how_times_grow(tmp_path: Path, require_tool: Callable[[bool, str], None]) -> None:
+    require_tool(find_spec("matplotlib") is not None, "matplotlib, of the extra bench,")
     target = tmp_path / "growth.png"
     run("filters", tmp_path, "--subscriptions", "100", "--rounds", "1", "--plot", str(target))
     assert target.read_bytes().startswith(b"\x89PNG")

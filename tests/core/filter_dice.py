@@ -82,7 +82,7 @@ BAD_MEMBERS: list[dict[Any, Any]] = [
     {"$and": []}, {"$and": {}}, {"$or": {"a": 1}}, {"$or": [None]}, {"$or": [[]]}, {"$and": "a"},
     {"$and": None},
     {"$or": [{"a": 1}, 5]}, {"$or": ()}, {"$not": None}, {"$not": []}, {"$not": [{"a": 1}]}, {"$not": 5},
-    {"$not": "a"}, {"$not": True}, {"$and": [{}] * 257},
+    {"$not": "a"}, {"$not": True}, {"$and": [{}] * 300},
 ]  # fmt: skip
 
 DEPTH = 4

@@ -66,7 +66,7 @@ def is_member(name: Any, wanted: Any, bounds: Bounds, level: int, around: int) -
     if name == "$not":
         return is_object(wanted, bounds, level, around)
     if name in ("$and", "$or"):
-        return is_list_of(wanted, bounds) and all(is_object(one, bounds, level, around) for one in wanted)
+        return is_filled_list(wanted) and all(is_object(one, bounds, level, around) for one in wanted)
     return is_path(name, bounds) and is_wanted(wanted, name, bounds)
 
 
@@ -87,7 +87,7 @@ def is_operator(name: Any, constant: Any, path: str, bounds: Bounds) -> bool:
     if name in ("$eq", "$ne"):
         return is_value(constant, path)
     if name in ("$in", "$nin"):
-        return is_list_of(constant, bounds) and all(is_value(value, path) for value in constant)
+        return is_filled_list(constant) and len(constant) <= bounds.values and are_values(constant, path)
     if name in COMPARISONS:
         return not is_identity(path) and is_number(constant)
     if name == "$exists":
@@ -97,8 +97,8 @@ def is_operator(name: Any, constant: Any, path: str, bounds: Bounds) -> bool:
     return name in ("$prefix", "$contains") or (name == "$regex" and is_pattern(constant, bounds))
 
 
-def is_list_of(values: Any, bounds: Bounds) -> bool:
-    return is_list(values) and 0 < len(values) <= bounds.values
+def are_values(values: Any, path: str) -> bool:
+    return all(is_value(value, path) for value in values)
 
 
 def is_value(value: Any, path: str) -> bool:
@@ -139,6 +139,10 @@ def is_identity(path: str) -> bool:
 
 def is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple))
+
+
+def is_filled_list(value: Any) -> bool:
+    return is_list(value) and len(value) > 0
 
 
 def count(source: dict[str, Any]) -> int:

@@ -161,7 +161,7 @@ def wide_filters() -> Named:
         yield f"{count:,} members", {f"k{number}": number for number in range(count)}
         yield f"{count:,} operators", {"a": {f"$k{number}": number for number in range(count)}}
         yield f"{count:,} names in an object", {"a": {f"k{number}": number for number in range(count)}}
-    for count in (256, 257, 10_000, 1_000_000):
+    for count in (256, 257, 10_000, 100_000):
         for name in ("$in", "$nin"):
             yield f"{name} of {count:,} numbers", {"a": {name: list(range(count))}}
         yield f"a tuple of {count:,} times the same", {"a": ("a",) * count}
@@ -197,7 +197,7 @@ def huge_texts() -> Named:
         text = "a" * size
         for name in ("$eq", "$ne", "$prefix", "$contains", "$regex", "$gt", "$exists", "$in"):
             yield f"{name} of {size:,} letters", {"a": {name: text}}
-        yield f"$in of 256 texts of {size:,} letters", {"a": [f"{number}{text}" for number in range(256)]}
+        yield f"$in of 256 times {size:,} letters", {"a": [text] * 255 + [text + "b"]}
         yield f"a name of {size:,} letters", {text: "a"}
         yield f"a name of {size:,} dots", {"." * size: "a"}
         yield f"an operator of {size:,} letters", {"a": {"$" + text: "a"}}
@@ -350,19 +350,23 @@ def compiled(source: Any) -> Program | None:
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
 def test_a_hostile_filter_is_refused_or_answers_for_every_message(family: Callable[[], Named]) -> None:
+    taken = refused = 0
     for name, source in family():
         program = compiled(source)
-        if program is not None:
-            for message in MESSAGES.values():
-                assert program.matches(message, {}) in (True, False), name
+        if program is None:
+            refused += 1
+            continue
+        taken += 1
+        for message in MESSAGES.values():
+            assert program.matches(message, {}) in (True, False), name
+    # A family of which nothing is taken, or all, tests less than it seems to.
+    assert min(taken, refused) > 0
 
 
-def test_there_are_many_hostile_filters_of_which_many_are_refused_and_many_are_not() -> None:
-    taken = {name: compiled(source) is not None for family in FAMILIES for name, source in family()}
-    assert len(taken) == sum(1 for family in FAMILIES for _ in family()), "two have one name"
-    assert len(taken) > 800
-    assert sum(taken.values()) > 150
-    assert len(taken) - sum(taken.values()) > 400
+def test_there_are_many_hostile_filters() -> None:
+    names = [name for family in FAMILIES for name, _ in family()]
+    assert len(names) > 1_000
+    assert len(names) == len(set(names))
 
 
 def test_patterns_of_random_signs_are_refused_or_answer_for_every_message() -> None:

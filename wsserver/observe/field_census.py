@@ -13,9 +13,6 @@ from typing import Any, Final
 from wsserver.observe.field_paths import survey
 from wsserver.protocol.topic import ANY, EVERYTHING, Topic
 
-MAX_ASKED: Final = 512
-"""Keys that are asked whether a subscription gets their messages: thousands may come back at once."""
-
 MAX_MERGED: Final = 64
 """Of how many keys, the latest ones, a subscription's sightings are made."""
 
@@ -140,7 +137,7 @@ class FieldCensus:
     def _reaching(self, topic: Topic, sees: Callable[[str], bool]) -> Iterator[_Entry]:
         """The entries whose messages such a subscription gets; the latest first if there are many."""
         subscription_type, target_id = topic
-        entries: Iterator[_Entry] = islice(reversed(self._entries.values()), MAX_ASKED)
+        entries = reversed(self._entries.values())
         if target_id != ANY:
             exact = self._of_topic.get(topic, {})
             whole = self._of_topic.get(Topic(subscription_type, ANY), {})
