@@ -78,15 +78,19 @@ def test_new_bounds_hold_for_filters_to_come(
 
 @pytest.mark.parametrize(
     ("faulty", "ending"),
-    [({"a": {"$get": 1}}, "unknown operator; did you mean $gt?"), ({"a": {"$where": 1}}, "unknown operator.")],
+    [
+        ({"a": {"$get": 1}}, "unknown operator; did you mean $gt?"),
+        ({"a": {"$where": 1}}, "unknown operator."),
+    ],
 )
 def test_the_text_of_a_refusal_is_the_reason_as_one_sentence(
     engine: FilterEngine, faulty: dict[str, Any], ending: str
 ) -> None:
     with pytest.raises(ServerError) as refused:
         engine.take(faulty)
-    assert refused.value.as_dict()["message"] == f"Invalid filter: {ending}"
-    assert refused.value.details == {"path": f"a.{next(iter(faulty['a']))}", "reason": ending.removesuffix(".")}
+    error = refused.value.as_dict()
+    assert error["message"] == f"Invalid filter: {ending}"
+    assert error["details"] == {"path": f"a.{next(iter(faulty['a']))}", "reason": ending.removesuffix(".")}
 
 
 # -- patterns

@@ -91,11 +91,11 @@ async def test_a_filter_on_a_field_that_no_message_had_is_confirmed_with_a_hint(
 
 async def test_a_hint_in_the_answer_tells_nothing_of_other_patients(bench: Workbench, doctor: FarEnd) -> None:
     for _ in range(256):
-        bench.manager.broadcast_to_type("vitals", {"patient_id": "3", "secret_field": 80})
+        bench.manager.broadcast_to_type("vitals", {"patient_id": "3", "secret_field": 80}, target_id="bed-7")
     wanted = {"secret_feild": 5}
-    assert "hint" not in await only(bench, doctor, type="subscribe", topic="type:vitals", filters=wanted)
+    assert "hint" not in await only(bench, doctor, type="subscribe", topic="vitals:bed-7", filters=wanted)
     colleague = await bench.client("u2", "doctor", patients=["3"])
-    answer = await only(bench, colleague, type="subscribe", topic="type:vitals", filters=wanted)
+    answer = await only(bench, colleague, type="subscribe", topic="vitals:bed-7", filters=wanted)
     assert answer["hint"] == "field 'secret_feild' was never seen; did you mean 'secret_field'?"
 
 

@@ -10,11 +10,14 @@ def scope_of_refusal(limits: SubscriptionLimits, held: int, total: int) -> str |
     """The scope of the limit that one more would break; None when there is room."""
     try:
         limits.check(held, total)
-    except ServerError as refused:
-        assert refused.kind is SUBSCRIPTION_LIMIT
-        assert set(refused.details or {}) == {"scope"}
-        return str((refused.details or {})["scope"])
-    return None
+    except ServerError as error:
+        refused = error
+    else:
+        return None
+    assert refused.kind is SUBSCRIPTION_LIMIT
+    assert refused.details is not None
+    assert set(refused.details) == {"scope"}
+    return str(refused.details["scope"])
 
 
 @pytest.mark.parametrize("limit", [1, 2, 100])

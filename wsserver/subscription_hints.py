@@ -38,6 +38,9 @@ class SubscriptionHints:
         """
         if subscription.program.matches_all or subscription.is_wildcard:
             return None
+        record = self._index.record(subscription.number)
+        if record is None or record.hinted:
+            return None
         hint = self._hint(metadata, subscription)
         if hint is not None:
             self._note(subscription, hint)

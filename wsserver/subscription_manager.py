@@ -119,28 +119,29 @@ class SubscriptionManager:
         existed = number != 0
         if not existed:
             self._limits.check(self._index.count(handle), len(self._index))
-        program = self._take_filter(handle, number, filters)
         now = self._clock.monotonic()
-        if existed:
-            self.filters.give_back(self._index.replace(number, program, now))
-        else:
-            number = self.store_subscription(metadata, topic, program, now)
+        program = self.filters.take(filters)
+        unused: Program | None = program
+        try:
+            self._check_patterns(handle, number, program)
+            if existed:
+                unused = self._index.replace(number, program, now)
+            else:
+                number = self.store_subscription(metadata, topic, program, now)
+                unused = None
+        finally:
+            if unused is not None:
+                self.filters.give_back(unused)
         subscription = Subscription(
             number, self._ids.text(number), metadata.connection_id, *topic, program, now
         )
         self.note("replaced" if existed else "subscribed", subscription)
         return subscription, existed
 
-    def _take_filter(self, handle: int, replaced: int, filters: object) -> Program:
-        program = self.filters.take(filters)
+    def _check_patterns(self, handle: int, replaced: int, program: Program) -> None:
         if program.patterns:
             held = [one.program for one in self._index.records(handle) if one.number != replaced]
-            try:
-                self.filters.check_patterns([*held, program])
-            except ServerError:
-                self.filters.give_back(program)
-                raise
-        return program
+            self.filters.check_patterns([*held, program])
 
     def store_subscription(
         self, metadata: ConnectionMetadata, topic: Topic, program: Program, now: float
@@ -149,11 +150,7 @@ class SubscriptionManager:
 
         ``subscribe`` is the way to check one.
         """
-        try:
-            number = self._index.add(metadata.handle, *topic, program, now)
-        except BaseException:
-            self.filters.give_back(program)
-            raise
+        number = self._index.add(metadata.handle, *topic, program, now)
         self._by_type[topic.subscription_type] += 1
         self._wildcards += topic.target_id == ANY
         return number

@@ -5,14 +5,6 @@ from wsserver_core.recipients import Recipients
 from wsserver_core.scopes import Scope
 from wsserver_core.selection import Selection as Selection
 
-class FilterFigures(NamedTuple):
-    """One distinct filter: its subscriptions, and how often it was held against a message and matched."""
-
-    program: Program
-    subscriptions: int
-    tested: int
-    matched: int
-
 class Record(NamedTuple):
     """What is known of one subscription."""
 
@@ -24,71 +16,109 @@ class Record(NamedTuple):
     program: Program
     renewed_at: float
     warned: bool
+    hinted: bool
+
+class FilterFigures(NamedTuple):
+    """One distinct filter: its subscriptions, and how often it was held against a message and matched."""
+
+    program: Program
+    subscriptions: int
+    tested: int
+    matched: int
 
 @final
 class TopicIndex:
-    """All subscriptions of a process, by topic, filter and right to patients."""
+    """All subscriptions of a process.
+
+    Adding, replacing and removing one takes constant time, but for filters with an order
+    condition on a topic that has very many of them: those are kept sorted.
+    """
 
     def __init__(self) -> None: ...
     def __len__(self) -> int:
         """How many subscriptions there are."""
+
     @property
     def topics(self) -> int:
         """How many distinct (type, target) are subscribed to."""
+
     @property
     def admitted(self) -> int:
         """How many connections there are."""
+
     def sizes(self) -> dict[str, int]:
         """The number of entries in each internal table: all 0 when nothing is subscribed or admitted."""
 
-    # connections
     def admit(self, handle: int, scope: Scope, owner: object) -> None:
-        """Enter an authenticated connection: messages to all reach it. ValueError for a bad or taken handle/slot."""
-    def dismiss(self, handle: int) -> bool:
-        """Forget a connection; ValueError while it holds subscriptions; False when it is not there."""
-    def owner(self, handle: int) -> Any:
-        """What was given to admit; None for an unknown handle."""
-    def rescope(self, handle: int, scope: Scope) -> list[Record]:
-        """Give a connection other rights, with all its subscriptions. Those to one patient outside the new
-        scope end at once and are returned (the caller releases their programs)."""
+        """Enter an authenticated connection: messages to all reach it whatever it subscribed to.
 
-    # subscriptions
+        Raises ValueError for a handle that cannot be or whose slot is taken.
+        """
+
+    def dismiss(self, handle: int) -> bool:
+        """Forget a connection; False when it is not there. Raises ValueError while it is subscribed."""
+
+    def owner(self, handle: int) -> Any:
+        """What was given to ``admit``; None for an unknown connection."""
+
+    def rescope(self, handle: int, scope: Scope) -> list[Record]:
+        """Give a connection other rights, and with it its subscriptions.
+
+        Those to one patient outside of the new scope end at once: they are returned. Raises
+        ValueError for an unknown connection.
+        """
+
     def add(
-        self,
-        handle: int,
-        subscription_type: str,
-        target_id: str,
-        program: Program,
-        now: float,
+        self, handle: int, subscription_type: str, target_id: str, program: Program, now: float
     ) -> int:
-        """Enter one subscription and return its number. ``*`` is any target, and as a type (with target ``*``)
-        everything. ValueError: unknown handle, an address that cannot be, a patient outside the scope,
-        an address this connection is subscribed to already."""
+        """Enter one subscription and return its number.
+
+        ``*`` is any target, and as a type (with target ``*``) everything. Raises ValueError for an
+        unknown connection, an address that cannot be or that it is subscribed to, and one
+        patient outside of its scope.
+        """
+
     def replace(self, number: int, program: Program, now: float) -> Program:
-        """Give a subscription another filter at once; returns the former program. ValueError if it has ended."""
+        """Give a subscription another filter, at once; returns the former program.
+
+        Raises ValueError if it has ended.
+        """
+
     def remove(self, number: int) -> Program | None:
         """End a subscription; returns its program, or None when it has ended already."""
+
     def find(self, handle: int, subscription_type: str, target_id: str) -> int:
-        """The number of this connection's subscription to a topic, or 0."""
+        """The number of a connection's subscription to a topic, or 0."""
+
     def numbers(self, handle: int) -> list[int]:
         """The subscriptions of one connection, oldest first."""
-    def count(self, handle: int) -> int: ...
+
+    def count(self, handle: int) -> int:
+        """How many subscriptions a connection has."""
+
     def all_numbers(self) -> list[int]:
         """Every subscription, in no order."""
-    def record(self, number: int) -> Record | None: ...
+
+    def record(self, number: int) -> Record | None:
+        """What is known of a subscription; None when it has ended."""
+
     def records(self, handle: int) -> list[Record]:
         """What is known of the subscriptions of one connection, oldest first."""
 
     def all_records(self) -> list[Record]:
         """What is known of every subscription, in no order."""
 
-    def renew(self, number: int, now: float) -> bool: ...
-    def warn(self, number: int, warned: bool) -> bool: ...
+    def renew(self, number: int, now: float) -> bool:
+        """Note that it was asked for once more; False when it has ended."""
+
+    def warn(self, number: int, warned: bool) -> bool:
+        """Note whether its client has been told that it is about to end; False when it has ended."""
+
     def hint(self, number: int) -> bool:
         """Note that its client has had a hint about its filter; False when it has ended."""
 
     def barren(self, enough: int, limit: int) -> list[Record]:
-        """Subscriptions whose filter was held against ``enough`` messages and matched none, without hint so far.
+        """Subscriptions whose filter was held against ``enough`` messages and matched none, without hint.
 
         ``limit`` at most, in no order.
         """
@@ -97,15 +127,18 @@ class TopicIndex:
         """The subscriptions that were last asked for before a moment, or at it; in no order."""
 
     def figures(self, number: int) -> tuple[int, int]:
-        """How often its filter was held against a message here, and how often it matched
-        (of all subscriptions with the same topic, filter and rights). (0, 0) when it has ended."""
+        """How often the filter of a subscription was held against a message here, and how often it matched.
+
+        They are those of all subscriptions with the same topic, filter and rights. (0, 0) when
+        it has ended.
+        """
 
     def filters(self) -> list[FilterFigures]:
         """A FilterFigures for each distinct filter in use."""
+
     def topic_sizes(self) -> list[tuple[str, str, int]]:
         """(type, target, subscriptions) for each topic."""
 
-    # messages
     def select(
         self,
         subscription_type: str | None,
@@ -116,8 +149,17 @@ class TopicIndex:
         out: Recipients,
         exclude: int = 0,
     ) -> Selection:
-        """Fill ``out`` with the connections that get this message; what was in it is forgotten. (as before)
-        With neither type nor target every admitted connection is considered, counted as one each."""
+        """Fill ``out`` with the connections that get this message; what was in it is forgotten.
+
+        With a type and a target: subscribers of exactly that, of any target of the type, and of
+        everything. With a type alone: of all its targets, and of everything. With neither: all
+        connections. ``patient_id`` says whom the message is about; then, whatever the
+        address, only those who may see this patient get it. A message to a patient is about him.
+        ``exclude`` is left out of ``out``, its subscriptions are counted like all others.
+
+        Raises ValueError for ``*`` and for an address to one patient of a message about another.
+        """
+
     def preview(
         self,
         subscription_type: str | None,

@@ -43,6 +43,7 @@ class Record(NamedTuple):
     program: Program
     renewed_at: float
     warned: bool
+    hinted: bool
 
 
 class FilterFigures(NamedTuple):
@@ -80,7 +81,11 @@ cdef inline Figures figures(Subscription *subscription) noexcept:
 
 @cython.final
 cdef class TopicIndex:
-    """All subscriptions of a process. Adding, replacing and removing one takes constant time."""
+    """All subscriptions of a process.
+
+    Adding, replacing and removing one takes constant time, but for filters with an order
+    condition on a topic that has very many of them: those are kept sorted.
+    """
 
     # The garbage collector rests while tables change or are walked: it may run any finaliser, and
     # that may end subscriptions.
@@ -613,7 +618,7 @@ cdef class TopicIndex:
         return Record(
             self.table.number(row), subscription.handle, self.owner(subscription.handle),
             topic.subscription_type, topic.target_id, <Program>subscription.group.program,
-            subscription.renewed_at, bool(subscription.warned),
+            subscription.renewed_at, bool(subscription.warned), bool(subscription.hinted),
         )
 
 

@@ -66,7 +66,9 @@ async def test_an_answer_without_end_is_given_up(serve, monkeypatch: pytest.Monk
     assert await failure_of(url) == "the answer is larger than 100000 bytes"
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"3", b"{", b'{"a":"\xff"}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"3", b"{", b'{"a":"\xff"}', b"\xff", b"[" * 100_000]
+)
 async def test_what_is_no_answer_of_ours_is_said_to_be_none(serve, body: bytes) -> None:
     text = await failure_of(await serve(lambda request: web.Response(body=body)))
     assert text == "the answer is no JSON object (HTTP 200): is this a wsserver?"
@@ -85,7 +87,9 @@ async def test_what_is_no_answer_of_ours_is_said_to_be_none(serve, body: bytes) 
         (404, {"error": "text"}, ":  (HTTP 404)"),
     ],
 )
-async def test_a_refusal_is_told_with_its_code_and_status(serve, status: int, document: Any, text: str) -> None:
+async def test_a_refusal_is_told_with_its_code_and_status(
+    serve, status: int, document: Any, text: str
+) -> None:
     url = await serve(lambda request: web.json_response(document, status=status))
     assert (await failure_of(url)).strip() == text.strip()
 
@@ -112,9 +116,7 @@ async def test_a_server_that_is_not_there_is_named_without_its_path(unused_tcp_p
     assert (await failure_of(url)).startswith(f"cannot reach http://127.0.0.1:{unused_tcp_port}: ")
 
 
-@pytest.mark.parametrize(
-    ("unsure", "end"), [("", ""), ("it may have been done", "; it may have been done")]
-)
+@pytest.mark.parametrize(("unsure", "end"), [("", ""), ("it may have been done", "; it may have been done")])
 async def test_no_answer_in_time_says_what_may_have_happened(
     aiohttp_server, monkeypatch: pytest.MonkeyPatch, unsure: str, end: str
 ) -> None:

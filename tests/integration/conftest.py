@@ -1,12 +1,10 @@
 """Real servers on real sockets. A test that leaves an error in the log or an entry in an index fails."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from live_server import LiveServer, settings_of
-
-StartServer = Callable[..., Awaitable[LiveServer]]
+from live_server import LiveServer, StartServer, settings_of
 
 
 @pytest.fixture

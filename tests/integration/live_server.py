@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import jwt
@@ -175,3 +175,7 @@ async def until(
     async with asyncio.timeout(patience):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+StartServer = Callable[..., Awaitable[LiveServer]]
+"""What the fixture ``start_server`` gives."""

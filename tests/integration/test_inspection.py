@@ -4,12 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from conftest import StartServer
-from live_server import LiveServer, token_of
+from live_server import LiveServer, StartServer, token_of
 from ward_client import WardClient
 
 from wsserver.subscription_hints import ENOUGH
-from wsserver.web.inspection import MAX_LIMIT
+from wsserver.web.inspection import MAX_LIMIT, MAX_TRACED
 
 ADMIN = {"scope": "admin:read"}
 
@@ -72,13 +71,21 @@ async def test_a_trace_says_who_would_get_it_and_why_not_the_others(server: Live
 async def test_a_trace_never_delivers_and_counts_nothing(server: LiveServer) -> None:
     client = await server.enter("d1", "doctor", "patient:1", "*")
     await subscribed(client, "type:ecg", {"severity": "normal"})
-    before = (await server.metrics(), await told(server, "/ws/subscriptions"), server.manager.broadcasts.log.head)
+    before = (
+        await server.metrics(),
+        await told(server, "/ws/subscriptions"),
+        server.manager.broadcasts.log.head,
+    )
     for topic in ("patient:1", "type:ecg", "patient:*", "*", None):
         for connection_id in (None, next(iter(server.manager.connections))):
             await traced(
                 server, message={"patient_id": 1}, topic=topic, connection_id=connection_id, limit=1000
             )
-    after = (await server.metrics(), await told(server, "/ws/subscriptions"), server.manager.broadcasts.log.head)
+    after = (
+        await server.metrics(),
+        await told(server, "/ws/subscriptions"),
+        server.manager.broadcasts.log.head,
+    )
     for figures in (before[0], after[0]):
         figures["performance"].pop("memory_usage_mb")
     assert after == before
@@ -143,7 +150,7 @@ async def test_an_unknown_connection_is_not_found(server: LiveServer, topic: str
         {"message": {}, "topic": 5},
         {"message": {}, "topic": ["*"]},
         {"message": {}, "topic": "*", "limit": 0},
-        {"message": {}, "topic": "*", "limit": MAX_LIMIT + 1},
+        {"message": {}, "topic": "*", "limit": MAX_TRACED + 1},
         {"message": {}, "topic": "*", "limit": "5"},
         {"message": {}, "topic": "*", "limit": True},
         {"message": {}, "topic": "*", "limit": 10**40},
@@ -210,7 +217,9 @@ async def test_the_figures_of_subscriptions_are_by_type_by_target_and_by_filter(
     assert (document["total"], document["by_type"]) == (4, {"patient": 2, "ecg": 2})
     assert (document["wildcard_count"], document["distinct_filters"], document["topics"]) == (2, 2, 2)
     assert document["filter_complexity"] == 0.25
-    targets = {(one["subscription_type"], one["target_id"]): one["subscriptions"] for one in document["top_targets"]}
+    targets = {
+        (one["subscription_type"], one["target_id"]): one["subscriptions"] for one in document["top_targets"]
+    }
     assert targets == {("patient", "1"): 2, ("ecg", "*"): 2}
     by_filter = {json.dumps(one["filters"]): one for one in document["filters"]}
     assert by_filter['{"severity": "high"}'] == {
@@ -278,7 +287,9 @@ async def test_the_smallest_and_the_largest_limit_are_taken(server: LiveServer, 
 
 
 @pytest.mark.parametrize("kind", ["", "Subscribed", "gone", "hint,expired", "%00"])
-async def test_a_kind_of_event_that_does_not_exist_is_answered_with_400(server: LiveServer, kind: str) -> None:
+async def test_a_kind_of_event_that_does_not_exist_is_answered_with_400(
+    server: LiveServer, kind: str
+) -> None:
     answer = await ask(server, f"/ws/events?kind={kind}")
     assert (answer.status, answer.error["code"]) == (400, 1003)
     assert "subscribed, replaced" in answer.error["message"]
@@ -368,7 +379,9 @@ async def test_the_settings_say_what_filters_see_as_severity(start_server: Start
         clients[severity] = await server.enter(f"u-{severity}", "doctor")
         await subscribed(clients[severity], "type:ward", {"severity": severity})
     for number, message_type in enumerate(("ecg_data", "my_alert", "drug_alert", None)):
-        await server.publish("type/ward", {"n": number} if message_type is None else {"n": number, "type": message_type})
+        await server.publish(
+            "type/ward", {"n": number} if message_type is None else {"n": number, "type": message_type}
+        )
     got = {severity: [one["n"] for one in await client.published()] for severity, client in clients.items()}
     assert got == {"routine": [0, 3], "urgent": [1], "grave": [2], "normal": [], "info": []}
     document = await traced(server, message={"type": "my_alert"}, topic="type:ward")

@@ -33,7 +33,7 @@ _OUTCOMES = {
 @click.option("--topic", help="Where it goes: patient:ID, type:NAME or *. By default to its patient or type.")
 @click.option("--connection", help="Explain all subscriptions of this connection.")
 @click.option(
-    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="Most of each outcome."
+    "--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="Most of each outcome."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON on one line.")
 def trace(
