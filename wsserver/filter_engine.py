@@ -96,6 +96,7 @@ def _limits(settings: FilterSettings) -> FilterLimits:
         max_depth=settings.max_depth,
         max_values=settings.max_values,
         max_pattern_bytes=settings.max_pattern_bytes,
+        max_patterns=settings.max_patterns_per_connection,
     )
 
 

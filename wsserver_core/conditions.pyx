@@ -6,7 +6,7 @@ Whoever wrote the same condition shares it, so each is judged once per message.
 cimport cython
 
 from wsserver_core.fields cimport Field, Probe, key_of
-from wsserver_core.patterns cimport PatternBook, make_pattern, subject_of
+from wsserver_core.patterns cimport PatternBook, make_pattern, subjects_of
 
 import json
 
@@ -101,8 +101,8 @@ cdef class Condition:
                 if wanted in text:
                     return True
             return False
-        for text in self.field.texts():
-            if self.pattern.search(subject_of(text)):
+        for subject in subjects_of(self.field.texts()):
+            if self.pattern.search(subject):
                 return True
         return False
 

@@ -9,6 +9,7 @@ cdef class FilterLimits:
     cdef readonly Py_ssize_t max_depth
     cdef readonly Py_ssize_t max_values
     cdef readonly Py_ssize_t max_pattern_bytes
+    cdef readonly Py_ssize_t max_patterns
 
 
 cdef class FilterParser:
@@ -18,6 +19,7 @@ cdef class FilterParser:
     cdef dict conditions  # the same
     cdef Py_ssize_t nodes   # conditions, $or and $not
     cdef Py_ssize_t pieces  # objects
+    cdef Py_ssize_t patterns
 
     cdef Expression parse(self, object source)
     cdef Expression filter(self, object source, str place, Py_ssize_t level)

@@ -14,7 +14,7 @@ class FilterLimits:
     """Bounds of one filter.
 
     Bytes of its canonical form; conditions and connectives; names in a path and levels of
-    connectives; values of a list; bytes of a pattern.
+    connectives; values of a list; bytes of a pattern; patterns.
     """
 
     def __init__(
@@ -25,6 +25,7 @@ class FilterLimits:
         max_depth: int = 8,
         max_values: int = 256,
         max_pattern_bytes: int = 256,
+        max_patterns: int = 16,
     ) -> None:
         """Raises ValueError for a limit below 1."""
 
@@ -38,6 +39,8 @@ class FilterLimits:
     def max_values(self) -> int: ...
     @property
     def max_pattern_bytes(self) -> int: ...
+    @property
+    def max_patterns(self) -> int: ...
 
 @final
 class FilterParser:

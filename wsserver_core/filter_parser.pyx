@@ -41,18 +41,19 @@ cdef class FilterLimits:
     """Bounds of one filter.
 
     Bytes of its canonical form; conditions and connectives; names in a path and levels of
-    connectives; values of a list; bytes of a pattern.
+    connectives; values of a list; bytes of a pattern; patterns.
     """
 
     def __init__(self, *, Py_ssize_t max_bytes=4096, Py_ssize_t max_nodes=64, Py_ssize_t max_depth=8,
-                 Py_ssize_t max_values=256, Py_ssize_t max_pattern_bytes=256):
-        if min(max_bytes, max_nodes, max_depth, max_values, max_pattern_bytes) < 1:
+                 Py_ssize_t max_values=256, Py_ssize_t max_pattern_bytes=256, Py_ssize_t max_patterns=16):
+        if min(max_bytes, max_nodes, max_depth, max_values, max_pattern_bytes, max_patterns) < 1:
             raise ValueError("limits of filters are at least 1")
         self.max_bytes = max_bytes
         self.max_nodes = max_nodes
         self.max_depth = max_depth
         self.max_values = max_values
         self.max_pattern_bytes = max_pattern_bytes
+        self.max_patterns = max_patterns
 
 
 @cython.final
@@ -74,7 +75,7 @@ cdef class FilterParser:
         if not isinstance(source, dict):
             raise FilterError(place, "a filter is an object")
         self.pieces += 1
-        if len(source) > self.limits.max_nodes or self.pieces // MAX_PIECES > self.limits.max_nodes:
+        if len(source) > self.limits.max_nodes or self.pieces > MAX_PIECES * <double>self.limits.max_nodes:
             raise FilterError(place, f"more than {self.limits.max_nodes} conditions")
         for key, wanted in source.items():
             if not isinstance(key, str):
@@ -171,8 +172,13 @@ cdef class FilterParser:
         if not isinstance(wanted, str):
             raise FilterError(place, "takes text")
         wanted = self.text(wanted, place)
-        if operator == REGEX and len(wanted.encode()) > self.limits.max_pattern_bytes:
-            raise FilterError(place, f"more than {self.limits.max_pattern_bytes} bytes")
+        if operator == REGEX:
+            if len(wanted.encode()) > self.limits.max_pattern_bytes:
+                raise FilterError(place, f"more than {self.limits.max_pattern_bytes} bytes")
+            # Before they are compiled, which is the dear part.
+            self.patterns += 1
+            if self.patterns > self.limits.max_patterns:
+                raise FilterError(place, f"more than {self.limits.max_patterns} patterns")
         try:
             return self.condition(field, operator, wanted)
         except PatternError as fault:
@@ -263,7 +269,7 @@ cdef str _nearest(str name):
     # Comparing costs the product of the lengths: what is longer than any operator is no slip.
     if len(name) > 16:
         return None
-    close = difflib.get_close_matches(name.lower(), [*OPERATORS, *CONNECTIVES], 1)
+    close = difflib.get_close_matches(name.lower(), [*OPERATORS, *CONNECTIVES], 1, 0.7)
     return close[0] if close else None
 
 

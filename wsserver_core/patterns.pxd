@@ -28,4 +28,4 @@ cdef class PatternBook:
 
 
 cdef Pattern make_pattern(str source)
-cdef bytes subject_of(str text)
+cdef list subjects_of(list texts)

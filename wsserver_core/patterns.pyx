@@ -11,25 +11,31 @@ many states slows its own shard down and no other.
 cimport cython
 
 import random
+from collections import Counter
+from itertools import combinations
 from time import thread_time_ns
 
 from re2 import Options
 from re2._re2 import RE2, Set
 
 cdef enum:
-    # How much of a text is searched: with MAX_PROGRAM it bounds a search, whatever the pattern,
-    # to a millisecond. RE2 takes time in proportion to the product of the two at the worst.
+    # How much of a text is searched, and of all texts of a field together. RE2 takes time in
+    # proportion to this and the size of the pattern: half a millisecond for 1,024 bytes at the worst.
     MAX_SUBJECT = 1024
-    # Instructions of one pattern. A plain text has one for each byte.
-    MAX_PROGRAM = 400
-    # How many times longer than for a plain word a search may take in text made to be hard. Sensible
-    # patterns were seen to take up to 4 times as long, those that explode 20 to 200 times.
+    MAX_SEARCHED = 2048
+    # Instructions of one pattern. A plain text has one for each byte, a class of all letters 1,200.
+    MAX_PROGRAM = 1500
+    # How many times longer than a plain pattern one may take in text that is hard for it. Patterns
+    # with few states were seen to take 1 to 3 times as long, those that explode 50 to 300 times.
     MAX_EFFORT = 10
     SHARD_PATTERNS = 128
     SHARD_PROGRAM = 4096
 
 # Nothing in it lets a search skip ahead.
 cdef bytes PLAIN = b"(a|b)+z"
+# What decides between two letters, afresh for each of three goes.
+cdef list RANDOM = ["".join(random.Random(go).choices("01", k=256)) for go in range(3)]
+cdef object META = frozenset("\\^$.|?*+()[]{}:0123456789")
 cdef object ANYWHERE = RE2.Anchor.UNANCHORED
 
 
@@ -60,33 +66,33 @@ cdef Pattern make_pattern(str source):
     pattern.size = pattern.compiled.ProgramSize()
     if pattern.size > MAX_PROGRAM:
         raise PatternError("a pattern that is too large")
-    texts = _hard_texts(source)
-    if _effort(pattern.source, texts) > MAX_EFFORT * _effort(PLAIN, texts):
+    if _effort(pattern.source, source) > MAX_EFFORT * _effort(PLAIN, source):
         raise PatternError("a pattern that takes too long; avoid long counted repetitions of wide classes")
     return pattern
 
 
-cdef list _hard_texts(str source):
-    """Texts in which much of the pattern can begin and little can end."""
-    dice = random.Random(1)
-    own = "".join(sorted({letter for letter in source if letter.isalnum()})[:6])
-    return [
-        "".join(dice.choices(alphabet, k=MAX_SUBJECT)).encode()[:MAX_SUBJECT]
-        for alphabet in ("ab", own + "ab ")
-    ]
+cdef object _effort(bytes pattern, str source):
+    """Nanoseconds of processor time for texts that are hard for the pattern ``source``.
 
-
-cdef object _effort(bytes source, list texts):
-    """Nanoseconds of processor time for a first search through texts: the states are made on the way."""
-    least = None
-    for _ in range(2):
-        compiled = RE2(source, ALONE)
+    What counts is the time after a first go, which makes the states that the pattern has: one with
+    more states than that makes new ones with every byte.
+    """
+    compiled = RE2(pattern, ALONE)
+    spent = []
+    for go in range(3):
+        texts = _hard_texts(source, go)
         began = thread_time_ns()
         for text in texts:
             compiled.Match(ANYWHERE, text, 0, len(text))
-        spent = thread_time_ns() - began
-        least = spent if least is None else min(least, spent)
-    return least
+        spent.append(thread_time_ns() - began)
+    return min(spent[1:])
+
+
+cdef list _hard_texts(str source, int go):
+    """Random texts of two letters each: much of the pattern can begin in them, and little can end."""
+    letters = [letter for letter, _ in Counter(source).most_common() if letter not in META][:3]
+    pairs = [*combinations(dict.fromkeys([*letters, "a", "b"]), 2), ("\u0430", "\u0431")]
+    return [RANDOM[go].translate({48: one, 49: other}).encode() for one, other in pairs]
 
 
 cdef str _why(str error):
@@ -96,13 +102,25 @@ cdef str _why(str error):
     return f"no regular expression of RE2: {error.partition(':')[0]}"
 
 
-cdef bytes subject_of(str text):
-    """As much of a text as is searched, ending with a whole character."""
+cdef list subjects_of(list texts):
+    """As much of the texts as is searched, each ending with a whole character."""
+    cdef list subjects = []
     cdef bytes subject
-    if len(text) > MAX_SUBJECT:
-        text = text[:MAX_SUBJECT]
-    subject = text.encode(errors="replace")
-    return subject if len(subject) <= MAX_SUBJECT else subject[:MAX_SUBJECT].decode(errors="ignore").encode()
+    cdef str text
+    cdef Py_ssize_t left = MAX_SEARCHED
+    cdef Py_ssize_t room
+    for text in texts:
+        if left == 0:
+            break
+        room = min(left, MAX_SUBJECT)
+        subject = text[:MAX_SUBJECT].encode(errors="replace")
+        if len(subject) > room:
+            subject = subject[:room].decode(errors="ignore").encode()
+            if room == left:
+                left = len(subject)
+        left -= len(subject)
+        subjects.append(subject)
+    return subjects
 
 
 @cython.final
@@ -190,9 +208,8 @@ cdef class PatternBook:
     cdef int search(self, list texts, unsigned long long stamp) except -1:
         """Note in each pattern whether one of the texts has it; once per message."""
         cdef Shard shard
-        cdef str text
-        for text in texts:
-            subject = subject_of(text)
+        cdef bytes subject
+        for subject in subjects_of(texts):
             for shard in self.shards:
                 shard.search(subject, stamp)
         self.stamp = stamp

@@ -18,6 +18,7 @@ MAX_WHOLE = 2**53
 MAX_ID = 2**63 - 1
 MAX_TEXTS = 256
 MAX_SEARCHED_BYTES = 1024
+MAX_SEARCHED_IN_ALL = 2048
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "$gt": operator.gt,
@@ -229,7 +230,7 @@ def condition_holds(name: str, constant: Any, found: list[Any], identity: bool) 
     if name == "$contains":
         return any(constant in text for text in texts)
     pattern = re2.compile(constant, SILENT)
-    return any(pattern.search(beginning(text)) is not None for text in texts)
+    return any(pattern.search(text) is not None for text in beginnings(texts))
 
 
 def values_of(found: list[Any]) -> list[Any]:
@@ -279,10 +280,19 @@ def id_text(value: Any) -> str | None:
     return plain_text(value)
 
 
-def beginning(text: str) -> str:
-    """What is searched: the first bytes, without the piece of a character at the end.
+def beginnings(texts: list[str]) -> list[str]:
+    """What is searched: the first bytes of each and of all, without the piece of a character at the end.
 
     Half a surrogate pair, which no bytes can say, is a ``?``.
     """
-    searched = text[:MAX_SEARCHED_BYTES].encode(errors="replace")[:MAX_SEARCHED_BYTES]
-    return searched.decode(errors="ignore")
+    searched: list[str] = []
+    for text in texts:
+        left = MAX_SEARCHED_IN_ALL - sum(len(one.encode()) for one in searched)
+        if left == 0:
+            break
+        room = min(left, MAX_SEARCHED_BYTES)
+        whole = text[:MAX_SEARCHED_BYTES].encode(errors="replace")
+        searched.append(whole[:room].decode(errors="ignore"))
+        if len(whole) > room == left:
+            break
+    return searched

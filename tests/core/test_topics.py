@@ -343,7 +343,7 @@ def test_subscriptions_to_patients_out_of_sight_end_and_are_returned_oldest_firs
     expected = [ward.index.record(numbers[topic]) for topic in ("patient:9", "patient:7")]
     assert ward.index.rescope(handle(1), seeing("8")) == expected
     assert expected[1] == Record(
-        numbers["patient:7"], handle(1), "owner 1", "patient", "7", HIGH, 2.0, warned=True
+        numbers["patient:7"], handle(1), "owner 1", "patient", "7", HIGH, 2.0, warned=True, hinted=False
     )
     assert ward.index.numbers(handle(1)) == [numbers[topic] for topic in ("patient", "ecg:7", "patient:8")]
     assert ward.index.count(handle(1)) == len(ward.index) == 3
@@ -445,7 +445,9 @@ def test_another_filter_takes_the_place_of_the_former_at_once(ward: Ward, topic:
     ward.index.warn(number, True)
     low = filter_of({"severity": "low"})
     assert ward.index.replace(number, low, 5.0) is HIGH
-    assert ward.index.record(number) == Record(number, handle(1), "owner 1", kind, target, low, 5.0, False)
+    assert ward.index.record(number) == Record(
+        number, handle(1), "owner 1", kind, target, low, 5.0, warned=False, hinted=False
+    )
     assert ward.index.find(handle(1), kind, target) == number
     assert ward.index.numbers(handle(1)) == [number]
     to = None if target == "*" else target
@@ -525,7 +527,7 @@ def test_a_subscription_is_known_by_number_and_by_address(ward: Ward) -> None:
     ward.admit(5, seeing("7"))
     number = ward.subscribe(5, "patient:7", HIGH, 3.5)
     assert ward.index.record(number) == Record(
-        number, handle(5), "owner 5", "patient", "7", HIGH, 3.5, warned=False
+        number, handle(5), "owner 5", "patient", "7", HIGH, 3.5, warned=False, hinted=False
     )
     assert ward.index.find(handle(5), "patient", "7") == number
     assert ward.index.numbers(handle(5)) == ward.index.all_numbers() == [number]

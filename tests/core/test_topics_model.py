@@ -62,7 +62,9 @@ class Client:
 
     def record(self, address: Address) -> Record:
         it = self.subscriptions[address]
-        return Record(it.number, self.handle, self.owner, *address, it.program, it.renewed_at, it.warned)
+        return Record(
+            it.number, self.handle, self.owner, *address, it.program, it.renewed_at, it.warned, it.hinted
+        )
 
 
 @dataclass
