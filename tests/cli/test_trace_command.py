@@ -171,7 +171,7 @@ async def test_a_long_answer_is_read_to_its_end(invoke, rest, message: str) -> N
 def test_what_is_no_json_object_is_not_sent(invoke, text: bytes) -> None:
     result = invoke("trace", "--token", TOKEN, "--message", "-", stdin=text)
     assert result.exit_code == 2
-    assert "must hold a JSON object" in result.stderr
+    assert "must be a JSON object" in result.stderr
 
 
 @pytest.mark.parametrize(

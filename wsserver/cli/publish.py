@@ -7,7 +7,7 @@ import msgspec
 from yarl import URL
 
 from wsserver.cli.remote import http_url, one_line, remote_options
-from wsserver.cli.rest_call import post
+from wsserver.cli.rest_call import json_object, post
 from wsserver.ids import InvalidId, canonical_id
 
 _MAX_BODY = 1024 * 1024 * 1024
@@ -38,13 +38,10 @@ def publish(url: URL, token: str, target: tuple[str, ...], message: str | None) 
         body = sys.stdin.buffer.read(_MAX_BODY)
     else:
         body = message.encode(errors="surrogatepass")
-    try:
-        is_object = isinstance(msgspec.json.decode(body), dict)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        is_object = False
-    if not is_object:
-        raise click.BadParameter("must be a JSON object", param_hint="MESSAGE")
     report = post(
-        http_url(url, "ws", "broadcast", *target), token, body, unsure="the message may have been published"
+        http_url(url, "ws", "broadcast", *target),
+        token,
+        json_object(body, "MESSAGE"),
+        unsure="the message may have been published",
     )
     click.echo(one_line(msgspec.json.encode(report).decode()))

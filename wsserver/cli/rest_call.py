@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import aiohttp
+import click
 import msgspec
 from yarl import URL
 
@@ -12,6 +13,17 @@ from wsserver.log import escape_controls
 
 _MAX_ANSWER = 64 * 1024 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
+
+
+def json_object(text: bytes, param_hint: str) -> bytes:
+    """The same text; raises click.BadParameter unless it is a JSON object."""
+    try:
+        is_object = isinstance(msgspec.json.decode(text), dict)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        is_object = False
+    if not is_object:
+        raise click.BadParameter("must be a JSON object", param_hint=param_hint)
+    return text
 
 
 def post(url: URL, token: str, body: bytes, *, unsure: str = "") -> Any:

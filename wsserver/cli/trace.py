@@ -9,7 +9,7 @@ from yarl import URL
 
 from wsserver.cli.failures import Failure
 from wsserver.cli.remote import http_url, one_line, remote_options
-from wsserver.cli.rest_call import post
+from wsserver.cli.rest_call import json_object, post
 from wsserver.log import escape_controls
 
 _MAX_MESSAGE = 1024 * 1024 * 1024
@@ -43,13 +43,7 @@ def trace(
 
     The token needs the scope admin:read.
     """
-    message = file.read(_MAX_MESSAGE)
-    try:
-        is_object = isinstance(msgspec.json.decode(message), dict)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        is_object = False
-    if not is_object:
-        raise click.BadParameter("must hold a JSON object", param_hint="--message")
+    message = json_object(file.read(_MAX_MESSAGE), "--message")
     # As it was written: read and written anew it may not be the message that was meant.
     asked = {"message": msgspec.Raw(message), "topic": topic, "connection_id": connection, "limit": limit}
     try:
