@@ -28,13 +28,14 @@ MAX_SUGGESTIONS: Final = 8
 # As in the core: nothing in a message is nested deeper.
 _MAX_NESTING: Final = 32
 
-# For filters that were accepted. In normal form they may be beyond the limits that they kept as written.
+# For filters that were accepted, be it under other settings than today's.
 _WIDE: Final = FilterLimits(
     max_bytes=sys.maxsize,
     max_nodes=sys.maxsize,
     max_depth=128,
     max_values=sys.maxsize,
     max_pattern_bytes=sys.maxsize,
+    max_patterns=sys.maxsize,
 )
 
 _ORDER: Final = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
