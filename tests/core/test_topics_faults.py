@@ -208,7 +208,9 @@ FRESH = filter_of({"fresh": 1, "n": {"$gt": 3}})
 COMPOUND = filter_of({"$or": [{"fresh": [1, 2]}, {"n": {"$gt": 3}}, {"other": 5}]})
 
 
-@pytest.mark.parametrize("act", ["add", "add a filter", "replace", "rescope", "remove", "admit", "select"])
+@pytest.mark.parametrize(
+    "act", ["add", "add a filter", "add a topic", "replace", "rescope", "remove", "admit", "select"]
+)
 @pytest.mark.parametrize("topic", TOPICS)
 @pytest.mark.parametrize("filters", [1, 24, 30])
 def test_running_out_of_memory_anywhere_leaves_the_index_as_it_was(
@@ -237,6 +239,7 @@ def exhaust(topic: str, act: str, filters: int) -> None:
         acts: dict[str, Callable[[], object]] = {
             "add": lambda: index.add(newcomer, kind, target, HIGH, 0.0),  # noqa: B023
             "add a filter": lambda: index.add(newcomer, kind, target, COMPOUND, 0.0),  # noqa: B023
+            "add a topic": lambda: index.add(newcomer, "fresh", target, HIGH, 0.0),  # noqa: B023
             "replace": lambda: index.replace(numbers[0], FRESH, 1.0),  # noqa: B023
             "rescope": lambda: index.rescope(handle(1), other),  # noqa: B023
             "remove": lambda: index.remove(numbers[1]),  # noqa: B023
