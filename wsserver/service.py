@@ -34,7 +34,7 @@ logger = logging.getLogger("wsserver")
 EXPIRY_WARNING = 60.0
 """Seconds before its end at which a token's bearer is warned; half the remaining time if that is less."""
 
-HINT_INTERVAL = 1.0
+HINT_INTERVAL = 5.0
 """Seconds between two looks for filters that never match."""
 
 
