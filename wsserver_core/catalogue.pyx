@@ -80,12 +80,8 @@ cdef class Catalogue:
     cdef Group *put(self, Shelf shelf, uint64_t handle, uint32_t row, Program program) except NULL:
         """Append a row to a group of a shelf. If that fails nothing has changed."""
         cdef Group *group = shelf.reach(program)
-        try:
-            append(group, handle, row)
-        except MemoryError:
-            if not group.size:
-                shelf.close(group)
-            raise
+        # A new group has room for one: if this fails, others are in it.
+        append(group, handle, row)
         shelf.size += 1
         return group
 
