@@ -28,7 +28,7 @@ cdef class Condition:
     cdef unsigned long long stamp
     cdef bint verdict             # of the message numbered `stamp`
 
-    cdef int compile(self) except -1
+    cdef int compile(self, bint trial) except -1
     cdef dict written(self)
     cdef bint holds(self, Probe probe) except -1
     cdef bint judge(self, Probe probe) except -1

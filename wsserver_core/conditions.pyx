@@ -6,7 +6,7 @@ Whoever wrote the same condition shares it, so each is judged once per message.
 cimport cython
 
 from wsserver_core.fields cimport Field, Probe, key_of
-from wsserver_core.patterns cimport PatternBook, make_pattern, subjects_of
+from wsserver_core.patterns cimport make_pattern, subjects_of
 
 import json
 
@@ -34,15 +34,15 @@ cdef Condition make_condition(Field field, Operator operator, object operand):
 cdef class Condition:
     """``field operator operand``."""
 
-    cdef int compile(self) except -1:
-        """Parse the operand. Raises PatternError."""
+    cdef int compile(self, bint trial) except -1:
+        """Parse the operand; ``trial`` is that of ``make_pattern``. Raises PatternError."""
         if self.operator == IN or self.operator == NOT_IN:
             values = self.operand if isinstance(self.operand, list) else (self.operand,)
             self.keys = frozenset([key_of(value, False) for value in values])
         elif is_order(self.operator):
             self.bound = self.operand
         elif self.operator == REGEX:
-            self.pattern = make_pattern(self.operand)
+            self.pattern = make_pattern(self.operand, trial)
         return 0
 
     cdef dict written(self):
@@ -63,12 +63,9 @@ cdef class Condition:
         return self.verdict
 
     cdef bint judge(self, Probe probe) except -1:
-        if self.pattern is not None and self.pattern.shard is not None:
-            # First, for there may be a thousand of them that one search has answered.
-            if self.field.patterns.stamp != probe.stamp:
-                self.field.read(probe)
-                self.field.patterns.search(self.field.texts(), probe.stamp)
-            return self.pattern.found == probe.stamp
+        # First, for there may be a thousand of them that one search has answered.
+        if self.pattern is not None and self.pattern.stamp == probe.stamp:
+            return self.pattern.found
         self.field.read(probe)
         if self.operator == IN:
             return self.field.equals_any(self.keys)
@@ -122,10 +119,6 @@ cdef class Vocabulary:
             if field.users == 0:
                 self.fields[field.path] = field
             field.users += 1
-            if condition.pattern is not None:
-                if field.patterns is None:
-                    field.patterns = PatternBook()
-                field.patterns.enter(condition.pattern)
         condition.users += 1
         return 0
 
@@ -135,8 +128,6 @@ cdef class Vocabulary:
         if condition.users:
             return 0
         del self.conditions[condition.text]
-        if condition.pattern is not None:
-            field.patterns.leave(condition.pattern)
         field.users -= 1
         if field.users == 0:
             del self.fields[field.path]

@@ -121,7 +121,7 @@ cdef Expression negation(Expression part):
 
 
 cdef Condition _ready(Condition condition):
-    condition.compile()
+    condition.compile(False)
     return condition
 
 

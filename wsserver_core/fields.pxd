@@ -1,7 +1,5 @@
 from cpython.object cimport PyObject
 
-from wsserver_core.patterns cimport PatternBook
-
 
 cdef class Probe:
     cdef unsigned long long stamp  # memos that bear this number are true of this message
@@ -14,7 +12,6 @@ cdef class Field:
     cdef readonly bint identity
     cdef tuple segments
     cdef Py_ssize_t length
-    cdef PatternBook patterns  # None until one is entered
     cdef Py_ssize_t users      # conditions in use that read it
 
     # The reading: what the path leads to in the message numbered `stamp`. The values are borrowed

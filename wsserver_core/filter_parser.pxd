@@ -10,6 +10,7 @@ cdef class FilterLimits:
     cdef readonly Py_ssize_t max_values
     cdef readonly Py_ssize_t max_pattern_bytes
     cdef readonly Py_ssize_t max_patterns
+    cdef readonly bint try_patterns
 
 
 cdef class FilterParser:

@@ -14,7 +14,8 @@ class FilterLimits:
     """Bounds of one filter.
 
     Bytes of its canonical form; conditions and connectives; names in a path and levels of
-    connectives; values of a list; bytes of a pattern; patterns.
+    connectives; values of a list; bytes of a pattern; patterns. ``try_patterns`` refuses patterns
+    that take too long: False is for filters that have been accepted before.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class FilterLimits:
         max_values: int = 256,
         max_pattern_bytes: int = 256,
         max_patterns: int = 16,
+        try_patterns: bool = True,
     ) -> None:
         """Raises ValueError for a limit below 1."""
 
@@ -41,6 +43,8 @@ class FilterLimits:
     def max_pattern_bytes(self) -> int: ...
     @property
     def max_patterns(self) -> int: ...
+    @property
+    def try_patterns(self) -> bool: ...
 
 @final
 class FilterParser:

@@ -41,11 +41,13 @@ cdef class FilterLimits:
     """Bounds of one filter.
 
     Bytes of its canonical form; conditions and connectives; names in a path and levels of
-    connectives; values of a list; bytes of a pattern; patterns.
+    connectives; values of a list; bytes of a pattern; patterns. ``try_patterns`` refuses patterns
+    that take too long: False is for filters that have been accepted before.
     """
 
     def __init__(self, *, Py_ssize_t max_bytes=4096, Py_ssize_t max_nodes=64, Py_ssize_t max_depth=8,
-                 Py_ssize_t max_values=256, Py_ssize_t max_pattern_bytes=256, Py_ssize_t max_patterns=16):
+                 Py_ssize_t max_values=256, Py_ssize_t max_pattern_bytes=256, Py_ssize_t max_patterns=16,
+                 bint try_patterns=True):
         if min(max_bytes, max_nodes, max_depth, max_values, max_pattern_bytes, max_patterns) < 1:
             raise ValueError("limits of filters are at least 1")
         self.max_bytes = max_bytes
@@ -54,6 +56,7 @@ cdef class FilterLimits:
         self.max_values = max_values
         self.max_pattern_bytes = max_pattern_bytes
         self.max_patterns = max_patterns
+        self.try_patterns = try_patterns
 
 
 @cython.final
@@ -192,7 +195,7 @@ cdef class FilterParser:
         text = made.text
         found = self.vocabulary.conditions.get(text) or self.conditions.get(text)
         if found is None:
-            made.compile()
+            made.compile(self.limits.try_patterns)
             found = self.conditions[text] = made
         return leaf(found)
 

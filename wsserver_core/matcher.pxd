@@ -4,6 +4,7 @@ from wsserver_core.conditions cimport Condition
 from wsserver_core.conjunctions cimport Conjunction
 from wsserver_core.fields cimport Field, Probe
 from wsserver_core.filters cimport Program
+from wsserver_core.patterns cimport PatternBook
 
 
 # One way for a filter to hold. Which conditions `first` and `second` are the bounds of is the
@@ -52,12 +53,17 @@ cdef class Table:
 
 cdef class Matcher:
     cdef dict tables   # (fields, operators) -> Table
+    cdef dict books    # Field -> PatternBook
     cdef void **found
     cdef Py_ssize_t count
     cdef Py_ssize_t capacity
 
     cdef int enter(self, Program program, void *item) except -1
     cdef int leave(self, Program program, void *item) except -1
+    cdef int enter_rows(self, Program program, void *item) except -1
+    cdef int leave_rows(self, Program program, void *item) except -1
+    cdef PatternBook reach_book(self, Field field)
+    cdef int leave_books(self, Program program, Py_ssize_t entered) except -1
     cdef int match(self, Probe probe) except -1
     cdef int over_table(self, Table table, Probe probe) except -1
     cdef int over_keys(self, Table table, Probe probe, tuple key) except -1

@@ -18,6 +18,7 @@ from wsserver_core.conditions cimport AT_LEAST, GREATER, LESS, Condition
 from wsserver_core.conjunctions cimport Conjunction
 from wsserver_core.fields cimport Field, Probe
 from wsserver_core.filters cimport Program
+from wsserver_core.patterns cimport PatternBook
 
 cdef extern from "Python.h":
     PyObject *PyDict_GetItemWithError(object, object) except? NULL
@@ -180,9 +181,50 @@ cdef class Matcher:
 
     def __cinit__(self):
         self.tables = {}
+        self.books = {}
 
     def __dealloc__(self):
         PyMem_Free(self.found)
+
+    cdef int enter(self, Program program, void *item) except -1:
+        """Take a filter in. It must outlive its stay. If that fails nothing has changed."""
+        cdef Condition condition
+        cdef Py_ssize_t entered = 0
+        try:
+            for condition in program.conditions:
+                if condition.pattern is not None:
+                    self.reach_book(condition.field).enter(condition.pattern)
+                entered += 1
+            self.enter_rows(program, item)
+        except MemoryError:
+            self.leave_rows(program, item)
+            self.leave_books(program, entered)
+            raise
+        return 0
+
+    cdef int leave(self, Program program, void *item) except -1:
+        """Let a filter go, by what belongs to it. Allocates nothing."""
+        self.leave_rows(program, item)
+        return self.leave_books(program, len(program.conditions))
+
+    cdef PatternBook reach_book(self, Field field):
+        cdef PatternBook book = self.books.get(field)
+        if book is None:
+            book = self.books[field] = PatternBook()
+        return book
+
+    cdef int leave_books(self, Program program, Py_ssize_t entered) except -1:
+        cdef Condition condition
+        cdef PatternBook book
+        cdef Py_ssize_t place
+        for place in range(entered):
+            condition = program.conditions[place]
+            if condition.pattern is not None:
+                book = self.books[condition.field]
+                book.leave(condition.pattern)
+                if not book.seats:
+                    del self.books[condition.field]
+        return 0
 
     cdef Table reach_table(self, Conjunction conjunction):
         cdef tuple signature = (
@@ -195,8 +237,7 @@ cdef class Matcher:
             table = self.tables[signature] = Table(signature, conjunction)
         return table
 
-    cdef int enter(self, Program program, void *item) except -1:
-        """Take a filter in. It must outlive its stay."""
+    cdef int enter_rows(self, Program program, void *item) except -1:
         cdef Conjunction conjunction
         cdef Table table
         cdef Bucket bucket
@@ -218,8 +259,8 @@ cdef class Matcher:
                 bucket.insert(row)
         return 0
 
-    cdef int leave(self, Program program, void *item) except -1:
-        """Let a filter go, by what belongs to it; also one that has come in by half. Allocates nothing."""
+    cdef int leave_rows(self, Program program, void *item) except -1:
+        """Take out the rows of a filter that are there, be it not all."""
         cdef Conjunction conjunction
         cdef Table table
         cdef Bucket bucket
@@ -249,8 +290,14 @@ cdef class Matcher:
 
     cdef int match(self, Probe probe) except -1:
         cdef PyObject *table
+        cdef PyObject *field
+        cdef PyObject *book
         cdef Py_ssize_t place = 0
         self.count = 0
+        while PyDict_Next(self.books, &place, &field, &book):
+            (<Field>field).read(probe)
+            (<PatternBook>book).search((<Field>field).texts(), probe.stamp)
+        place = 0
         while PyDict_Next(self.tables, &place, NULL, &table):
             self.over_table(<Table>table, probe)
         return 0

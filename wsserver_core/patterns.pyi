@@ -14,9 +14,17 @@ class Pattern:
         """Instructions of its compiled form."""
 
 @final
+class Seat:
+    """A pattern's place in a book."""
+
+@final
 class Shard:
     """Patterns that are searched in one go."""
 
 @final
 class PatternBook:
-    """All patterns that are asked of one field."""
+    """Patterns that are asked of one field by filters that are tested together.
+
+    Never those of others: how long a search takes tells about the text, and whoever may not see a
+    message must not be able to have it searched.
+    """

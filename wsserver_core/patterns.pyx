@@ -11,6 +11,7 @@ many states slows its own shard down and no other.
 cimport cython
 
 import random
+import re
 from collections import Counter
 from itertools import combinations
 from time import thread_time_ns
@@ -19,12 +20,11 @@ from re2 import Options
 from re2._re2 import RE2, Set
 
 cdef enum:
-    # How much of a text is searched, and of all texts of a field together. RE2 takes time in
-    # proportion to this and the size of the pattern: half a millisecond for 1,024 bytes at the worst.
-    MAX_SUBJECT = 1024
-    MAX_SEARCHED = 2048
+    # How much of a field is searched, all its texts together. RE2 takes time in proportion to this and
+    # to the size of the pattern: three quarters of a millisecond at the worst.
+    MAX_SEARCHED = 1024
     # Instructions of one pattern. A plain text has one for each byte, a class of all letters 1,200.
-    MAX_PROGRAM = 1500
+    MAX_PROGRAM = 400
     # How many times longer than a plain pattern one may take in text that is hard for it. Patterns
     # with few states were seen to take 1 to 3 times as long, those that explode 50 to 300 times.
     MAX_EFFORT = 10
@@ -35,7 +35,16 @@ cdef enum:
 cdef bytes PLAIN = b"(a|b)+z"
 # What decides between two letters, afresh for each of three goes.
 cdef list RANDOM = ["".join(random.Random(go).choices("01", k=256)) for go in range(3)]
-cdef object META = frozenset("\\^$.|?*+()[]{}:0123456789")
+# The same between many, each by its place modulo 256; and texts of usual letters.
+cdef list SCATTERED = [
+    bytes(random.Random(go).choices(range(256), k=384)).decode("latin-1") for go in range(3)
+]
+cdef list USUAL = [
+    ["".join(random.Random(go).choices(usual, k=384)).encode() for usual in ("0123456789.,", "aZ05_- ")]
+    for go in range(3)
+]
+cdef object META = frozenset("\\^$.|?*+()[]{}:")
+cdef object ESCAPE = re.compile(r"\\x(?:\{([0-9A-Fa-f]{1,6})\}|([0-9A-Fa-f]{2}))")
 cdef object ANYWHERE = RE2.Anchor.UNANCHORED
 
 
@@ -56,8 +65,8 @@ class PatternError(ValueError):
     """The pattern is refused; the text says why."""
 
 
-cdef Pattern make_pattern(str source):
-    """The compiled pattern. Raises PatternError."""
+cdef Pattern make_pattern(str source, bint trial):
+    """The compiled pattern; ``trial`` says whether to try how long it takes. Raises PatternError."""
     cdef Pattern pattern = Pattern.__new__(Pattern)
     pattern.source = source.encode()
     pattern.compiled = RE2(pattern.source, ALONE)
@@ -66,7 +75,7 @@ cdef Pattern make_pattern(str source):
     pattern.size = pattern.compiled.ProgramSize()
     if pattern.size > MAX_PROGRAM:
         raise PatternError("a pattern that is too large")
-    if _explodes(pattern.source, source):
+    if trial and _explodes(pattern.source, source):
         raise PatternError("a pattern that takes too long; avoid long counted repetitions of wide classes")
     return pattern
 
@@ -78,7 +87,7 @@ cdef bint _explodes(bytes pattern, str source) except -1:
         effort = _effort(pattern, source) / max(1, _effort(PLAIN, source))
         if effort <= MAX_EFFORT:
             return False
-        if effort > 5 * MAX_EFFORT:
+        if effort > 2 * MAX_EFFORT:
             return True
     return True
 
@@ -101,10 +110,19 @@ cdef object _effort(bytes pattern, str source):
 
 
 cdef list _hard_texts(str source, int go):
-    """Random texts of two letters each: much of the pattern can begin in them, and little can end."""
-    letters = [letter for letter, _ in Counter(source).most_common() if letter not in META][:3]
-    pairs = [*combinations(dict.fromkeys([*letters, "a", "b"]), 2), ("\u0430", "\u0431")]
-    return [RANDOM[go].translate({48: one, 49: other}).encode() for one, other in pairs]
+    """Random texts in which much of the pattern can begin and little can end.
+
+    Two letters each, of those that it names most; and all that it names together with some of each
+    usual class, so that whatever class it has is met by some letters and not by others.
+    """
+    codes = [int(wide or narrow, 16) for wide, narrow in ESCAPE.findall(source)]
+    escaped = [chr(code) for code in codes if code < 0xD800]
+    named = [letter for letter, _ in Counter([*source, *escaped]).most_common() if letter not in META]
+    pairs = [*combinations(dict.fromkeys([*named[:3], "a", "b"]), 2), ("\u0430", "\u0431")]
+    texts = [RANDOM[go].translate({48: one, 49: other}).encode() for one, other in pairs]
+    mixed = "".join([*named[:12], *"05aZ-"])
+    texts.append(SCATTERED[go].translate((mixed * 256)[:256]).encode())
+    return texts + USUAL[go]
 
 
 cdef str _why(str error):
@@ -120,16 +138,13 @@ cdef list subjects_of(list texts):
     cdef bytes subject
     cdef str text
     cdef Py_ssize_t left = MAX_SEARCHED
-    cdef Py_ssize_t room
     for text in texts:
         if left == 0:
             break
-        room = min(left, MAX_SUBJECT)
-        subject = text[:MAX_SUBJECT].encode(errors="replace")
-        if len(subject) > room:
-            subject = subject[:room].decode(errors="ignore").encode()
-            if room == left:
-                left = len(subject)
+        subject = text[:left].encode(errors="replace")
+        if len(subject) > left:
+            subject = subject[:left].decode(errors="ignore").encode()
+            left = len(subject)
         left -= len(subject)
         subjects.append(subject)
     return subjects
@@ -144,85 +159,114 @@ cdef class Pattern:
 
 
 @cython.final
+cdef class Seat:
+    """A pattern's place in a book."""
+
+
+@cython.final
 cdef class Shard:
     """Patterns that are searched in one go."""
 
     def __cinit__(self):
-        self.patterns = []
+        self.seats = []
 
     cdef int make(self) except -1:
-        cdef Pattern pattern
+        cdef Seat seat
         compiled = Set(ANYWHERE, TOGETHER)
-        for pattern in self.patterns:
-            compiled.Add(pattern.source)
+        for seat in self.seats:
+            compiled.Add(seat.pattern.source)
         # A set that runs out of memory finds nothing and does not say so. This one is always found.
         compiled.Add(b"")
         compiled.Compile()
         self.compiled = compiled
         return 0
 
-    cdef int search(self, bytes text, unsigned long long stamp) except -1:
-        cdef Pattern pattern
+    cdef int search(self, bytes text) except -1:
+        cdef Seat seat
         cdef list found
-        cdef list patterns = self.patterns
-        cdef Py_ssize_t seat
-        cdef Py_ssize_t sentinel = len(patterns)
+        cdef list seats = self.seats
+        cdef Py_ssize_t place
+        cdef Py_ssize_t sentinel = len(seats)
         cdef bint whole = False
         if self.compiled is None:
             self.make()
         found = self.compiled.Match(text)
-        for seat in found:
-            if seat == sentinel:
+        for place in found:
+            if place == sentinel:
                 whole = True
             else:
-                (<Pattern>patterns[seat]).found = stamp
+                (<Seat>seats[place]).pattern.found = True
         if not whole:
-            for pattern in patterns:
-                if pattern.search(text):
-                    pattern.found = stamp
+            for seat in seats:
+                seat.pattern.found = seat.pattern.found or seat.pattern.search(text)
         return 0
 
 
 @cython.final
 cdef class PatternBook:
-    """All patterns that are asked of one field."""
+    """Patterns that are asked of one field by filters that are tested together.
+
+    Never those of others: how long a search takes tells about the text, and whoever may not see a
+    message must not be able to have it searched.
+    """
 
     def __cinit__(self):
+        self.seats = {}
         self.shards = []
 
     cdef int enter(self, Pattern pattern) except -1:
+        """Take a pattern in, or note one more user. If that fails nothing has changed."""
         cdef Shard shard, roomy = None
-        for shard in self.shards:
-            if len(shard.patterns) < SHARD_PATTERNS and shard.size + pattern.size <= SHARD_PROGRAM:
-                roomy = shard
-        if roomy is None:
-            roomy = Shard()
-            self.shards.append(roomy)
-        pattern.shard, pattern.seat = roomy, len(roomy.patterns)
-        roomy.patterns.append(pattern)
-        roomy.size += pattern.size
-        roomy.compiled = None
+        cdef Seat seat = self.seats.get(pattern)
+        if seat is None:
+            for shard in self.shards:
+                if len(shard.seats) < SHARD_PATTERNS and shard.size + pattern.size <= SHARD_PROGRAM:
+                    roomy = shard
+            if roomy is None:
+                roomy = Shard()
+                self.shards.append(roomy)
+            seat = Seat.__new__(Seat)
+            seat.pattern, seat.shard, seat.place = pattern, roomy, len(roomy.seats)
+            self.seats[pattern] = seat
+            try:
+                roomy.seats.append(seat)
+            except MemoryError:
+                del self.seats[pattern]
+                raise
+            roomy.size += pattern.size
+            roomy.compiled = None
+        seat.users += 1
         return 0
 
     cdef int leave(self, Pattern pattern) except -1:
-        cdef Shard shard = pattern.shard
-        cdef Pattern last = shard.patterns.pop()
-        if last is not pattern:
-            shard.patterns[pattern.seat] = last
-            last.seat = pattern.seat
+        """One user less; allocates nothing."""
+        cdef Seat seat = self.seats[pattern]
+        cdef Shard shard = seat.shard
+        cdef Seat last
+        seat.users -= 1
+        if seat.users:
+            return 0
+        last = shard.seats.pop()
+        if last is not seat:
+            shard.seats[seat.place] = last
+            last.place = seat.place
         shard.size -= pattern.size
         shard.compiled = None
-        pattern.shard = None
-        if not shard.patterns:
+        del self.seats[pattern]
+        if not shard.seats:
             self.shards.remove(shard)
         return 0
 
     cdef int search(self, list texts, unsigned long long stamp) except -1:
-        """Note in each pattern whether one of the texts has it; once per message."""
+        """Note in each pattern whether one of the texts has it."""
         cdef Shard shard
+        cdef Seat seat
         cdef bytes subject
+        for shard in self.shards:
+            for seat in shard.seats:
+                seat.pattern.found = False
+                seat.pattern.stamp = stamp
         for subject in subjects_of(texts):
             for shard in self.shards:
-                shard.search(subject, stamp)
-        self.stamp = stamp
+                shard.search(subject)
         return 0

@@ -60,7 +60,6 @@ cdef class Shelf:
                 self.by_program[program] = <uintptr_t>group
                 self.matcher.enter(program, group)
         except MemoryError:
-            self.matcher.leave(program, group)
             if program in self.by_program:
                 del self.by_program[program]
             PyMem_Free(group)

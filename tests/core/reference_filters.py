@@ -18,7 +18,6 @@ MAX_WHOLE = 2**53
 MAX_ID = 2**63 - 1
 MAX_TEXTS = 256
 MAX_SEARCHED_BYTES = 1024
-MAX_SEARCHED_IN_ALL = 2048
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "$gt": operator.gt,
@@ -281,18 +280,17 @@ def id_text(value: Any) -> str | None:
 
 
 def beginnings(texts: list[str]) -> list[str]:
-    """What is searched: the first bytes of each and of all, without the piece of a character at the end.
+    """What is searched: the first bytes of all texts together, without the piece of a character at the end.
 
     Half a surrogate pair, which no bytes can say, is a ``?``.
     """
     searched: list[str] = []
     for text in texts:
-        left = MAX_SEARCHED_IN_ALL - sum(len(one.encode()) for one in searched)
+        left = MAX_SEARCHED_BYTES - sum(len(one.encode()) for one in searched)
         if left == 0:
             break
-        room = min(left, MAX_SEARCHED_BYTES)
-        whole = text[:MAX_SEARCHED_BYTES].encode(errors="replace")
-        searched.append(whole[:room].decode(errors="ignore"))
-        if len(whole) > room == left:
+        whole = text.encode(errors="replace")
+        searched.append(whole[:left].decode(errors="ignore"))
+        if len(whole) > left:
             break
     return searched

@@ -36,6 +36,7 @@ _WIDE: Final = FilterLimits(
     max_values=sys.maxsize,
     max_pattern_bytes=sys.maxsize,
     max_patterns=sys.maxsize,
+    try_patterns=False,
 )
 
 _ORDER: Final = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
