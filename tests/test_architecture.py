@@ -34,7 +34,7 @@ FLOORS = [
         "newcomer",
         "echo_sink",
     },
-    {"subscription_expiry", "broadcast_engine"},
+    {"subscription_expiry", "broadcast_engine", "turn_budget"},
     {"subscription_manager"},
     {"subscription_hints"},
     {"connection_manager"},

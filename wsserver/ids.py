@@ -43,7 +43,7 @@ def new_id(prefix: str) -> str:
 class NumberedIds:
     """Public ids such as ``s_3f…`` for numbers below 2**64, and back, without a table.
 
-    They tell a stranger neither how many there are nor what came before. Not a secret.
+    Not a secret: they hide the numbers from a glance, while three ids of neighbours give the scheme away.
     """
 
     def __init__(self, prefix: str) -> None:

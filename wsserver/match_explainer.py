@@ -90,8 +90,9 @@ class MatchExplainer:
         topic: Topic | None = None,
         type_name: str | None = None,
         target_id: str | int | None = None,
+        limit: int | None = None,
     ) -> list[MatchVerdict]:
-        """A verdict for each subscription of a connection.
+        """A verdict for each subscription of a connection, or for the ``limit`` oldest.
 
         The message goes to ``topic``; without one to wherever ``get_matching_subscriptions``
         would look for this type and target. Sent to all it asks for no subscription. Raises
@@ -104,7 +105,8 @@ class MatchExplainer:
         else:
             published, topics = self._manager.check_message(dict(message), topic), [topic]
         case = _Case(published, topics)
-        return [case.verdict(metadata, one) for one in manager.get_connection_subscriptions(connection_id)]
+        subscriptions = manager.get_connection_subscriptions(connection_id)
+        return [case.verdict(metadata, one) for one in subscriptions[:limit]]
 
     def trace(self, topic: Topic, message: Mapping[str, Any], *, limit: int = 20) -> MatchTrace:
         """What ``publish`` would report, and up to ``limit`` verdicts of each outcome.

@@ -4,7 +4,7 @@ Errors of commands become ``error`` messages here and nowhere else.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from wsserver.access.authenticator import Authenticator
@@ -24,6 +24,7 @@ from wsserver.incidents import internal_error
 from wsserver.protocol import commands, control
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.topic import EVERY_PATIENT, EVERYTHING, InvalidTopic, Topic
+from wsserver.turn_budget import TurnBudget
 from wsserver_core.frames import TEXT
 
 MAX_FAULTS: Final = 20
@@ -50,6 +51,7 @@ class MessageRouter:
         self._authenticator = authenticator
         self._renewed = renewed
         self._tasks: set[asyncio.Task[None]] = set()
+        self._budget = TurnBudget[ConnectionMetadata](manager.loop_port, self._go_on)
         self.acknowledged = 0
         """``ack`` commands since the start."""
         self._handlers: dict[type[Any], Callable[[ConnectionMetadata, Any], None]] = {
@@ -70,6 +72,26 @@ class MessageRouter:
         if metadata.held is not None:
             metadata.held.append((opcode, payload))
             return
+        if self._budget.is_spent:
+            metadata.held = [(opcode, payload)]
+            metadata.link.pause_reading()
+            self._budget.wait(metadata)
+            return
+        self._budget.charge(lambda: self._handle(metadata, opcode, payload))
+
+    def _go_on(self, metadata: ConnectionMetadata) -> None:
+        """Do what a connection asked for when the turn of the loop was over."""
+        held, metadata.held = metadata.held or [], None
+        metadata.link.resume_reading()
+        self._route_again(metadata, held)
+
+    def _route_again(self, metadata: ConnectionMetadata, held: Iterable[tuple[int, bytes]]) -> None:
+        # One among them may hold back those behind it again.
+        for opcode, payload in held:
+            if metadata.connection_id in self._manager.connections:
+                self.route(metadata, opcode, payload)
+
+    def _handle(self, metadata: ConnectionMetadata, opcode: int, payload: bytes) -> None:
         request_id: str | None = None
         try:
             if opcode != TEXT:
@@ -199,10 +221,7 @@ class MessageRouter:
         finally:
             held, metadata.held = metadata.held or [], None
             metadata.link.resume_reading()
-            # Another renewal among them holds back those behind it again.
-            for opcode, payload in held:
-                if metadata.connection_id in self._manager.connections:
-                    self.route(metadata, opcode, payload)
+            self._route_again(metadata, held)
 
     async def _renew(self, metadata: ConnectionMetadata, command: commands.Auth) -> None:
         try:

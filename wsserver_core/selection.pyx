@@ -183,8 +183,15 @@ cdef class Pass:
             self.denied += group.size - allowed
             if allowed and not (<Program>group.program).holds(self.probe):
                 self.filtered += allowed
+                if self.counting and allowed == group.size:
+                    group.apart += 1
             elif allowed:
                 self.matching += allowed
+                # That it never matched must not be said of it any more. Who of the group may not see the
+                # patient must not learn of the message, so it counts only where all may.
+                if self.counting and allowed == group.size:
+                    group.matched += 1
+                    group.apart += 1
                 for i in range(group.size):
                     if self.sees(group.handles[i]):
                         self.collect_rows(&group.rows[i], &group.handles[i], 1)

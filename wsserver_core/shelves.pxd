@@ -18,6 +18,7 @@ cdef struct Group:
     uint32_t size
     uint32_t capacity
     uint64_t matched     # messages
+    uint64_t apart       # messages that it was held against and its shelf as a whole was not
     uint64_t entered     # what the shelf had counted when the group came
     uint64_t stamp       # the message that was last found to match
     uint64_t one_handle  # most groups never have more

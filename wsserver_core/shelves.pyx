@@ -105,7 +105,7 @@ cdef class Shelf:
         self.groups -= 1
         if self.groups < FEW_GROUPS:
             self.by_program = self.matcher = None
-        program.tested += self.passes - group.entered
+        program.tested += self.passes - group.entered + group.apart
         program.matched += group.matched
         free_group(group)
         return 0

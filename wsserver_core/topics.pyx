@@ -67,7 +67,7 @@ cdef struct Figures:
 
 
 cdef inline uint64_t tested(Group *group) noexcept:
-    return (<Shelf>group.shelf).passes - group.entered
+    return (<Shelf>group.shelf).passes - group.entered + group.apart
 
 
 cdef inline Figures figures(Subscription *subscription) noexcept:

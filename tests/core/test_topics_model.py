@@ -168,9 +168,11 @@ class Model:
         for (address, scope), groups in self.shelves.items():
             if not self.addressed(address, kind, target):
                 continue
+            if is_settled(address) and patient not in (None, address[1]):
+                self.count_apart(address, patient, verdicts)
+                continue
             if is_settled(address):
-                # Who subscribed to a patient and is told about another shares no group for it.
-                is_asked = patient in (None, address[1])
+                is_asked = True
             elif patient is None:
                 is_asked = scope is None
             else:
@@ -179,6 +181,17 @@ class Model:
                 for program, group in groups.items():
                     group.tested += 1
                     group.matched += verdicts[program]
+
+    def count_apart(self, address: Address, patient: str, verdicts: dict[Program, bool]) -> None:
+        """A message about another patient counts where all subscribers of a group may see him."""
+        sees: defaultdict[Program, list[bool]] = defaultdict(list)
+        for client in self.clients.values():
+            if address in client.subscriptions:
+                sees[client.subscriptions[address].program].append(client.sees(patient))
+        for program, group in self.shelves[address, None].items():
+            if all(sees[program]):
+                group.tested += 1
+                group.matched += verdicts[program]
 
 
 def filter_source(dice: random.Random) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ def test_the_defaults_of_filters_and_of_the_history_are_those_of_the_protocol() 
     subscription, filters = settings.subscription, settings.filter
     assert (subscription.strict_timeout, subscription.event_history_size) == (False, 10_000)
     assert (filters.max_bytes, filters.max_nodes, filters.max_depth, filters.max_values) == (4096, 64, 8, 256)
-    assert (filters.max_pattern_bytes, filters.max_patterns_per_connection) == (256, 16)
+    assert (filters.max_pattern_bytes, filters.max_patterns_per_connection) == (256, 8)
     assert (filters.severity_data, filters.severity_alert, filters.severity_by_type) == ("normal", "info", {})
 
 

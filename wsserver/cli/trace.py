@@ -30,7 +30,10 @@ _OUTCOMES = {
     required=True,
     help="File with the message; - is standard input.",
 )
-@click.option("--topic", help="Where it goes: patient:ID, type:NAME or *. By default to its patient or type.")
+@click.option(
+    "--topic",
+    help="Where it goes: patient:ID, type:NAME, TYPE:TARGET or *. By default to its patient or type.",
+)
 @click.option("--connection", help="Explain all subscriptions of this connection.")
 @click.option(
     "--limit", type=click.IntRange(1, 100), default=20, show_default=True, help="Most of each outcome."

@@ -242,7 +242,7 @@ class FilterSettings(Section, frozen=True, kw_only=True):
     max_pattern_bytes: Annotated[int, Meta(ge=1, le=4096, extra={"unit": "bytes"})] = 256
     """Bytes of one regular expression, 1 or more. What it compiles to is bounded, too."""
 
-    max_patterns_per_connection: Count = 16
+    max_patterns_per_connection: Count = 8
     """Distinct regular expressions in the filters of one connection, 1 or more."""
 
     severity_data: Text = "normal"

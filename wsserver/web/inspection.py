@@ -48,12 +48,14 @@ class Inspection:
         else:
             topic = Topic.parse(asked.topic)
         if asked.connection_id is not None:
-            return success({"subscriptions": self._explain(asked.connection_id, asked.message, topic)})
+            return success({"subscriptions": self._explain(asked.connection_id, asked, topic)})
         return success(self._explainer.trace(topic, asked.message, limit=asked.limit).as_dict())
 
-    def _explain(self, connection_id: str, message: dict[str, Any], topic: Topic) -> list[dict[str, Any]]:
+    def _explain(self, connection_id: str, asked: TraceRequest, topic: Topic) -> list[dict[str, Any]]:
         try:
-            verdicts = self._explainer.explain_match(connection_id, message, topic=topic)
+            verdicts = self._explainer.explain_match(
+                connection_id, asked.message, topic=topic, limit=asked.limit
+            )
         except ConnectionNotFound:
             raise ServerError(NOT_FOUND, "There is no such connection.") from None
         return [verdict.as_dict() for verdict in verdicts]
