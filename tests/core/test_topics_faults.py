@@ -64,6 +64,23 @@ def test_a_field_is_read_once_however_many_shelves_and_filters_ask_for_it() -> N
     assert len(looks) == 1
 
 
+@pytest.mark.parametrize("filters", [1, 30])
+def test_a_field_that_only_forbidden_filters_ask_for_is_not_read_and_not_searched(filters: int) -> None:
+    """How long a search takes tells about the text."""
+    ward = Ward()
+    for slot in range(filters):
+        ward.add(slot, "ecg", seeing("9"), filter_of({"secret": {"$regex": f"HIV {slot}"}}))
+    ward.add(100, "ecg", seeing("7"), HIGH)
+    looks: list[None] = []
+    key = Spy("secret")
+    key.on_look = lambda: looks.append(None)
+    message = {"severity": "high", key: "HIV 3"}
+    assert ward.index.select("ecg", None, "7", message, {}, ward.out) == Selection(filters + 1, 1, 0, filters)
+    assert looks == []
+    ward.index.select("ecg", None, "9", message, {}, ward.out)
+    assert looks
+
+
 ACTS: dict[str, Callable[[Ward, int], object]] = {
     "admit": lambda ward, number: ward.admit(8),
     "dismiss": lambda ward, number: ward.index.dismiss(handle(3)),
