@@ -616,8 +616,12 @@ def chain(name: str, levels: int) -> dict[str, Any]:
         (LIMITS, chain("$or", 8), chain("$or", 9)),
         (FilterLimits(max_nodes=2), {"$or": [{"a": 1}, *[{}] * 6]}, {"$or": [{"a": 1}, *[{}] * 7]}),
         (LIMITS, {"$and": [{}] * 255}, {"$and": [{}] * 256}),
-        (LIMITS, {"a": {"$regex": "x" * 256}}, {"a": {"$regex": "x" * 257}}),
-        (LIMITS, {"a": {"$regex": "(?:a{38}){10}"}}, {"a": {"$regex": "(?:a{42}){10}"}}),
+        (
+            FilterLimits(max_pattern_bytes=90),
+            {"a": {"$regex": "x" * 90}},
+            {"a": {"$regex": "x" * 91}},
+        ),
+        (LIMITS, {"a": {"$regex": "(?:a{15}){10}"}}, {"a": {"$regex": "(?:a{17}){10}"}}),
     ],
 )
 def test_each_limit_is_inclusive(limits: FilterLimits, most: object, more: object) -> None:
