@@ -18,7 +18,7 @@ class PlotImpossible(Exception):
 def check_possible() -> None:
     """Raise PlotImpossible where matplotlib is missing: better before measuring than after."""
     try:
-        import matplotlib.figure  # noqa: F401
+        import matplotlib.figure  # noqa: F401 - only whether it can be imported
     except ImportError:
         raise PlotImpossible("matplotlib is missing: pip install -e '.[bench]'") from None
 

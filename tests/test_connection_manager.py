@@ -52,7 +52,7 @@ def test_a_connection_is_in_the_live_view_while_it_is_open(bench: Bench) -> None
     assert dict(bench.manager.connections.items()) == {connection_id: metadata}
     assert connection_id in bench.manager.connections
     with pytest.raises(TypeError):
-        bench.manager.connections["c_x"] = metadata  # type: ignore[index]
+        bench.manager.connections["c_x"] = metadata
     assert bench.manager.connection(connection_id) is metadata
     bench.manager.disconnect(connection_id)
     bench.loop.run()
@@ -627,7 +627,7 @@ def test_what_was_queued_before_a_loop_is_bound_leaves_with_its_first_turn() -> 
     manager.broadcast_to_all({"n": 1})
     assert websocket.data == b""
     loop = HandLoop()
-    manager.bind(loop)  # type: ignore[arg-type]
+    manager.bind(loop)
     loop.run()
     assert len(websocket.messages) == 1
 
@@ -641,7 +641,7 @@ def test_a_loop_that_died_with_a_flush_due_stops_nobody_on_the_next(interval: fl
     bench.loop.closed = True
     bench.manager.bind(None)
     second = HandLoop()
-    bench.manager.bind(second)  # type: ignore[arg-type]
+    bench.manager.bind(second)
     second.run()
     assert len(websocket.messages) == 1
     bench.manager.broadcast_to_all({"n": 2})

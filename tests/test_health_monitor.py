@@ -36,7 +36,7 @@ def clock() -> FakeClock:
 
 def monitor(hub: Sweeps, clock: FakeClock, interval: float = INTERVAL) -> tuple[HealthMonitor, list[Any]]:
     ended: list[Any] = []
-    return HealthMonitor(hub, clock, interval=interval, timeout=TIMEOUT, stale=ended.append), ended  # type: ignore[arg-type]
+    return HealthMonitor(hub, clock, interval=interval, timeout=TIMEOUT, stale=ended.append), ended
 
 
 def run(health: HealthMonitor, clock: FakeClock, seconds: float, step: float = 0.25) -> None:

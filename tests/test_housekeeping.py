@@ -70,7 +70,7 @@ def test_it_ticks_until_it_is_stopped(housekeeping: Housekeeping) -> None:
     loop = HandLoop()
     done = []
     housekeeping.every(0, lambda: done.append(1))
-    housekeeping.start(loop)  # type: ignore[arg-type]
+    housekeeping.start(loop)
     for _ in range(3):
         ((delay, turn),) = loop.later
         assert delay == TICK

@@ -24,7 +24,7 @@ def loop() -> HandLoop:
 
 def bound(loop: HandLoop, capacity: int = 10) -> Inbox:
     inbox = Inbox(capacity)
-    inbox.bind(loop)  # type: ignore[arg-type]
+    inbox.bind(loop)
     return inbox
 
 
@@ -103,7 +103,7 @@ def test_what_waits_is_done_by_the_next_loop(loop: HandLoop) -> None:
     inbox = bound(loop)
     future = inbox.put(report)
     second = HandLoop()
-    inbox.bind(second)  # type: ignore[arg-type]
+    inbox.bind(second)
     second.run()
     assert future.done()
     loop.run()

@@ -29,7 +29,7 @@ def written(log: Callable[[], object], form: str = "json", level: str = "info") 
     reader = threading.Thread(target=drain)
     reader.start()
     try:
-        with logging_to(LoggingSettings(level=level, format=form), writing):  # type: ignore[arg-type]
+        with logging_to(LoggingSettings(level=level, format=form), writing):
             log()
     finally:
         os.close(writing)

@@ -14,18 +14,18 @@ def test_without_a_loop_calls_wait_for_one_and_are_made_once() -> None:
     calls: list[str] = []
     port.call_soon(lambda: calls.append("soon"))
     port.call_later(5, lambda: calls.append("later"))
-    port.bind(loop)  # type: ignore[arg-type]
+    port.bind(loop)
     assert calls == []
     loop.run()
     assert calls == ["soon", "later"]
-    port.bind(loop)  # type: ignore[arg-type]
+    port.bind(loop)
     loop.run()
     assert len(calls) == 2
 
 
 def test_a_bound_loop_gets_every_call() -> None:
     port, loop = LoopPort(), HandLoop()
-    port.bind(loop)  # type: ignore[arg-type]
+    port.bind(loop)
     port.call_soon(lambda: None)
     port.call_later(0.5, lambda: None)
     port.call_exception_handler({"message": "x"})
@@ -48,7 +48,7 @@ async def test_unbound_the_running_loop_is_used() -> None:
 
 async def test_a_closed_loop_is_not_used_any_more() -> None:
     port, closed = LoopPort(), HandLoop()
-    port.bind(closed)  # type: ignore[arg-type]
+    port.bind(closed)
     closed.closed = True
     done = asyncio.get_running_loop().create_future()
     port.call_soon(lambda: done.set_result(1))

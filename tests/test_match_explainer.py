@@ -307,7 +307,7 @@ def test_what_many_subscriptions_ask_for_is_explained_once(
 ) -> None:
     asked = []
     explain = module.explain_filter
-    monkeypatch.setattr(module, "explain_filter", lambda *given: asked.append(given) or explain(*given))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(module, "explain_filter", lambda *given: asked.append(given) or explain(*given))
     for number in range(50):
         subscribe(bench, connect(bench, f"u{number}", None), "type:ecg", {"n": number % 2})
     traced = explainer.trace(Topic.of("ecg"), {"n": 1}, limit=100)

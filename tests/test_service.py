@@ -165,7 +165,7 @@ async def test_stopping_drops_sockets_that_do_not_answer(bench: Workbench) -> No
     stubborn.stuck = True
     asyncio.get_running_loop().call_soon(lambda: None)
     bench.manager.bind(asyncio.get_running_loop())
-    stubborn._loop = asyncio.get_running_loop()  # type: ignore[assignment]
+    stubborn._loop = asyncio.get_running_loop()
     await bench.service.stop()
     assert bench.manager.hub.open_count == 0
     assert_nothing_left(bench.manager)

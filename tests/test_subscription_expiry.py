@@ -36,7 +36,7 @@ class Ward:
         manager = self.bench.manager
         self.expiry = SubscriptionExpiry(
             manager.index,
-            self.heard,  # type: ignore[arg-type]
+            self.heard,
             manager.connections,
             settings,
             self.bench.clock,

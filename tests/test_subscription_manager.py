@@ -336,7 +336,7 @@ def test_the_idle_clock_starts_anew_by_refresh_subscribe_and_any_sign_of_life(
     else:
         heard = bench.clock.monotonic()
         hub = type("Hub", (), {"last_received": staticmethod(lambda handle: heard)})()
-        subscriptions._expiry._hub = hub  # type: ignore[assignment]
+        subscriptions._expiry._hub = hub
     bench.clock.advance(HOUR - 1)
     assert subscriptions.cleanup() == 0
     bench.clock.advance(1)

@@ -14,7 +14,7 @@ class Desk:
         self.now = 0.0
         self.loop = HandLoop()
         port = LoopPort()
-        port.bind(self.loop)  # type: ignore[arg-type]
+        port.bind(self.loop)
         self.served: list[str] = []
         self.budget = TurnBudget[str](port, self.go_on, clock=lambda: self.now)
 

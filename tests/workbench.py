@@ -58,7 +58,7 @@ class Bench:
         self.clock = FakeClock()
         self.loop = HandLoop()
         self.manager = ConnectionManager(settings_with(**sections), clock=self.clock)
-        self.manager.bind(self.loop)  # type: ignore[arg-type]
+        self.manager.bind(self.loop)
 
     def connect(
         self,

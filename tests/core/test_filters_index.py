@@ -140,7 +140,7 @@ def keys(dice: random.Random) -> dict[str, Any]:
 
 def key_message(dice: random.Random) -> dict[str, Any]:
     message = keys(dice)
-    return {name: some_of(dice, lambda name=name: keys(dice)[name]) for name in some_members(dice, message)}  # type: ignore[misc]
+    return {name: some_of(dice, lambda name=name: keys(dice)[name]) for name in some_members(dice, message)}
 
 
 def equality(dice: random.Random) -> dict[str, Any]:

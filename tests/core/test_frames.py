@@ -58,7 +58,7 @@ class TestFeeding:
     @pytest.mark.parametrize("data", ["text", None, 7, memoryview(b"abcd")[::2]])
     def test_what_is_no_contiguous_buffer_is_refused(self, reader: FrameReader, data: object) -> None:
         with pytest.raises((TypeError, BufferError)):
-            reader.feed(data)  # type: ignore[arg-type]
+            reader.feed(data)
 
     def test_nothing_fed_gives_nothing(self, reader: FrameReader) -> None:
         assert reader.feed(b"") == []
@@ -87,12 +87,12 @@ class TestFeeding:
     @pytest.mark.parametrize("limits", [None, 5])
     def test_limits_and_budget_must_be_given(self, limits: object, budget: UnfinishedBudget) -> None:
         with pytest.raises(TypeError):
-            FrameReader(limits, budget)  # type: ignore[arg-type]
+            FrameReader(limits, budget)
         with pytest.raises(TypeError):
-            FrameReader(ReadLimits(1, 1, 1), limits)  # type: ignore[arg-type]
+            FrameReader(ReadLimits(1, 1, 1), limits)
 
     def test_limits_may_not_be_taken_away(self, reader: FrameReader) -> None:
-        reader.limits = None  # type: ignore[assignment]
+        reader.limits = None
         with pytest.raises(TypeError):
             reader.feed(b"\x81")
 
@@ -450,7 +450,7 @@ class TestEncoding:
 
     def test_text_must_be_given_as_bytes(self) -> None:
         with pytest.raises(TypeError):
-            encode_frame(TEXT, "text")  # type: ignore[arg-type]
+            encode_frame(TEXT, "text")
 
 
 class TestEncodingClose:

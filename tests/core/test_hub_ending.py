@@ -74,7 +74,7 @@ class TestFinish:
         handle, transport, peer = pier.open_socket()
         seen: list[int] = []
         close = transport.close
-        transport.close = lambda: (seen.append(pier.hub.fileno(handle)), close())  # type: ignore[func-returns-value]
+        transport.close = lambda: (seen.append(pier.hub.fileno(handle)), close())
         pier.ledger.enqueue(handle, Frame(b"bye"), True)
         pier.hub.finish(handle)
         assert transport.calls == []

@@ -60,7 +60,7 @@ class TestFaultyTransports:
             served.append(pier.hub.flush_all())
             pier.hub.flush_slice()
 
-        opened[0][1].write = write_and_flush  # type: ignore[method-assign]
+        opened[0][1].write = write_and_flush
         pier.ledger.enqueue_many([handle for handle, _ in opened], Frame(b"x"))
         pier.loop.run()
         assert [bytes(transport.sent) for _, transport in opened] == [b"x"] * 6
@@ -77,7 +77,7 @@ class TestFaultyTransports:
             if data == b"x":
                 pier.ledger.enqueue_many(handles, Frame(b"y"))
 
-        opened[0][1].write = write_and_answer  # type: ignore[method-assign]
+        opened[0][1].write = write_and_answer
         pier.ledger.enqueue_many(handles, Frame(b"x"))
         pier.loop.run()
         assert [bytes(transport.sent) for _, transport in opened] == [b"xy"] * 3
@@ -89,7 +89,7 @@ class TestFaultyTransports:
         first_peer.close()
         frame = Frame(b"sent")
         discarded: list[int] = []
-        first_transport.abort = lambda: discarded.append(pier.hub.discard(second, SLOW))  # type: ignore[method-assign]
+        first_transport.abort = lambda: discarded.append(pier.hub.discard(second, SLOW))
         pier.ledger.enqueue_many([first, second], frame)
         pier.hub.flush_slice()
         assert discarded == [0]
@@ -109,7 +109,7 @@ class TestFaultyTransports:
             pier.hub.release(second)
             newcomers.append(pier.open())
 
-        first_transport.abort = swap  # type: ignore[method-assign]
+        first_transport.abort = swap
         pier.ledger.enqueue_many([first, second], Frame(b"x"))
         pier.loop.run()
         (handle, transport) = newcomers[0]

@@ -392,7 +392,7 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
                 break
             if all(
                 twin.transport.closing for twin in self.twins if self.hub.connection_figures(twin.handle)[2]
-            ):  # type: ignore[index]
+            ):
                 break
         for twin in list(self.twins):
             expected = joined(twin.written + twin.queue)

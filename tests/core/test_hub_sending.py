@@ -190,7 +190,7 @@ class TestThroughTheTransport:
     def test_a_single_frame_is_passed_on_without_a_copy(self, pier: Pier) -> None:
         seen: list[object] = []
         handle, transport = pier.open()
-        transport.write = seen.append  # type: ignore[method-assign, assignment]
+        transport.write = seen.append
         frame = Frame(b"alert")
         pier.ledger.enqueue(handle, frame)
         pier.loop.run()

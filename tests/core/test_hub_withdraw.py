@@ -53,7 +53,7 @@ def test_the_last_frame_withdrawn_lets_a_finished_connection_close(pier: Pier) -
 def test_nothing_but_a_set_will_do(pier: Pier) -> None:
     handle, _ = pier.open()
     with pytest.raises(TypeError):
-        pier.hub.withdraw(handle, None)  # type: ignore[arg-type]
+        pier.hub.withdraw(handle, None)
 
 
 def test_random_queues_keep_exactly_what_is_allowed(pier: Pier) -> None:

@@ -21,7 +21,7 @@ def test_a_scope_is_asked_about_a_text() -> None:
     for scope in (seeing("1"), EVERYONE):
         for wrong in (1, None):
             with pytest.raises(TypeError):
-                scope.sees(wrong)  # type: ignore[arg-type]
+                scope.sees(wrong)
 
 
 def test_equal_sets_of_patients_share_one_scope() -> None:
@@ -70,4 +70,4 @@ def test_a_scope_takes_a_frozenset_or_none(wrong: Any) -> None:
 def test_what_a_scope_sees_cannot_be_changed() -> None:
     scope = seeing("1")
     with pytest.raises(AttributeError):
-        scope.patients = None  # type: ignore[misc]
+        scope.patients = None

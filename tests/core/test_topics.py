@@ -481,7 +481,7 @@ def test_what_has_ended_cannot_be_replaced(ward: Ward) -> None:
         with pytest.raises(ValueError):
             ward.index.replace(wrong, HIGH, 1.0)
     with pytest.raises(TypeError):
-        ward.index.replace(ward.subscribe(1, "ecg"), None, 1.0)  # type: ignore[arg-type]
+        ward.index.replace(ward.subscribe(1, "ecg"), None, 1.0)
 
 
 # -- what is asked for
@@ -743,10 +743,10 @@ def test_nothing_may_be_left_out(ward: Ward, wrong: str) -> None:
 
 def test_a_connection_needs_a_scope(ward: Ward) -> None:
     with pytest.raises(TypeError):
-        ward.index.admit(handle(1), None, None)  # type: ignore[arg-type]
+        ward.index.admit(handle(1), None, None)
     ward.admit(1)
     with pytest.raises(TypeError):
-        ward.index.rescope(handle(1), None)  # type: ignore[arg-type]
+        ward.index.rescope(handle(1), None)
     assert ward.reached(None, None, "7") == [1]
 
 

@@ -388,7 +388,7 @@ def collect_after(
     gc.collect()
     gc.disable()
     remains = Remains()
-    remains.self = remains  # type: ignore[attr-defined]
+    remains.self = remains
     del remains
     former = gc.get_threshold()
     # They also empty the store of lists that are made without an allocation.

@@ -155,21 +155,21 @@ async def a_full_day(server: LiveServer, tokens: list[str]) -> list[str]:
     # Faults of ours.
     broken = server.manager.subscription_manager
     original = broken.subscribe
-    broken.subscribe = lambda *_: 1 / len([]) if _ else None  # type: ignore[method-assign, assignment]
+    broken.subscribe = lambda *_: 1 / len([]) if _ else None
     assert (await client.ask("subscribe", topic=f"patient:{PATIENT}"))["code"] == 1015
-    broken.subscribe = original  # type: ignore[method-assign]
+    broken.subscribe = original
 
     def fail(*_: Any) -> Any:
         raise RuntimeError(f"{PATIENT} {token}")
 
     publish = server.manager.broadcasts.publish
-    server.manager.broadcasts.publish = fail  # type: ignore[method-assign]
+    server.manager.broadcasts.publish = fail
     answer = await server.http(
         "POST", f"/ws/broadcast/patient/{PATIENT}", {}, token=fresh(iat=int(time.time()) + 3)
     )
     assert (answer.status, answer.error["code"]) == (500, 1015)
     seen.append(answer.body.decode())
-    server.manager.broadcasts.publish = publish  # type: ignore[method-assign]
+    server.manager.broadcasts.publish = publish
     # The pages.
     pages = ("/ws/metrics", "/health", "/ready", "/nowhere", f"/ws/broadcast/patient/{PATIENT}")
     answers = [await server.http("GET", path, token=fresh(user="ops", role="admin")) for path in pages]

@@ -183,7 +183,7 @@ async def run(tmp_path: Path) -> AsyncIterator[Any]:
         children.append(Child(process))
         return children[-1]
 
-    start.file = tmp_path / "settings.toml"  # type: ignore[attr-defined]
+    start.file = tmp_path / "settings.toml"
     yield start
     for child in children:
         if child.process.returncode is None:

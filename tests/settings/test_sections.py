@@ -40,7 +40,7 @@ def test_a_secret_that_is_not_set_is_shown_as_none() -> None:
 
 def test_settings_cannot_be_changed_in_place() -> None:
     with pytest.raises(AttributeError):
-        Settings().connection.timeout = 1.0  # type: ignore[misc]
+        Settings().connection.timeout = 1.0
 
 
 def test_sections_refuse_names_they_do_not_have() -> None:
