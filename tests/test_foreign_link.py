@@ -7,6 +7,7 @@ from far_end import RecordingWebSocket
 from workbench import Bench, assert_nothing_left
 
 from wsserver.foreign_link import ForeignLink
+from wsserver_core.connection import PAUSED_FOR_TURN
 from wsserver_core.frames import TEXT, encode_frame
 from wsserver_core.hub import Frame
 
@@ -106,3 +107,10 @@ def test_nothing_is_asked_of_the_object_but_write_and_close(bench: Bench) -> Non
     assert link.get_write_buffer_size() == 0
     assert not link.can_write_eof()
     link.write_eof()
+
+
+def test_nothing_is_read_so_nothing_can_be_held_back(bench: Bench) -> None:
+    link = ForeignLink(bench.manager.hub, RecordingWebSocket())
+    link.pause_reading(PAUSED_FOR_TURN)
+    assert not link.is_paused
+    link.resume_reading(PAUSED_FOR_TURN)

@@ -24,6 +24,7 @@ from wsserver.incidents import internal_error
 from wsserver.message_router import MessageRouter
 from wsserver.newcomer import Newcomer
 from wsserver.protocol import commands, control
+from wsserver_core.connection import PAUSED_FOR_CREDENTIALS
 from wsserver_core.frames import TEXT, ReadLimits
 
 MAX_FAULTS: Final = 3
@@ -105,7 +106,7 @@ class Admission:
             return
         newcomer.busy = True
         # Nothing more is read meanwhile: the kernel's window bounds what can pile up.
-        newcomer.connection.pause_reading()
+        newcomer.connection.pause_reading(PAUSED_FOR_CREDENTIALS)
         task = asyncio.ensure_future(self._authenticate(newcomer, command))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -122,7 +123,7 @@ class Admission:
             subscriptions=command.subscriptions,
             resume=command.session is not None,
         )
-        newcomer.connection.resume_reading()
+        newcomer.connection.resume_reading(PAUSED_FOR_CREDENTIALS)
 
     async def check(self, token: str) -> Principal | ServerError:
         """Who a token stands for, or the error to tell. Never raises a fault of ours at the client."""

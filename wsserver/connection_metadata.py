@@ -31,12 +31,17 @@ class Link(Protocol):
         """Drop the socket."""
         ...
 
-    def pause_reading(self) -> None:
-        """Take nothing more from the client for now."""
+    def pause_reading(self, reason: int) -> None:
+        """Take nothing more from the client until this reason, and every other, is taken back."""
         ...
 
-    def resume_reading(self) -> None:
-        """Go on reading."""
+    def resume_reading(self, reason: int) -> None:
+        """Take a reason to pause back."""
+        ...
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether somebody here holds its reading back."""
         ...
 
 

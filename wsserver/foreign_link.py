@@ -82,11 +82,16 @@ class ForeignLink:
         self._hub.finish(self.handle)
         return True
 
-    def pause_reading(self) -> None:
+    def pause_reading(self, reason: int) -> None:
         """Nothing is read here."""
 
-    def resume_reading(self) -> None:
+    def resume_reading(self, reason: int) -> None:
         """Nothing is read here."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Never: nothing is read here."""
+        return False
 
     def abort(self) -> None:
         """Close the object and forget it."""

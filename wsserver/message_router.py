@@ -25,6 +25,7 @@ from wsserver.protocol import commands, control
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.topic import EVERY_PATIENT, EVERYTHING, InvalidTopic, Topic
 from wsserver.turn_budget import TurnBudget
+from wsserver_core.connection import PAUSED_FOR_CREDENTIALS, PAUSED_FOR_TURN
 from wsserver_core.frames import TEXT
 
 MAX_FAULTS: Final = 20
@@ -74,7 +75,7 @@ class MessageRouter:
             return
         if self._budget.is_spent:
             metadata.held = [(opcode, payload)]
-            metadata.link.pause_reading()
+            metadata.link.pause_reading(PAUSED_FOR_TURN)
             self._budget.wait(metadata)
             return
         self._budget.charge(lambda: self._handle(metadata, opcode, payload))
@@ -82,7 +83,7 @@ class MessageRouter:
     def _go_on(self, metadata: ConnectionMetadata) -> None:
         """Do what a connection asked for when the turn of the loop was over."""
         held, metadata.held = metadata.held or [], None
-        metadata.link.resume_reading()
+        metadata.link.resume_reading(PAUSED_FOR_TURN)
         self._route_again(metadata, held)
 
     def _route_again(self, metadata: ConnectionMetadata, held: Iterable[tuple[int, bytes]]) -> None:
@@ -210,7 +211,7 @@ class MessageRouter:
         # What comes behind is judged by the new rights: held back, with reading paused, so that
         # the kernel's window bounds it.
         metadata.held = []
-        metadata.link.pause_reading()
+        metadata.link.pause_reading(PAUSED_FOR_CREDENTIALS)
         task = asyncio.ensure_future(self._renew_in_order(metadata, command))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -220,7 +221,7 @@ class MessageRouter:
             await self._renew(metadata, command)
         finally:
             held, metadata.held = metadata.held or [], None
-            metadata.link.resume_reading()
+            metadata.link.resume_reading(PAUSED_FOR_CREDENTIALS)
             self._route_again(metadata, held)
 
     async def _renew(self, metadata: ConnectionMetadata, command: commands.Auth) -> None:

@@ -38,7 +38,8 @@ cdef class Connection:
     cdef readonly uint64_t bytes_received
     cdef readonly int close_code
     cdef readonly str close_reason
-    cdef int state
+    cdef unsigned char state
+    cdef unsigned char paused      # PAUSED_FOR_ bits: who holds reading back
     cdef bint tracked_unfinished
     cdef bint deaf                 # failed: whatever still arrives is not looked at
 

@@ -3,6 +3,11 @@ from typing import Any, Protocol, final
 from wsserver_core.frames import FrameReader, ReadLimits, UnfinishedBudget
 from wsserver_core.hub import Frame, Hub
 
+PAUSED_FOR_TURN: int
+PAUSED_FOR_CREDENTIALS: int
+PAUSED_FOR_RATE: int
+PAUSED_FOR_MEMORY: int
+
 class _Sink(Protocol):
     def message_received(self, connection: Connection, opcode: int, payload: bytes) -> object: ...
     def oversize_received(self, connection: Connection, size: int) -> object: ...
@@ -165,8 +170,19 @@ class Connection:
     def ping(self, payload: bytes = b"") -> int:
         """Queue a ping frame."""
 
-    def pause_reading(self) -> None:
-        """Stop reading from the client; the kernel's window then slows it down."""
+    @property
+    def is_paused(self) -> bool:
+        """Whether we ourselves hold its reading back."""
 
-    def resume_reading(self) -> None:
-        """Read again after ``pause_reading``."""
+    def pause_reading(self, reason: int) -> None:
+        """Stop reading from the client; the kernel's window then slows it down.
+
+        ``reason`` is one of the ``PAUSED_FOR_…`` bits, or several. What has been read already
+        is still dispatched. Does nothing on a connection that is not open.
+        """
+
+    def resume_reading(self, reason: int) -> None:
+        """Take a reason to pause back; reading goes on when none is left.
+
+        That counts as a sign of life: nobody is to be declared dead for a silence of our making.
+        """

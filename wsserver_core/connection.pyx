@@ -21,6 +21,12 @@ cdef enum:
     CLOSING = 2      # our close frame is queued; messages still coming in are ignored
     CLOSED = 3
 
+    # Who may hold reading back; each has a bit, so that nobody undoes another's pause.
+    TURN = 1
+    CREDENTIALS = 2
+    RATE = 4
+    MEMORY = 8
+
     # uvloop reads at most this much at a time; one buffer serves every connection, since
     # each read is parsed before the next one starts.
     READ_BUFFER = 64 * 1024
@@ -28,6 +34,11 @@ cdef enum:
     ABNORMAL = 1006
     INTERNAL_ERROR = 1011
     TOO_BIG = 1009
+
+PAUSED_FOR_TURN = TURN
+PAUSED_FOR_CREDENTIALS = CREDENTIALS
+PAUSED_FOR_RATE = RATE
+PAUSED_FOR_MEMORY = MEMORY
 
 
 cdef class Inlet:
@@ -185,6 +196,7 @@ cdef class Connection:
         if self.state == CLOSED:
             return
         self.state = CLOSED
+        self.paused = 0
         self.reader.close()
         self.inlet.connections.discard(self)
         self.inlet.messages_of_closed += self.messages_received
@@ -325,7 +337,8 @@ cdef class Connection:
         self.close_reason = reason
         self.hub.enqueue(self.handle, frame, True)
         self.inlet.closing[self] = self.hub.now
-        self.resume_reading()
+        # The answer must be heard, whoever held reading back.
+        self.resume_reading(self.paused)
         return True
 
     def fail(self, int code, str reason=""):
@@ -377,15 +390,36 @@ cdef class Connection:
 
     # -- flow and figures
 
-    def pause_reading(self):
-        """Stop reading from the client; the kernel's window then slows it down."""
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.pause_reading()
+    def pause_reading(self, unsigned char reason):
+        """Stop reading from the client; the kernel's window then slows it down.
 
-    def resume_reading(self):
-        """Read again after ``pause_reading``."""
-        if self.transport is not None and not self.transport.is_closing():
+        ``reason`` is one of the ``PAUSED_FOR_…`` bits, or several. What has been read already
+        is still dispatched. Does nothing on a connection that is not open.
+        """
+        if self.state != OPEN or reason == 0:
+            return
+        if self.paused == 0 and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self.paused |= reason
+
+    def resume_reading(self, unsigned char reason):
+        """Take a reason to pause back; reading goes on when none is left.
+
+        That counts as a sign of life: nobody is to be declared dead for a silence of our making.
+        """
+        if not self.paused & reason:
+            return
+        self.paused &= ~reason
+        if self.paused or self.transport is None:
+            return
+        self.hub.touch(self.handle)
+        if not self.transport.is_closing():
             self.transport.resume_reading()
+
+    @property
+    def is_paused(self):
+        """Whether we ourselves hold its reading back."""
+        return self.paused != 0
 
     @property
     def figures(self):

@@ -10,7 +10,13 @@ from house import HELLO, House
 from recording_transport import RecordingTransport
 from reference_frames import BINARY, PING, PONG, TEXT, client_frame
 
-from wsserver_core.connection import Connection
+from wsserver_core.connection import (
+    PAUSED_FOR_CREDENTIALS,
+    PAUSED_FOR_MEMORY,
+    PAUSED_FOR_RATE,
+    PAUSED_FOR_TURN,
+    Connection,
+)
 from wsserver_core.frames import ReadLimits
 from wsserver_core.hub import Frame
 
@@ -63,9 +69,10 @@ class TestAttaching:
         assert connection.send_text(b"x") == 3
         assert connection.close(1000) is False
         connection.abort()
-        connection.pause_reading()
-        connection.resume_reading()
+        connection.pause_reading(PAUSED_FOR_TURN)
+        connection.resume_reading(PAUSED_FOR_TURN)
         assert connection.figures is None
+        assert not connection.is_paused
         assert not connection.is_open
         assert not connection.is_closed
 
@@ -219,16 +226,60 @@ class TestPings:
 class TestFlow:
     def test_reading_can_be_paused_and_resumed(self, house: House) -> None:
         connection, transport = house.connect()
-        connection.pause_reading()
-        connection.resume_reading()
+        connection.pause_reading(PAUSED_FOR_TURN)
+        assert connection.is_paused
+        connection.resume_reading(PAUSED_FOR_TURN)
+        assert not connection.is_paused
         assert transport.calls == ["pause_reading", "resume_reading"]
+
+    def test_reading_goes_on_when_nobody_holds_it_back_any_more(self, house: House) -> None:
+        connection, transport = house.connect()
+        reasons = [PAUSED_FOR_TURN, PAUSED_FOR_CREDENTIALS, PAUSED_FOR_RATE, PAUSED_FOR_MEMORY]
+        for reason in reasons:
+            connection.pause_reading(reason)
+            connection.pause_reading(reason)
+        for reason in reasons[:-1]:
+            connection.resume_reading(reason)
+            connection.resume_reading(reason)
+        assert connection.is_paused
+        assert transport.calls == ["pause_reading"]
+        connection.resume_reading(reasons[-1])
+        assert transport.calls == ["pause_reading", "resume_reading"]
+
+    def test_who_never_paused_resumes_nothing(self, house: House) -> None:
+        connection, transport = house.connect()
+        connection.resume_reading(PAUSED_FOR_TURN)
+        connection.pause_reading(PAUSED_FOR_RATE)
+        connection.resume_reading(PAUSED_FOR_TURN)
+        assert connection.is_paused
+        assert transport.calls == ["pause_reading"]
+
+    def test_a_silence_of_our_making_does_not_count_against_the_client(self, house: House) -> None:
+        connection, _ = house.connect()
+        connection.pause_reading(PAUSED_FOR_RATE)
+        house.inlet.sweep(100.0)
+        connection.resume_reading(PAUSED_FOR_RATE)
+        assert house.hub.last_received(connection.handle) == 100.0
+
+    def test_a_reason_is_a_bit_of_a_byte(self, house: House) -> None:
+        connection, _ = house.connect()
+        with pytest.raises(OverflowError):
+            connection.pause_reading(256)
 
     def test_a_closing_transport_is_left_alone(self, house: House) -> None:
         connection, transport = house.connect()
         transport.closing = True
-        connection.pause_reading()
-        connection.resume_reading()
+        connection.pause_reading(PAUSED_FOR_TURN)
+        connection.resume_reading(PAUSED_FOR_TURN)
         assert transport.calls == []
+
+    def test_a_lost_connection_is_not_paused(self, house: House) -> None:
+        connection, transport = house.connect()
+        connection.pause_reading(PAUSED_FOR_TURN)
+        transport.lose()
+        house.loop.run()
+        assert not connection.is_paused
+        connection.resume_reading(PAUSED_FOR_TURN)
 
     def test_a_closed_connection_is_freed(self, house: House) -> None:
         class Owner:

@@ -7,7 +7,7 @@ from house import CLOSE_1000, HELLO, MASKED_CLOSE_1000, House
 from recording_transport import RecordingTransport
 from reference_frames import CLOSE, PING, PONG, client_frame
 
-from wsserver_core.connection import Connection
+from wsserver_core.connection import PAUSED_FOR_RATE, PAUSED_FOR_TURN, Connection
 from wsserver_core.hub import DROP_REASONS, Frame
 
 
@@ -91,11 +91,11 @@ class TestTheServerCloses:
         assert connection.close(4001, "slow down") is True
         house.loop.run()
         assert transport.sent == b"\x81\x04last\x88\x0b\x0f\xa1slow down"
-        assert transport.calls == ["resume_reading", "write"]
+        assert transport.calls == ["write"]
         assert not connection.is_open
         assert house.inlet.closing_connections == 1
         house.feed(connection, client_frame(CLOSE, b"\x0f\xa1"))
-        assert transport.calls[2:] == ["close"]
+        assert transport.calls[1:] == ["close"]
         assert house.sink.closed == [(connection, 4001, "slow down")]
         assert house.inlet.closing_connections == 0
 
@@ -167,9 +167,12 @@ class TestTheServerCloses:
 
     def test_one_who_had_been_paused_is_read_again_for_his_answer(self, house: House) -> None:
         connection, transport = house.connect()
-        connection.pause_reading()
+        connection.pause_reading(PAUSED_FOR_TURN)
+        connection.pause_reading(PAUSED_FOR_RATE)
         assert transport.reading is False
         connection.close(1000)
+        assert transport.reading is True
+        connection.pause_reading(PAUSED_FOR_TURN)
         assert transport.reading is True
 
     def test_one_who_ends_without_an_answer_gets_what_was_queued(self, house: House) -> None:

@@ -18,7 +18,7 @@ from reference_frames import BINARY, CLOSE, PING, TEXT, client_frame, reference_
 from self_signed import make_contexts
 
 from wsserver.web.takeover import Handed, is_tls, take_over
-from wsserver_core.connection import Connection, Inlet
+from wsserver_core.connection import PAUSED_FOR_TURN, Connection, Inlet
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
 from wsserver_core.hub import Frame, Hub
 
@@ -384,12 +384,12 @@ class TestTheSocketAfterwards:
         async def scenario(house: House) -> None:
             reader, writer = await house.connected()
             connection = house.connections[0]
-            connection.pause_reading()
+            connection.pause_reading(PAUSED_FOR_TURN)
             writer.write(HELLO)
             await writer.drain()
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(reader.read(1), 0.05)
-            connection.resume_reading()
+            connection.resume_reading(PAUSED_FOR_TURN)
             assert await reader.readexactly(len(ECHO)) == ECHO
             await leave(writer)
 
