@@ -22,6 +22,7 @@ FLOORS = [
         "loop_port",
         "housekeeping",
         "incidents",
+        "repeat_limit",
     },
     {"settings", "protocol", "log"},
     {"access", "store", "observe", "filter_engine", "connection_limits", "health_monitor"},

@@ -7,8 +7,10 @@ from contextlib import suppress
 
 import msgspec
 import pytest
+from fake_clock import FakeClock
 
-from wsserver.log import MAX_LINE, escape_controls, logging_to, redact
+from wsserver.log import MAX_LINE, escape_controls, logging_to, redact, set_format, set_level
+from wsserver.repeat_limit import ERRORS, WARNINGS, WINDOW
 from wsserver.settings import LoggingSettings
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlLWNhbmFyeS1zaWduYXR1cmU"
@@ -17,7 +19,9 @@ SIGNATURE = TOKEN.rpartition(".")[2]
 logger = logging.getLogger("wsserver.test")
 
 
-def written(log: Callable[[], object], form: str = "json", level: str = "info") -> list[str]:
+def written(
+    log: Callable[[], object], form: str = "json", level: str = "info", clock: FakeClock | None = None
+) -> list[str]:
     """The lines that reach a pipe while `log` runs."""
     reading, writing = os.pipe()
     parts: list[bytes] = []
@@ -29,7 +33,7 @@ def written(log: Callable[[], object], form: str = "json", level: str = "info") 
     reader = threading.Thread(target=drain)
     reader.start()
     try:
-        with logging_to(LoggingSettings(level=level, format=form), writing):
+        with logging_to(LoggingSettings(level=level, format=form), writing, clock=clock):
             log()
     finally:
         os.close(writing)
@@ -233,3 +237,99 @@ def test_what_was_configured_before_is_back_afterwards() -> None:
     before = root.handlers[:], root.level, ours.level
     written(lambda: None, level="debug")
     assert (root.handlers, root.level, ours.level) == before
+
+
+def test_a_storm_of_one_warning_is_a_few_lines_and_a_number() -> None:
+    def storm() -> None:
+        for number in range(10_000):
+            logger.warning("client %d is in trouble", number)
+        logger.warning("another thing")
+        logger.info("and one more")
+
+    lines = [json.loads(line) for line in written(storm)]
+    assert [line["event"] for line in lines[:WARNINGS]] == [
+        f"client {number} is in trouble" for number in range(WARNINGS)
+    ]
+    assert [line["event"] for line in lines[WARNINGS:-1]] == ["another thing", "and one more"]
+    assert lines[-1]["event"] == "held back, more of: client %d is in trouble"
+    assert (lines[-1]["lines"], lines[-1]["level"]) == (10_000 - WARNINGS, "warning")
+
+
+def test_what_was_held_back_is_told_before_the_next_line_after_the_window() -> None:
+    clock = FakeClock()
+
+    def log() -> None:
+        for _ in range(WARNINGS + 1):
+            logger.warning("again")
+        clock.advance(WINDOW)
+        logger.info("later")
+
+    assert [json.loads(line)["event"] for line in written(log, clock=clock)] == (
+        ["again"] * WARNINGS + ["held back, more of: again", "later"]
+    )
+
+
+@pytest.mark.timeout(20)
+def test_what_was_held_back_is_told_when_nothing_else_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsserver.log._LOOK", 0.01)
+    clock = FakeClock()
+    reading, writing = os.pipe()
+    with logging_to(LoggingSettings(format="text"), writing, clock=clock), os.fdopen(reading) as lines:
+        for _ in range(WARNINGS + 2):
+            logger.warning("again")
+        for _ in range(WARNINGS):
+            lines.readline()
+        clock.advance(WINDOW)
+        assert "held back, more of: again lines=2 seconds=10.0" in lines.readline()
+    os.close(writing)
+
+
+def test_a_storm_of_errors_keeps_the_numbers_of_the_first_incidents() -> None:
+    def storm() -> None:
+        for number in range(ERRORS * 2):
+            logger.error("incident %d", number)
+
+    lines = [json.loads(line) for line in written(storm)]
+    assert len(lines) == ERRORS + 1
+    assert lines[ERRORS - 1]["event"] == f"incident {ERRORS - 1}"
+    assert lines[ERRORS]["lines"] == ERRORS
+
+
+def test_at_debug_and_info_nothing_is_held_back() -> None:
+    def log() -> None:
+        for _ in range(200):
+            logger.debug("small thing")
+            logger.info("thing")
+
+    assert len(written(log, level="debug")) == 400
+
+
+def test_the_level_changes_at_run_time_and_the_block_still_ends_as_it_began() -> None:
+    before = logging.getLogger("wsserver").level
+
+    def log() -> None:
+        logger.info("no")
+        set_level("debug")
+        logger.debug("yes")
+        set_level("error")
+        logger.warning("no")
+        with pytest.raises(ValueError, match="LOUD"):
+            set_level("loud")
+
+    assert [json.loads(line)["event"] for line in written(log, level="warning")] == ["yes"]
+    assert logging.getLogger("wsserver").level == before
+
+
+def test_the_format_changes_at_run_time() -> None:
+    def log() -> None:
+        logger.info("one")
+        set_format("text")
+        logger.info("two")
+        set_format("auto")
+        logger.info("three")
+
+    one, two, three = written(log)
+    assert json.loads(one)["event"] == "one"
+    assert two.endswith("INFO wsserver.test: two")
+    assert json.loads(three)["event"] == "three"
+    set_format("text")

@@ -1,8 +1,8 @@
 """Log output: one line per event, for people or for machines, never in the event loop's way.
 
-Modules log to ``logging.getLogger("wsserver.…")`` as usual; only the command line uses
-`logging_to`. An embedding backend keeps its own configuration and may put `redact` into
-its formatters.
+Modules log to ``logging.getLogger("wsserver.…")`` as usual, and need not mind how often: what
+repeats is held back here. Only the command line uses `logging_to`. An embedding backend keeps
+its own configuration and may put `redact` into its formatters.
 """
 
 import logging
@@ -18,7 +18,8 @@ from typing import Any, Final, Protocol
 
 from pythonjsonlogger.json import JsonFormatter
 
-from wsserver.clock import utc_text
+from wsserver.clock import Clock, SystemClock, utc_text
+from wsserver.repeat_limit import RepeatLimit
 
 MAX_WAITING_LINES: Final = 10_000
 """Lines that may wait for a slow terminal or pipe; later ones are dropped and counted."""
@@ -27,6 +28,9 @@ MAX_LINE: Final = 16 * 1024
 """Characters of one line."""
 
 _STOP_TIMEOUT: Final = 2.0
+
+_LOOK: Final = 1.0
+"""Seconds between two looks of an idle writer for what was held back and must be told."""
 
 # A JWT begins with the base64 of '{"', cut off or not; a bearer token follows its keyword;
 # the rest is whatever stands behind a telling name in an address or in JSON, whose quotes
@@ -128,17 +132,42 @@ def _extra_fields(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
 class _LineHandler(logging.Handler):
     """Formats where the event happens and hands the finished line over; drops it rather than wait."""
 
-    def __init__(self, lines: "queue.Queue[str | None]") -> None:
+    def __init__(self, lines: "queue.Queue[str | None]", limit: RepeatLimit, descriptor: int) -> None:
         super().__init__()
         self.dropped = 0
         self._lines = lines
+        self._limit = limit
+        self._descriptor = descriptor
+
+    def use_format(self, name: str) -> None:
+        """Write in a format of the settings from now on."""
+        text = name == "text" or (name == "auto" and os.isatty(self._descriptor))
+        self.setFormatter(TextFormatter() if text else JsonLineFormatter())
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
+            self._put_held_back(everything=False)
+            if not self._limit.admits(record):
+                return
             line = self.format(record)
         except Exception:  # whatever a value's own __str__ raises
             where = f"{record.filename}:{record.lineno}"
             line = self.warning("a log call does not fit its text", where=where)
+        self._put(line)
+
+    def tell_held_back(self, *, everything: bool = False) -> None:
+        """Hand over the counts of what was held back in windows that are over, or in all. Any thread."""
+        self.acquire()
+        try:
+            self._put_held_back(everything=everything)
+        finally:
+            self.release()
+
+    def _put_held_back(self, *, everything: bool) -> None:
+        for record in self._limit.due(everything=everything):
+            self._put(self.format(record))
+
+    def _put(self, line: str) -> None:
         try:
             self._lines.put_nowait(line)
         except queue.Full:
@@ -165,10 +194,16 @@ class _LineWriter(threading.Thread):
         self._told = 0
 
     def run(self) -> None:
-        while (line := self._lines.get()) is not None:
+        while True:
+            try:
+                line = self._lines.get(timeout=_LOOK)
+            except queue.Empty:
+                self._source.tell_held_back()
+                continue
             self._tell_dropped()
+            if line is None:
+                return
             self._write(line)
-        self._tell_dropped()
 
     def stop(self) -> None:
         """Write what waits, for two seconds at most."""
@@ -194,30 +229,47 @@ class _LineWriter(threading.Thread):
                 return  # nobody reads any more, and there is no other place to say so
 
 
+_handlers: Final[list[_LineHandler]] = []
+"""The handlers of the `logging_to` blocks that run; the last one is in charge."""
+
+
+def set_level(level: str) -> None:
+    """Log from this level on: a name of the settings. Raises ValueError for any other."""
+    logging.getLogger("wsserver").setLevel(level.upper())
+
+
+def set_format(name: str) -> None:
+    """Write lines in another format while a `logging_to` block runs; without one nothing happens."""
+    for handler in _handlers[-1:]:
+        handler.use_format(name)
+
+
 @contextmanager
-def logging_to(settings: LogSettings, descriptor: int = 2) -> Iterator[None]:
+def logging_to(settings: LogSettings, descriptor: int = 2, *, clock: Clock | None = None) -> Iterator[None]:
     """Send every log line to a file descriptor, standard error by default, while the block runs.
 
     ``wsserver`` loggers log from the level of the settings on, others from WARNING on.
     What was configured before is back afterwards.
     """
-    text = settings.format == "text" or (settings.format == "auto" and os.isatty(descriptor))
     lines: queue.Queue[str | None] = queue.Queue(MAX_WAITING_LINES)
-    handler = _LineHandler(lines)
-    handler.setFormatter(TextFormatter() if text else JsonLineFormatter())
+    handler = _LineHandler(lines, RepeatLimit(clock or SystemClock()), descriptor)
+    handler.use_format(settings.format)
     root, ours = logging.getLogger(), logging.getLogger("wsserver")
     handlers_before, levels_before = root.handlers[:], (root.level, ours.level)
     writer = _LineWriter(lines, descriptor, handler)
     writer.start()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    ours.setLevel(settings.level.upper())
+    set_level(settings.level)
+    _handlers.append(handler)
     logging.captureWarnings(True)
     try:
         yield
     finally:
         logging.captureWarnings(False)
+        _handlers.remove(handler)
         root.handlers[:] = handlers_before
         root.setLevel(levels_before[0])
         ours.setLevel(levels_before[1])
+        handler.tell_held_back(everything=True)
         writer.stop()

@@ -8,9 +8,11 @@ import pytest
 from documents import DOCS, EVERY_DOCUMENT, anchors, bare, blocks, links, table
 
 from wsserver.lifecycle import RETURN_RATE
+from wsserver.repeat_limit import ERRORS, WARNINGS, WINDOW
 from wsserver.settings import load_settings
 from wsserver.settings.catalogue import SECTIONS, SETTINGS
 from wsserver.settings.descriptors import RESERVE
+from wsserver.settings.startup import STARTUP_ONLY
 from wsserver.web import server
 
 OPERATIONS = DOCS / "operations.md"
@@ -67,3 +69,7 @@ def test_the_figures_of_the_operations_page_are_the_code_s():
     assert f"full at {roles} connections" in text
     assert f"{1000 // RETURN_RATE} ms apart, so that they return at {RETURN_RATE} a second" in text
     assert f"than `shutdown.timeout` ({defaults.shutdown.timeout:g} s)" in text
+
+    kept = f"{', '.join(f'`{key}`' for key in STARTUP_ONLY[:-1])} and `{STARTUP_ONLY[-1]}`"
+    assert f"every setting but {kept}" in text
+    assert f"{WARNINGS} warnings are written within {WINDOW:g} seconds ({ERRORS} at level error" in text

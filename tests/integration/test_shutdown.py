@@ -262,6 +262,45 @@ async def test_hup_takes_new_limits_and_keeps_the_old_ones_for_a_bad_file(run) -
     assert await child.ended() == 0
 
 
+async def test_hup_takes_the_level_of_the_log_its_format_and_the_origins_of_pages(run) -> None:
+    child = await run(LOWER.replace("'text'", "'text'\nlevel = 'error'"))
+    await child.listening()
+    headers = {"Origin": "https://ward.example", "Authorization": f"Bearer {sign(claims_of('u1'))}"}
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        await WardClient.open(child.port, headers=headers)
+    assert refused.value.response.status_code == 403
+    run.file.write_text(
+        LOWER.replace("'text'", "'json'") + "[server]\nallowed_origins = ['https://ward.example']\n"
+    )
+    child.process.send_signal(signal.SIGHUP)
+    # At level error this line would not be there, and as text it would not be JSON.
+    await until(lambda: '"event": "settings are reloaded"' in child.log)
+    client = await WardClient.open(child.port, headers=headers)
+    assert (await client.receive())["type"] == "connected"
+    child.process.send_signal(signal.SIGTERM)
+    await client.closing()
+    assert await child.ended() == 0
+    assert "needs a restart" not in child.log
+
+
+async def test_hup_names_what_needs_a_restart_and_every_fault(run) -> None:
+    child = await run(LOWER)
+    await child.listening()
+    run.file.write_text(LOWER + "[store]\nurl = 'memory:'\n[server]\nhost = '127.0.0.2'\n")
+    child.process.send_signal(signal.SIGHUP)
+    await until(lambda: "server.host has changed and needs a restart" in child.log)
+    assert child.log.count("needs a restart") == 1
+    run.file.write_text(LOWER + "[broadcast]\nbatch_size = 0\n[shutdown]\ntimeout = 'soon'\n")
+    child.process.send_signal(signal.SIGHUP)
+    await until(lambda: "not reloaded" in child.log)
+    (line,) = [line for line in child.log.splitlines() if "not reloaded" in line]
+    assert "WARNING" in line
+    assert "broadcast.batch_size" in line
+    assert "shutdown.timeout" in line
+    child.process.send_signal(signal.SIGTERM)
+    assert await child.ended() == 0
+
+
 async def test_hup_takes_rights_from_open_connections(run) -> None:
     child = await run(LOWER)
     await child.listening()

@@ -78,10 +78,11 @@ class Endpoint:
 
     def _enter(self, request: web.Request) -> tuple[Handshake, Callable[[], None]]:
         """Take a place and check the form of the request; the cheapest refusals come first."""
-        client = client_of(request, self.rules.trusted_proxies)
         if self._settings is not self._service.settings:
-            self._settings = self._service.settings
-            self.gate.limits = _gate_limits(self._settings)
+            self._settings = settings = self._service.settings
+            self.rules = HandshakeRules.of(settings.server, settings.auth)
+            self.gate.limits = _gate_limits(settings)
+        client = client_of(request, self.rules.trusted_proxies)
         self.gate.draining = self._service.draining
         self.gate.accepting = self._service.manager.accepting
         admission = self.gate.enter(limit_key(client.address))

@@ -16,9 +16,12 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from wsserver.access.tokens import mint_token
 from wsserver.access.verification_key import KeyFault
+from wsserver.incidents import report_incident
+from wsserver.log import set_format, set_level
 from wsserver.service import Service
 from wsserver.settings import Loaded, ServerSettings, SettingsError
 from wsserver.settings.descriptors import TooFewDescriptorsError, fit_descriptors
+from wsserver.settings.startup import restart_needed
 from wsserver.web.app import setup
 from wsserver.web.demo_routes import with_visitors
 from wsserver.web.responses import answer_in_json
@@ -128,8 +131,8 @@ websocket_server: Final = WebSocketServer()
 def serve(loaded: Loaded, *, dev: bool = False, demo: bool = False) -> int:
     """Run until told to stop; returns the exit status (0 clean, 1 failure, 3 cannot start).
 
-    TERM and INT drain, the second one ends at once; HUP reads the settings again and takes their
-    limits, keys and rights, or keeps the old ones if they have faults.
+    TERM and INT drain, the second one ends at once; HUP reads the settings again and takes over
+    what needs no restart, or keeps the old ones if they have faults.
     """
     try:
         return uvloop.run(_serve(loaded, dev=dev, demo=demo))
@@ -186,9 +189,18 @@ async def _reload_on(
             fresh = fit_descriptors(loaded.reload(os.environ), dev=dev)
             await service.reconfigure(with_visitors(fresh.settings) if demo else fresh.settings)
         except (SettingsError, OSError, TooFewDescriptorsError, KeyFault) as fault:
-            logger.warning("settings are not reloaded, the old ones stay: %s", fault)
-        else:
-            logger.info("settings are reloaded; those of the listening socket and the log need a restart")
+            faults = fault.faults if isinstance(fault, SettingsError) else [str(fault)]
+            logger.warning("settings are not reloaded, the old ones stay: %s", "; ".join(faults))
+            continue
+        except Exception:
+            # The next HUP must still be heard.
+            report_incident("reloading the settings")
+            continue
+        set_level(fresh.settings.logging.level)
+        set_format(fresh.settings.logging.format)
+        logger.info("settings are reloaded")
+        for key in restart_needed(loaded.settings, fresh.settings):
+            logger.warning("%s has changed and needs a restart: the old value stays in use", key)
 
 
 def _tls_context(server: ServerSettings) -> ssl.SSLContext | None:
