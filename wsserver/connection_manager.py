@@ -100,7 +100,8 @@ class ConnectionManager:
         self.broadcasts = BroadcastEngine(self.hub, self.index, MessageLog(), self.clock)
         self.hints = SubscriptionHints(self.subscription_manager, self.index, self.broadcasts.census)
         self.inbox = Inbox()
-        self.accepting = True
+        self.refusals: set[str] = set()
+        """Why no new connections are taken: an operator, a drain, an overload. Empty while they are."""
         self.cleanup_interval = connection.cleanup_interval
         self.opened = 0
         """Connections since the start."""
@@ -382,9 +383,20 @@ class ConnectionManager:
 
     # -- switches
 
-    def set_accept_connections(self, accept: bool) -> None:
-        """Take new connections or refuse them (1013); open ones are not touched."""
-        self.accepting = accept
+    @property
+    def accepting(self) -> bool:
+        """Whether new connections are taken."""
+        return not self.refusals
+
+    def set_accept_connections(self, accept: bool, *, cause: str = "operator") -> None:
+        """Take new connections or refuse them (1013); open ones are not touched.
+
+        Each ``cause`` counts for itself: they are taken when nobody refuses them any more.
+        """
+        if accept:
+            self.refusals.discard(cause)
+        else:
+            self.refusals.add(cause)
 
     def set_cleanup_interval(self, seconds: float) -> None:
         """Seconds between two sweeps over the connections. Raises ValueError unless positive."""

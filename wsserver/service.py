@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
+from itertools import islice
 
 from wsserver.access.authenticator import Authenticator
 from wsserver.access.keys import KeyTable
@@ -21,7 +22,14 @@ from wsserver.foreign_link import ForeignLink
 from wsserver.health_monitor import HealthMonitor
 from wsserver.housekeeping import Housekeeping
 from wsserver.lifecycle import graceful_shutdown
+from wsserver.load_signals import LoadSignals
 from wsserver.message_router import MessageRouter
+from wsserver.observe.alerts import AlertBook, thresholds_of
+from wsserver.observe.descriptor_room import DescriptorRoom
+from wsserver.observe.loop_lag import LoopLag
+from wsserver.observe.operations import Operations
+from wsserver.observe.process_memory import ProcessMemory
+from wsserver.overload import Overload, adopt
 from wsserver.protocol import control
 from wsserver.rights_watch import RightsWatch
 from wsserver.settings import AuthSettings, InboundSettings, Settings
@@ -33,6 +41,9 @@ logger = logging.getLogger("wsserver")
 
 EXPIRY_WARNING = 60.0
 """Seconds before its end at which a token's bearer is warned; half the remaining time if that is less."""
+
+LATENCY_SAMPLE = 256
+"""Connections whose round trips stand for all."""
 
 HINT_INTERVAL = 5.0
 """Seconds between two looks for filters that never match."""
@@ -99,6 +110,9 @@ class Service:
         self.echo_inlet = Inlet(self.manager.hub, EchoSink(), self.budget, message_rate=0, control_rate=0)
         self.rights = RightsWatch(self.manager, self.authenticator, self.router)
         self._watches_rights = provider is not None
+        self.operations = Operations()
+        self.alerts = AlertBook(thresholds_of(settings), settings.alerts, self.clock)
+        self.overload = self._overload()
         self.housekeeping = Housekeeping(self.clock)
         self._take_limits(settings)
         self._hire()
@@ -112,10 +126,42 @@ class Service:
         every(0, self._end_expired)
         every(lambda: self.manager.cleanup_interval, self.revocations.prune)
         every(
-            lambda: self.manager.subscription_manager.settings.cleanup_interval,
+            lambda: self.overload.hurried(self.manager.subscription_manager.settings.cleanup_interval),
             self.manager.subscription_manager.cleanup,
         )
         every(HINT_INTERVAL, self.manager.hints.round)
+        every(1.0, self.overload.tick)
+
+    def _overload(self) -> Overload:
+        clock = self.clock
+        signals = LoadSignals(
+            self.manager,
+            memory=ProcessMemory(clock),
+            lag=LoopLag(clock),
+            descriptors=DescriptorRoom(clock),
+            totals=self._totals,
+            latency=self._latency,
+        )
+        overload = Overload(self.manager, signals, self.alerts)
+        overload.cleaners["revocations"] = self.revocations.prune
+        if self.manager is default_manager:
+            adopt(overload)
+        return overload
+
+    def _totals(self) -> tuple[int, int]:
+        """Operations since the start, and those that failed: commands, broadcasts and requests."""
+        manager, operations = self.manager, self.operations
+        commands, _ = self.inlet.received_totals()
+        return (
+            commands + manager.broadcasts.operations + operations.requests,
+            manager.faults + operations.failures,
+        )
+
+    def _latency(self) -> float | None:
+        """Mean round trip in milliseconds; a sample of the connections stands for all."""
+        sample = [one.rtt for one in islice(self.manager.connections.values(), LATENCY_SAMPLE)]
+        known = [rtt for rtt in sample if rtt is not None]
+        return 1000 * sum(known) / len(known) if known else None
 
     # -- settings
 
@@ -151,6 +197,7 @@ class Service:
         self.inlet.message_rate, self.inlet.message_burst = rate.messages_per_second, rate.burst
         self.inlet.control_rate, self.inlet.control_burst = rate.control_per_second, rate.control_burst
         self.health.interval, self.health.timeout = connection.heartbeat_interval, connection.timeout
+        self.overload.configure(settings)
 
     # -- life
 
@@ -159,9 +206,11 @@ class Service:
         await self.verifier.keys.load()
         loop = asyncio.get_running_loop()
         self.manager.hub.now = self.clock.monotonic()
-        self.manager.set_accept_connections(True)
+        # Of whoever had this manager before; this server is there to take connections.
+        self.manager.refusals.clear()
         self.manager.bind(loop)
         self.housekeeping.start(loop)
+        self.overload.signals.lag.start(loop)
         if self._watches_rights:
             self.rights.start()
         self.started_at = time.time()
@@ -195,6 +244,8 @@ class Service:
                 break
             await asyncio.sleep(0.01)
         self.housekeeping.stop()
+        self.overload.signals.lag.stop()
+        self.overload.close()
         await self.authenticator.close()
         self.manager.bind(None)
 

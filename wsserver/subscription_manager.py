@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from wsserver.awaitable import AwaitableInt
 from wsserver.clock import Clock, SystemClock
 from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.errors import PERMISSION_DENIED, ConnectionNotFound, ServerError
@@ -417,9 +418,12 @@ class SubscriptionManager:
         record.owner.link.send_text(notice.encode())
         self.note("expiring", subscription)
 
-    async def aggressive_cleanup(self) -> int:
-        """Clean up now rather than at the next interval: expired ones only, never live ones."""
-        return self.cleanup()
+    def aggressive_cleanup(self) -> AwaitableInt:
+        """Clean up now rather than at the next interval: what has expired, and orphans; never live ones.
+
+        Returns how many ended. The work is done when it returns; it may be awaited or not.
+        """
+        return AwaitableInt(self.cleanup() + self.cleanup_orphaned_subscriptions())
 
     def cleanup_orphaned_subscriptions(self) -> int:
         """A self-test: disconnecting removes subscriptions, so there are none whose connection is gone."""

@@ -23,7 +23,10 @@ def test_a_setting_knows_its_variable_its_unit_and_whether_it_is_secret() -> Non
     assert SETTINGS["connection.max_connections"].variable == "WSSERVER_CONNECTION__MAX_CONNECTIONS"
     assert SETTINGS["connection.timeout"].unit == "seconds"
     assert SETTINGS["inbound.max_message_size"].unit == "bytes"
-    assert [key for key, setting in SETTINGS.items() if setting.secret] == ["auth.secret"]
+    assert [key for key, setting in SETTINGS.items() if setting.secret] == [
+        "auth.secret",
+        "alerts.webhook_url",
+    ]
 
 
 def test_the_settings_that_can_be_switched_off_are_known() -> None:

@@ -67,6 +67,42 @@ def test_the_defaults_with_a_secret_hold_together() -> None:
             "inbound.max_message_size: twice its value, 2MiB, is over inbound.max_unfinished_total",
         ),
         ({"broadcast__max_message_size": 1024 * 1024 + 1}, "broadcast.max_message_size: 1048577B, is over"),
+        (
+            {"alerts__latency_warning": 0.6},
+            "alerts.latency_warning: 0.6 is above alerts.latency_critical (0.5)",
+        ),
+        (
+            {"alerts__memory_usage_critical": 70.0},
+            "alerts.memory_usage_warning: 75 is above alerts.memory_usage_critical (70)",
+        ),
+        (
+            {"alerts__connection_count_critical": 10_001},
+            "alerts.connection_count_critical: 10001 is over connection.max_connections (10000)",
+        ),
+        (
+            {"alerts__connection_count_critical": 7999},
+            "alerts.connection_count_warning: 8000 is above alerts.connection_count_critical (7999)",
+        ),
+        (
+            {"overload__cleanup_at": 90.1},
+            "overload.cleanup_at: 90.1 is above overload.enter_at (90)",
+        ),
+        (
+            {"overload__leave_at": 90.0},
+            "overload.leave_at: 90 must be below overload.enter_at (90)",
+        ),
+        *(
+            ({"alerts__webhook_url": url}, "alerts.webhook_url: must be an https: address, or http: to this")
+            for url in (
+                "http://hooks.example/a",
+                "ftp://127.0.0.1/",
+                "hooks.example",
+                "https://",
+                "https://user:canary@hooks.example/",
+                "https://hooks.example:99999/",
+                "http://[::1",
+            )
+        ),
         ({"server__tls_key": "k"}, "server.tls_certificate: is needed with server.tls_key"),
         ({"server__tls_certificate": "c"}, "server.tls_key: is needed with server.tls_certificate"),
         ({"server__trusted_proxies": ("10.0.0.1/8",)}, "server.trusted_proxies: must list addresses"),
@@ -174,3 +210,13 @@ def test_settings_that_may_not_be_meant_are_told(changes: dict[str, Any], part: 
 
 def test_a_public_address_with_tls_is_no_surprise() -> None:
     assert surprises(server__host="0.0.0.0", server__tls_certificate="c", server__tls_key="k") == []
+
+
+def test_a_webhook_may_be_https_anywhere_and_http_on_this_machine() -> None:
+    for url in ("https://hooks.example/services/T0/x?y=1", "http://127.0.0.1:9093/", "http://[::1]/a"):
+        assert found(alerts__webhook_url=url) == []
+
+
+def test_thresholds_of_connections_follow_a_small_limit() -> None:
+    small = {"connection__max_connections": 1, "connection__max_connections_per_user": 1}
+    assert found(connection__max_connections_per_role=1, **small) == []

@@ -6,6 +6,7 @@ from wsserver.settings.loading import Loaded, Origin, SettingsError, load_settin
 from wsserver.settings.roles import RoleSettings, default_roles
 from wsserver.settings.sections import (
     AccessSettings,
+    AlertSettings,
     AuthSettings,
     BackpressureSettings,
     BroadcastSettings,
@@ -13,6 +14,7 @@ from wsserver.settings.sections import (
     FilterSettings,
     InboundSettings,
     LoggingSettings,
+    OverloadSettings,
     RateLimitSettings,
     ServerSettings,
     Settings,
@@ -23,6 +25,7 @@ from wsserver.settings.sections import (
 
 __all__ = [
     "AccessSettings",
+    "AlertSettings",
     "AuthSettings",
     "BackpressureSettings",
     "BroadcastSettings",
@@ -34,6 +37,7 @@ __all__ = [
     "Loaded",
     "LoggingSettings",
     "Origin",
+    "OverloadSettings",
     "RateLimitSettings",
     "RoleSettings",
     "ServerSettings",

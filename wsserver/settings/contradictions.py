@@ -1,6 +1,7 @@
 """Settings that cannot hold together, and settings that can but may surprise."""
 
 import ipaddress
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from wsserver.settings.catalogue import did_you_mean, nearest
 from wsserver.settings.keys import find_key_faults
 from wsserver.settings.network import is_loopback
 from wsserver.settings.roles import EVERY, RoleSettings
-from wsserver.settings.sections import ConnectionSettings, Settings
+from wsserver.settings.sections import CRITICAL_SHARE, WARNING_SHARE, ConnectionSettings, Settings
 from wsserver.settings.units import format_duration, format_size
 
 
@@ -28,6 +29,7 @@ def find_contradictions(settings: Settings) -> list[Contradiction]:
         *_limits(settings),
         *_sizes(settings),
         *_times(settings),
+        *_alerts(settings),
         *_network(settings),
         *_store(settings),
         *(Contradiction(keys, text) for keys, text in find_key_faults(settings.auth)),
@@ -104,6 +106,55 @@ def _times(settings: Settings) -> Iterator[Contradiction]:
                 (key, longer_key),
                 f"{format_duration(shorter)} must be below {longer_key} ({format_duration(longer)})",
             )
+
+
+def _alerts(settings: Settings) -> Iterator[Contradiction]:
+    alerts, overload = settings.alerts, settings.overload
+    for name in ("error_rate", "latency", "memory_usage", "loop_lag", "descriptors", "slow_connections"):
+        warning, critical = getattr(alerts, f"{name}_warning"), getattr(alerts, f"{name}_critical")
+        if warning > critical:
+            yield _above(f"alerts.{name}_warning", warning, f"alerts.{name}_critical", critical)
+    yield from _connection_alerts(settings)
+    if overload.cleanup_at > overload.enter_at:
+        yield _above("overload.cleanup_at", overload.cleanup_at, "overload.enter_at", overload.enter_at)
+    if overload.leave_at >= overload.enter_at:
+        # Without a gap the server would open and shut its door every second.
+        yield Contradiction(
+            ("overload.leave_at", "overload.enter_at"),
+            f"{overload.leave_at:g} must be below overload.enter_at ({overload.enter_at:g})",
+        )
+    if alerts.webhook_url is not None and not _is_safe_url(alerts.webhook_url):
+        yield Contradiction(
+            ("alerts.webhook_url",), "must be an https: address, or http: to this machine, without a user"
+        )
+
+
+def _connection_alerts(settings: Settings) -> Iterator[Contradiction]:
+    warning, critical = settings.alerts.connection_count_warning, settings.alerts.connection_count_critical
+    most = settings.connection.max_connections
+    for name, count in (("warning", warning), ("critical", critical)):
+        if count is not None and count > most:
+            yield _over(f"alerts.connection_count_{name}", count, "connection.max_connections", most)
+    low = math.ceil(most * WARNING_SHARE) if warning is None else warning
+    high = math.ceil(most * CRITICAL_SHARE) if critical is None else critical
+    if low > high:
+        yield _above("alerts.connection_count_warning", low, "alerts.connection_count_critical", high)
+
+
+def _above(key: str, value: float, other_key: str, other: float) -> Contradiction:
+    return Contradiction((key, other_key), f"{value:g} is above {other_key} ({other:g})")
+
+
+def _is_safe_url(url: str) -> bool:
+    """Whether what is posted there crosses no network in clear, and no password is in the address."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 -- raises for a port that is none
+    except ValueError:
+        return False
+    if not parts.hostname or parts.username is not None or parts.password is not None:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
 
 
 def _network(settings: Settings) -> Iterator[Contradiction]:

@@ -70,7 +70,7 @@ def convert_text(setting: Setting, text: str) -> Any:
         value = _json(text) if text.lstrip().startswith("[") else _comma_separated(text)
     elif setting.is_table and text.lstrip().startswith("{"):
         value = _json(text)
-    elif setting.unit is None and (int in setting.alternatives or float in setting.alternatives):
+    elif setting.unit in (None, "percent") and (int in setting.alternatives or float in setting.alternatives):
         value = _number(text)
     return convert(setting, value)
 
