@@ -44,6 +44,8 @@ from wsserver_core.scopes import ScopeTable
 from wsserver_core.topics import TopicIndex
 
 JSON_PROTOCOL: Final = "wsserver.v1.json"
+DRAIN: Final = "drain"
+"""Why a server that sends its clients away takes no new ones."""
 NEVER: Final = 2**53
 """The expiry of a principal that no token stands behind."""
 
@@ -156,6 +158,8 @@ class ConnectionManager:
         Raises ServerError 1001 (unknown role), 1002 (a limit, with its scope), 1011 (that
         patient is not for this user), 1013 (not accepting). Nothing is changed then.
         """
+        if self.draining:
+            raise ServerError(SHUTTING_DOWN)
         if not self.accepting:
             raise ServerError(SHUTTING_DOWN, "The server takes no new connections.", retry_after_ms=5_000)
         patient = None if patient_id is None else _id(patient_id, "patient_id")
@@ -387,6 +391,11 @@ class ConnectionManager:
     def accepting(self) -> bool:
         """Whether new connections are taken."""
         return not self.refusals
+
+    @property
+    def draining(self) -> bool:
+        """Whether this server sends its clients away, or has done so."""
+        return DRAIN in self.refusals
 
     def set_accept_connections(self, accept: bool, *, cause: str = "operator") -> None:
         """Take new connections or refuse them (1013); open ones are not touched.

@@ -13,14 +13,16 @@ from wsserver.access.revocation import RevocationList
 from wsserver.access.tokens import TokenVerifier
 from wsserver.admission import Admission
 from wsserver.client_sink import ClientSink
-from wsserver.connection_manager import NEVER, ConnectionManager
+from wsserver.connection_manager import DRAIN, NEVER, ConnectionManager
 from wsserver.connection_manager import connection_manager as default_manager
 from wsserver.connection_metadata import ConnectionMetadata
+from wsserver.drain import Drain
 from wsserver.echo_sink import EchoSink
 from wsserver.errors import AUTHENTICATION_FAILED, HEALTH_CHECK_FAILED, CloseCode, ServerError
 from wsserver.foreign_link import ForeignLink
 from wsserver.health_monitor import HealthMonitor
 from wsserver.housekeeping import Housekeeping
+from wsserver.incidents import report_incident
 from wsserver.lifecycle import graceful_shutdown
 from wsserver.load_signals import LoadSignals
 from wsserver.message_router import MessageRouter
@@ -32,10 +34,11 @@ from wsserver.observe.process_memory import ProcessMemory
 from wsserver.overload import Overload, adopt
 from wsserver.protocol import control
 from wsserver.rights_watch import RightsWatch
-from wsserver.settings import AuthSettings, InboundSettings, Settings
+from wsserver.settings import AuthSettings, InboundSettings, Settings, ShutdownSettings
 from wsserver.token_expiry import ExpirySchedule
 from wsserver_core.connection import Connection, Inlet
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
+from wsserver_core.hub import DROP_REASONS
 
 logger = logging.getLogger("wsserver")
 
@@ -74,7 +77,9 @@ class Service:
         self._fetch = fetch
         self.started_at = 0.0
         self.running = False
-        self.draining = False
+        self.departure: Drain | None = None
+        """The drain that runs or ran last, None while clients are welcome."""
+        self._departing: asyncio.Task[None] | None = None
 
         auth = settings.auth
         self.verifier = TokenVerifier(auth, KeyTable(auth, self.clock, fetch), self.clock)
@@ -216,20 +221,69 @@ class Service:
         self.started_at = time.time()
         self.running = True
 
+    @property
+    def draining(self) -> bool:
+        """Whether clients are sent away, or have been: nobody is let in."""
+        return self.manager.draining or not self.running
+
     async def drain(self, timeout: float | None = None) -> int:
-        """Send every client away as ``graceful_shutdown`` does; returns how many there were."""
-        self.draining = True
-        # They have nothing to lose, and waiting for them would hold up the end.
+        """Send every client away as ``graceful_shutdown`` does, for good; returns how many there were."""
+        await self._leave_off()
+        self.departure = None
+        self._begin_to_go()
+        return await graceful_shutdown(self.manager, timeout)
+
+    def start_drain(self, plan: ShutdownSettings | None = None) -> Drain:
+        """Begin to send every client away while the server goes on, until ``cancel_drain``.
+
+        While such a drain is in force it is returned, and a new plan is not looked at.
+        """
+        if self.departure is None:
+            self._begin_to_go()
+            self.departure = Drain(self.manager, plan or self.settings.shutdown)
+            self._departing = asyncio.ensure_future(self._depart(self.departure))
+        return self.departure
+
+    async def cancel_drain(self) -> Drain | None:
+        """Welcome clients again, and keep those who were told to go and have not been closed yet.
+
+        Returns the drain that was in force. Does nothing when there is none, so a server that
+        goes down for good is not stopped from it.
+        """
+        departure, self.departure = self.departure, None
+        if departure is not None:
+            # Before the first await: another drain may begin meanwhile.
+            self.manager.set_accept_connections(True, cause=DRAIN)
+            self.inlet.abort_reason = DROP_REASONS.index("closed")
+            await self._leave_off()
+        return departure
+
+    async def _depart(self, departure: Drain) -> None:
+        try:
+            await departure.run()
+        except Exception:
+            report_incident("draining")
+
+    async def _leave_off(self) -> None:
+        departing, self._departing = self._departing, None
+        if departing is not None:
+            departing.cancel()
+            await asyncio.wait([departing])
+
+    def _begin_to_go(self) -> None:
+        self.manager.set_accept_connections(False, cause=DRAIN)
+        self.inlet.abort_reason = DROP_REASONS.index("shutdown")
+        # Strangers have nothing to lose, and waiting for them would hold up the end.
         self.admission.dismiss()
         self.echo_inlet.abort_all()
-        return await graceful_shutdown(self.manager, timeout)
 
     async def stop(self) -> None:
         """End what is left at once and let go of the loop. May be called twice."""
         if not self.running:
             return
         self.running = False
-        self.draining = True
+        await self._leave_off()
+        self._begin_to_go()
         for metadata in list(self.manager.connections.values()):
             self.manager.disconnect(metadata.connection_id, "server_shutdown", code=CloseCode.GOING_AWAY)
         self.manager.send_message_batch()
@@ -248,6 +302,9 @@ class Service:
         self.overload.close()
         await self.authenticator.close()
         self.manager.bind(None)
+        # Whoever has this manager next begins afresh.
+        self.departure = None
+        self.manager.set_accept_connections(True, cause=DRAIN)
 
     # -- tokens and rights
 

@@ -14,6 +14,7 @@ cdef class Inlet:
     cdef public double message_burst
     cdef public double control_rate
     cdef public double control_burst
+    cdef public int abort_reason       # what the queues of aborted connections are dropped for
     cdef set connections
     cdef uint64_t messages_of_closed
     cdef uint64_t bytes_of_closed

@@ -40,6 +40,8 @@ class Inlet:
     message_burst: float
     control_rate: float
     control_burst: float
+    abort_reason: int
+    """What the queues of aborted connections are dropped for, an index of ``hub.DROP_REASONS``."""
 
     def __init__(
         self,

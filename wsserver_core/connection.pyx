@@ -71,6 +71,7 @@ cdef class Inlet:
         self.message_burst = message_burst
         self.control_rate = control_rate
         self.control_burst = control_burst
+        self.abort_reason = DROPPED_CLOSED
         self.connections = set()
         self.unfinished = {}
         self.closing = {}
@@ -353,10 +354,14 @@ cdef class Connection:
         self.hub.finish(self.handle, True)
 
     def abort(self):
-        """Drop the socket now, without a closing handshake."""
+        """Drop the socket now, without a closing handshake.
+
+        What still waits is counted as dropped for the inlet's ``abort_reason``.
+        """
         if self.state == CLOSED or self.transport is None:
             return
         self.state = CLOSING
+        self.hub.discard(self.handle, self.inlet.abort_reason)
         self.hub.disarm(self.handle)
         self.transport.abort()
 

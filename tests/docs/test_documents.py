@@ -7,8 +7,8 @@ from importlib.resources import files
 import pytest
 from documents import DOCS, EVERY_DOCUMENT, anchors, bare, blocks, links, table
 
-from wsserver.lifecycle import RETURN_RATE
 from wsserver.repeat_limit import ERRORS, WARNINGS, WINDOW
+from wsserver.return_schedule import LINGER
 from wsserver.settings import load_settings
 from wsserver.settings.catalogue import SECTIONS, SETTINGS
 from wsserver.settings.descriptors import RESERVE
@@ -67,7 +67,13 @@ def test_the_figures_of_the_operations_page_are_the_code_s():
     needed = defaults.connection.max_connections + defaults.connection.max_unauthenticated + RESERVE
     assert f"connections needs {needed:,}" in text
     assert f"full at {roles} connections" in text
-    assert f"{1000 // RETURN_RATE} ms apart, so that they return at {RETURN_RATE} a second" in text
+    shutdown = defaults.shutdown
+    assert f"1 / `shutdown.return_rate` ({shutdown.return_rate:g} a second)" in text
+    assert f"After `shutdown.notice` ({shutdown.notice:g} s)" in text
+    assert f"`shutdown.restart_time` ({shutdown.restart_time:g} s)" in text
+    assert f"up to {LINGER:g} seconds" in text
+    away = LINGER + shutdown.restart_time + defaults.connection.max_connections / shutdown.return_rate
+    assert f"the last one is away for {away:g} seconds" in text
     assert f"than `shutdown.timeout` ({defaults.shutdown.timeout:g} s)" in text
 
     kept = f"{', '.join(f'`{key}`' for key in STARTUP_ONLY[:-1])} and `{STARTUP_ONLY[-1]}`"

@@ -147,9 +147,9 @@ async def test_ready_gives_every_reason_of_the_table(running: Running):
         service.running = True
         service.manager.set_accept_connections(False)
         seen.add(await reason())
-        service.draining = True
+        service.manager.set_accept_connections(False, cause="drain")
         seen.add(await reason())
-        service.draining = False
+        service.manager.set_accept_connections(True, cause="drain")
         service.manager.set_accept_connections(True)
         service.manager.limits.max_connections = 0
         seen.add(await reason())

@@ -106,6 +106,13 @@ def _times(settings: Settings) -> Iterator[Contradiction]:
                 (key, longer_key),
                 f"{format_duration(shorter)} must be below {longer_key} ({format_duration(longer)})",
             )
+    shutdown = settings.shutdown
+    if shutdown.timeout and shutdown.notice >= shutdown.timeout:
+        yield Contradiction(
+            ("shutdown.notice", "shutdown.timeout"),
+            f"{format_duration(shutdown.notice)} must be below shutdown.timeout "
+            f"({format_duration(shutdown.timeout)}), or nobody is left time to be closed",
+        )
 
 
 def _alerts(settings: Settings) -> Iterator[Contradiction]:

@@ -419,10 +419,25 @@ class OverloadSettings(Section, frozen=True, kw_only=True):
 
 
 class ShutdownSettings(Section, frozen=True, kw_only=True):
-    """How the server goes down."""
+    """How the server goes down, and how its clients come back."""
 
     timeout: Seconds = 25.0
-    """Seconds over which clients are sent away; 0 closes all at once."""
+    """Seconds that it may take to send all clients away; 0 closes all at once."""
+
+    notice: Seconds = 1.0
+    """Seconds between the first ``/ready`` that says ``draining`` and the first close, for load balancers.
+
+    Below `timeout`, unless that is 0.
+    """
+
+    return_rate: PerSecond = 500.0
+    """Clients that are to come back per second, to whoever takes them."""
+
+    restart_time: Seconds | None = 2.0
+    """Seconds from the end of this process until its successor listens at the same address.
+
+    ``none`` says that other instances take the clients at once.
+    """
 
 
 class LoggingSettings(Section, frozen=True, kw_only=True):

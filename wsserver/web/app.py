@@ -9,6 +9,7 @@ from wsserver.connection_manager import ConnectionManager
 from wsserver.service import Service
 from wsserver.settings import Settings
 from wsserver.web.demo_routes import Demo, page_routes, with_visitors
+from wsserver.web.draining import Draining
 from wsserver.web.endpoint import Endpoint
 from wsserver.web.http_log import protect_http_log
 from wsserver.web.inspection import Inspection
@@ -46,6 +47,7 @@ def setup(
     service = Service(settings, manager=manager, provider=provider, fetch=fetch)
     app[SERVICE] = service
     endpoint, rest, inspection = Endpoint(service), Rest(service), Inspection(service)
+    draining = Draining(service)
 
     def add(method: str, path: str, handler: Handler) -> None:
         app.router.add_route(method, path, errors_as_json(handler))
@@ -56,6 +58,9 @@ def setup(
     add("POST", "/ws/broadcast/type/{subscription_type}", rest.broadcast_to_type)
     add("POST", "/ws/broadcast/all", rest.broadcast_to_all)
     add("POST", "/ws/revoke", rest.revoke)
+    add("POST", "/ws/drain", draining.start)
+    add("GET", "/ws/drain", draining.progress)
+    add("DELETE", "/ws/drain", draining.cancel)
     add("GET", "/ws/metrics", rest.metrics)
     add("POST", "/ws/trace", inspection.trace)
     add("GET", "/ws/subscriptions", inspection.subscriptions)

@@ -1,0 +1,75 @@
+"""``/ws/drain``: send every client to other instances, and welcome them again."""
+
+import msgspec
+from aiohttp import web
+
+from wsserver.errors import INVALID_MESSAGE, SHUTTING_DOWN, ServerError
+from wsserver.service import Service
+from wsserver.settings.sections import PerSecond, Seconds
+from wsserver.web.bearer import Bearer
+from wsserver.web.request_body import decode_body, read_body
+from wsserver.web.responses import success
+
+_MAX_BODY = 4096
+
+
+class DrainRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of ``POST /ws/drain``; what it leaves out is as in the settings ``shutdown.*``."""
+
+    timeout: Seconds | None = None
+    notice: Seconds | None = None
+    return_rate: PerSecond | None = None
+
+
+class Draining:
+    """Handlers of ``/ws/drain``."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._bearer = Bearer(service)
+
+    async def start(self, request: web.Request) -> web.StreamResponse:
+        """``POST``: begin; answered at once with 202, again and again while it is in force."""
+        await self._bearer.require(request, "admin:write")
+        body = await read_body(request, _MAX_BODY)
+        asked = decode_body(body or b"{}", DrainRequest)
+        plan = msgspec.structs.replace(
+            self._service.settings.shutdown,
+            # This process stays, so nobody is to wait for a successor at its address.
+            restart_time=None,
+            **{name: value for name, value in msgspec.structs.asdict(asked).items() if value is not None},
+        )
+        if plan.timeout and plan.notice >= plan.timeout:
+            raise ServerError(INVALID_MESSAGE, "notice must be below timeout.")
+        self._refuse_at_the_end()
+        return success(self._service.start_drain(plan).progress(), status=202)
+
+    async def progress(self, request: web.Request) -> web.StreamResponse:
+        """``GET``: how far it is."""
+        await self._bearer.require(request, "admin:read")
+        return success(self._progress())
+
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
+        """``DELETE``: take clients again; those not closed yet stay."""
+        await self._bearer.require(request, "admin:write")
+        self._refuse_at_the_end()
+        await self._service.cancel_drain()
+        return success(self._progress())
+
+    def _progress(self) -> dict[str, object]:
+        departure = self._service.departure
+        if departure is not None:
+            return departure.progress()
+        return {
+            "state": "ending" if self._service.draining else "serving",
+            "total": 0,
+            "closed": 0,
+            "open": self._service.manager.hub.open_count,
+            "seconds_left": 0.0,
+        }
+
+    def _refuse_at_the_end(self) -> None:
+        """A process that goes down for good can be neither drained nor kept."""
+        service = self._service
+        if not service.running or (service.draining and service.departure is None):
+            raise ServerError(SHUTTING_DOWN)
