@@ -26,7 +26,7 @@ FLOORS = [
         "return_schedule",
     },
     {"settings", "protocol", "log"},
-    {"access", "store", "observe", "filter_engine", "connection_limits", "health_monitor"},
+    {"access", "store", "observe", "filter_engine", "connection_limits"},
     {
         "subscription",
         "subscription_limits",
@@ -36,7 +36,7 @@ FLOORS = [
         "newcomer",
         "echo_sink",
     },
-    {"subscription_expiry", "broadcast_engine", "turn_budget"},
+    {"subscription_expiry", "broadcast_engine", "health_monitor", "turn_budget"},
     {"subscription_manager"},
     {"subscription_hints"},
     {"connection_manager"},
@@ -56,7 +56,7 @@ FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floo
 
 # Looked up when first used, never while loading: a default instance found from below, and the
 # server of this process.
-UPWARD = {("subscription_manager", "connection_manager")}
+UPWARD = {("subscription_manager", "connection_manager"), ("health_monitor", "connection_manager")}
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 

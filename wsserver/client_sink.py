@@ -72,7 +72,7 @@ class ClientSink:
         """An answer to a ping."""
         owner = connection.owner
         if type(owner) is ConnectionMetadata:
-            self._manager.handle_pong(owner.connection_id, self._health.round_trip(payload))
+            self._health.pong_received(owner, payload)
 
     def connection_closed(self, connection: Connection, code: int, reason: str) -> None:
         """The socket is gone: everything that belonged to it ends."""

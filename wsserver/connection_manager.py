@@ -20,6 +20,7 @@ from wsserver.connection_limits import ConnectionLimits
 from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.errors import (
     AUTHENTICATION_FAILED,
+    HEALTH_CHECK_FAILED,
     PERMISSION_DENIED,
     SHUTTING_DOWN,
     CloseCode,
@@ -27,9 +28,11 @@ from wsserver.errors import (
     ServerError,
 )
 from wsserver.foreign_link import ForeignLink
+from wsserver.health_monitor import HealthMonitor
 from wsserver.ids import InvalidId, canonical_id, new_id
 from wsserver.inbox import Inbox
 from wsserver.loop_port import LoopPort
+from wsserver.protocol.control import Error
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import ANY, EVERYTHING, PATIENT, InvalidTopic, Topic
@@ -99,6 +102,9 @@ class ConnectionManager:
             max_connections=connection.max_connections,
             clock=self.clock,
         )
+        self.health_monitor = HealthMonitor(
+            self.hub, self.clock, self.connections, connection, end=self._end_silent
+        )
         self.broadcasts = BroadcastEngine(self.hub, self.index, MessageLog(), self.clock)
         self.hints = SubscriptionHints(self.subscription_manager, self.index, self.broadcasts.census)
         self.inbox = Inbox()
@@ -124,6 +130,7 @@ class ConnectionManager:
         self.subscription_manager.configure(
             settings.subscription, settings.filter, settings.connection.max_connections
         )
+        self.health_monitor.configure(settings.connection)
         self.policy.reload(settings.access)
 
     def bind(self, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -174,6 +181,7 @@ class ConnectionManager:
             metadata = self.create_connection_metadata(
                 websocket, principal, patient, connection_id=connection_id, protocol=protocol
             )
+            self.health_monitor.monitor(metadata)
             self.index.admit(metadata.handle, principal.scope, metadata)
         except BaseException:
             self.limits.give_back(principal.user_id, principal.role)
@@ -240,6 +248,7 @@ class ConnectionManager:
         """Take a connection out of every index; False when it is out already."""
         if self._connections.get(metadata.connection_id) is not metadata:
             return False
+        self.health_monitor.stop_monitoring(metadata.connection_id)
         self.subscription_manager.clear(metadata)
         self.index.dismiss(metadata.handle)
         del self._connections[metadata.connection_id]
@@ -263,6 +272,12 @@ class ConnectionManager:
     def _end_slow_consumer(self, owner: Any) -> None:
         """A connection whose queue is full: end it, resumable, and say so in the counts."""
         owner.close(CloseCode.SLOW_CONSUMER, "slow consumer", discard=0)
+
+    def _end_silent(self, metadata: ConnectionMetadata) -> None:
+        """A connection has been silent for its timeout. If anybody is there after all, it is told why."""
+        self.faults += 1
+        metadata.link.send_text(Error.of(ServerError(HEALTH_CHECK_FAILED)).encode())
+        self.disconnect(metadata.connection_id, "health check failed", code=CloseCode.HEALTH_CHECK_FAILED)
 
     # -- subscribing
 
@@ -418,12 +433,18 @@ class ConnectionManager:
         self.hub.batch_size = connections
 
     def handle_pong(self, connection_id: str, rtt: float | None = None) -> AwaitableInt:
-        """Note that a connection answered a ping, after ``rtt`` seconds; 0 for an unknown one."""
+        """Note that a connection answered a ping, after ``rtt`` seconds if given; 0 for an unknown one.
+
+        For websockets that are not ours. It is what ``HealthMonitor.handle_pong`` does, and for a given
+        ``rtt`` ``update_connection_metrics``, whose ValueError it raises.
+        """
         metadata = self._connections.get(connection_id)
         if metadata is None:
             return AwaitableInt(0)
-        if rtt is not None:
-            metadata.rtt = rtt
+        if rtt is None:
+            self.health_monitor.pong_received(metadata, None)
+        else:
+            self.health_monitor.update_connection_metrics(connection_id, rtt)
         return AwaitableInt(1)
 
     def slow_connections(self) -> int:

@@ -25,4 +25,5 @@ async def graceful_shutdown(
         plan = msgspec.structs.replace(plan, timeout=timeout, notice=min(plan.notice, timeout / 2))
     total = await Drain(manager, plan, sleep=sleep).run()
     await manager.subscription_manager.shutdown()
+    await manager.health_monitor.shutdown()
     return total

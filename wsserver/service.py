@@ -18,9 +18,7 @@ from wsserver.connection_manager import connection_manager as default_manager
 from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.drain import Drain
 from wsserver.echo_sink import EchoSink
-from wsserver.errors import AUTHENTICATION_FAILED, HEALTH_CHECK_FAILED, CloseCode, ServerError
-from wsserver.foreign_link import ForeignLink
-from wsserver.health_monitor import HealthMonitor
+from wsserver.errors import AUTHENTICATION_FAILED, CloseCode, ServerError
 from wsserver.housekeeping import Housekeeping
 from wsserver.incidents import report_incident
 from wsserver.lifecycle import graceful_shutdown
@@ -36,7 +34,7 @@ from wsserver.protocol import control
 from wsserver.rights_watch import RightsWatch
 from wsserver.settings import AuthSettings, InboundSettings, Settings, ShutdownSettings
 from wsserver.token_expiry import ExpirySchedule
-from wsserver_core.connection import Connection, Inlet
+from wsserver_core.connection import Inlet
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
 from wsserver_core.hub import DROP_REASONS
 
@@ -101,14 +99,7 @@ class Service:
             read_limits=self.read_limits,
             admitted=self._look_after_token,
         )
-        connection = settings.connection
-        self.health = HealthMonitor(
-            self.manager.hub,
-            self.clock,
-            interval=connection.heartbeat_interval,
-            timeout=connection.timeout,
-            stale=self._end_stale,
-        )
+        self.health = self.manager.health_monitor
         self.sink = ClientSink(self.manager, self.admission, self.router, self.health)
         self.budget = UnfinishedBudget(inbound.max_unfinished_total)
         self.inlet = Inlet(self.manager.hub, self.sink, self.budget)
@@ -190,7 +181,7 @@ class Service:
         await self.rights.refresh(list(self.manager.connections.values()))
 
     def _take_limits(self, settings: Settings) -> None:
-        inbound, rate, connection = settings.inbound, settings.rate_limit, settings.connection
+        inbound, rate = settings.inbound, settings.rate_limit
         for limits, size in (
             (self.read_limits, inbound.max_message_size),
             (self.newcomer_limits, inbound.max_message_size_unauthenticated),
@@ -201,7 +192,6 @@ class Service:
             inlet.message_deadline = inbound.message_deadline
         self.inlet.message_rate, self.inlet.message_burst = rate.messages_per_second, rate.burst
         self.inlet.control_rate, self.inlet.control_burst = rate.control_per_second, rate.control_burst
-        self.health.interval, self.health.timeout = connection.heartbeat_interval, connection.timeout
         self.overload.configure(settings)
 
     # -- life
@@ -211,6 +201,7 @@ class Service:
         await self.verifier.keys.load()
         loop = asyncio.get_running_loop()
         self.manager.hub.now = self.clock.monotonic()
+        self.health.begin()
         # Of whoever had this manager before; this server is there to take connections.
         self.manager.refusals.clear()
         self.manager.bind(loop)
@@ -366,19 +357,6 @@ class Service:
                 metadata.expiry_warned = True
                 metadata.link.send_text(control.TokenExpiring(expires_in=round(left, 3)).encode())
                 metadata.expiry_due = self.expiries.add(metadata.principal.expires_at, connection_id)
-
-    def _end_stale(self, connection: Connection | ForeignLink) -> None:
-        if isinstance(connection, ForeignLink):
-            # What its peer sends does not pass through here, so its silence means nothing.
-            return
-        owner = connection.owner
-        if isinstance(owner, ConnectionMetadata):
-            self.router.refuse(owner, ServerError(HEALTH_CHECK_FAILED))
-            self.manager.disconnect(
-                owner.connection_id, "health check failed", code=CloseCode.HEALTH_CHECK_FAILED
-            )
-        else:
-            connection.close(CloseCode.HEALTH_CHECK_FAILED)
 
 
 def _key_settings(auth: AuthSettings) -> tuple[object, ...]:

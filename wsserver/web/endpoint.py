@@ -66,6 +66,7 @@ class Endpoint:
         except BaseException:
             leave()
             raise
+        service.health.watch(connection)
         if leftover:
             connection.feed(leftover)
         return Handed()
