@@ -72,7 +72,7 @@ class Hub:
     ) -> None: ...
     @property
     def top(self) -> int:
-        """Slots ever used: the size of the table that ``sweep`` walks."""
+        """Slots ever used: the size of the table."""
 
     @property
     def open_count(self) -> int: ...
@@ -170,12 +170,3 @@ class Hub:
 
     def flush_slice(self) -> None:
         """Send what waits for up to ``batch_size`` connections, one system call each."""
-
-    def sweep(
-        self, start: int, count: int, stale_before: float, ping: Frame | None = None
-    ) -> tuple[int, list[Any]]:
-        """Look at ``count`` slots from ``start`` on, round the table.
-
-        Queues ``ping`` on each open connection and returns ``(next start, [owners not heard
-        from since stale_before])``.
-        """

@@ -871,28 +871,3 @@ cdef class Hub:
         if slot.flags & OPEN and slot.generation == generation:
             self.unblock(handle_of(index, generation))
         return 0
-
-    # -- the heart-beat's view
-
-    def sweep(self, uint32_t start, uint32_t count, double stale_before, Frame ping=None):
-        """Look at ``count`` slots from ``start`` on, round the table.
-
-        Queues ``ping`` on each open connection and returns ``(next start, [owners not heard
-        from since stale_before])``.
-        """
-        cdef list stale = []
-        cdef uint32_t _
-        cdef Slot *slot
-        if self.top == 0:
-            return 0, stale
-        for _ in range(min(count, self.top)):
-            if start >= self.top:
-                start = 0
-            slot = &self.slots[start]
-            if slot.flags & OPEN and not slot.flags & CLOSING:
-                if slot.last_received < stale_before:
-                    stale.append(<object> slot.owner)
-                elif ping is not None:
-                    self.enqueue(handle_of(start, slot.generation), ping)
-            start += 1
-        return start, stale

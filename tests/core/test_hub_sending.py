@@ -219,56 +219,6 @@ class TestThroughTheTransport:
         pier.ledger.check()
 
 
-class TestSweep:
-    def test_an_empty_table(self, pier: Pier) -> None:
-        assert pier.hub.sweep(0, 10, 0.0) == (0, [])
-
-    def test_each_call_goes_on_where_the_last_one_ended_round_the_table(self, pier: Pier) -> None:
-        opened = [pier.open() for _ in range(5)]
-        position, pings = 0, []
-        for _ in range(5):
-            position, _ = pier.hub.sweep(position, 2, -1.0, Frame(b"."))
-            pier.loop.run()
-            pings.append([len(transport.sent) for _, transport in opened])
-        assert pings == [
-            [1, 1, 0, 0, 0],
-            [1, 1, 1, 1, 0],
-            [2, 1, 1, 1, 1],
-            [2, 2, 2, 1, 1],
-            [2, 2, 2, 2, 2],
-        ]
-
-    def test_nobody_is_visited_twice_in_one_call(self, pier: Pier) -> None:
-        opened = [pier.open() for _ in range(3)]
-        pier.hub.sweep(2, 100, -1.0, Frame(b"."))
-        pier.loop.run()
-        assert [bytes(transport.sent) for _, transport in opened] == [b"."] * 3
-
-    def test_the_silent_are_named_and_not_pinged(self, pier: Pier) -> None:
-        pier.hub.now = 10.0
-        silent, silent_transport = pier.open()
-        pier.hub.now = 20.0
-        _, lively_transport = pier.open()
-        _, stale = pier.hub.sweep(0, 2, 15.0, Frame(b"."))
-        pier.loop.run()
-        assert [side.handle for side in stale] == [silent]
-        assert (silent_transport.sent, lively_transport.sent) == (b"", b".")
-
-    def test_the_gone_and_the_closing_are_passed_over(self, pier: Pier) -> None:
-        gone, _ = pier.open()
-        closing, closing_transport = pier.open(room=0)
-        pier.hub.release(gone)
-        pier.ledger.enqueue(closing, Frame(b"close"), True)
-        assert pier.hub.sweep(0, 10, 99.0, Frame(b"."))[1] == []
-        assert queue_of(pier.hub, closing)[0] == 1
-        assert closing_transport.sent == b""
-
-    def test_without_a_ping_nothing_is_queued(self, pier: Pier) -> None:
-        pier.open()
-        assert pier.hub.sweep(0, 10, -1.0) == (1, [])
-        assert pier.hub.frames_queued == 0
-
-
 class TestStalled:
     def test_connections_are_counted_by_how_long_their_socket_has_been_full(self, pier: Pier) -> None:
         opened = [pier.open(room=0) for _ in range(3)]
