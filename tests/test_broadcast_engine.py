@@ -35,6 +35,7 @@ def test_a_message_nobody_wants_still_has_its_place(bench: Bench) -> None:
 def test_the_reasons_of_refusals_are_counted_apart(bench: Bench) -> None:
     ids = [bench.connect(f"u{number}")[0] for number in range(3)]
     bench.manager.hub.max_queue_messages = 1
+    bench.manager.hub.block(bench.metadata(ids[0]).handle)
     bench.manager.send_message(ids[0], {"n": 0})
     bench.metadata(ids[1]).link.close(4021)
     report = bench.manager.broadcasts.publish(EVERYTHING, PublishedMessage({"n": 1}))

@@ -9,33 +9,17 @@ from typing import Any
 import pytest
 from far_end import RecordingWebSocket
 from hand_loop import HandLoop
-from workbench import Bench, assert_nothing_left, settings_with
+from workbench import Bench, assert_nothing_left, principal, settings_with
 
-from wsserver.access.principal import Principal
-from wsserver.access.roles import RoleRights
-from wsserver.connection_manager import NEVER, ConnectionManager, connection_manager
+from wsserver.connection_manager import ConnectionManager, connection_manager
 from wsserver.errors import ConnectionNotFound, ServerError
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import Topic
-
-EVERY_RIGHT = RoleRights(subscribe=frozenset("*"), wildcard=True)
 
 
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
-
-
-def principal(bench: Bench, user_id: str, patients: set[str] | None, role: str = "doctor") -> Principal:
-    seen = None if patients is None else frozenset(patients)
-    return Principal(
-        user_id=user_id,
-        role=role,
-        rights=EVERY_RIGHT,
-        patients=seen,
-        scope=bench.manager.scopes.intern(seen),
-        expires_at=NEVER,
-    )
 
 
 def code_of(refused: pytest.ExceptionInfo[ServerError]) -> int:
@@ -217,13 +201,18 @@ def test_a_close_code_that_may_not_be_sent_changes_nothing(bench: Bench) -> None
 
 def test_a_queue_that_overflows_ends_the_connection_with_4005_and_forgets_it() -> None:
     bench = Bench(backpressure={"max_queue_messages": 3})
-    _, websocket = bench.connect()
+    one, websocket = bench.connect()
+    bench.manager.hub.block(bench.metadata(one).handle)
     reports = [bench.manager.broadcast_to_all({"n": number}) for number in range(5)]
     assert [int(report) for report in reports] == [1, 1, 1, 0, 0]
     assert [report.refused for report in reports[3:]] == [{"slow": 1}] * 2
+    bench.loop.turn()
+    bench.manager.hub.unblock(bench.metadata(one).handle)
     bench.loop.run()
     assert websocket.close_code == 4005
-    assert websocket.messages == []
+    log = bench.manager.broadcasts.log.name
+    gap = {"type": "gap", "log": log, "topic": "*", "from": 1, "to": 5, "count": 5, "reason": "slow"}
+    assert websocket.messages == [gap]
     assert reports[0].outcome()["dropped"]["slow"] == 1
     assert_nothing_left(bench.manager)
 
@@ -711,17 +700,6 @@ def test_a_pong_is_noted_for_a_known_connection(bench: Bench) -> None:
     assert bench.manager.handle_pong(one) == 1
     assert bench.metadata(one).rtt == 0.25
     assert bench.manager.handle_pong("c_gone", 0.1) == 0
-
-
-def test_a_connection_that_holds_bytes_for_too_long_counts_as_slow(bench: Bench) -> None:
-    one, _ = bench.connect()
-    bench.manager.hub.now = bench.clock.monotonic()
-    bench.manager.hub.block(bench.metadata(one).handle)
-    assert bench.manager.slow_connections() == 0
-    bench.manager.hub.now += bench.manager.settings.broadcast.timeout + 1
-    assert bench.manager.slow_connections() == 1
-    bench.manager.hub.unblock(bench.metadata(one).handle)
-    assert bench.manager.slow_connections() == 0
 
 
 def test_there_is_an_instance_for_everybody() -> None:

@@ -9,7 +9,7 @@ from workbench import Bench, assert_nothing_left
 from wsserver.foreign_link import ForeignLink
 from wsserver_core.connection import PAUSED_FOR_TURN
 from wsserver_core.frames import TEXT, encode_frame
-from wsserver_core.hub import Frame
+from wsserver_core.outgoing import Frame
 
 
 @pytest.fixture

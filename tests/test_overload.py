@@ -132,10 +132,12 @@ def test_those_who_are_connected_go_on(ward):
     connection_id, websocket = ward.connect("u1", "doctor", "1")
     ward.manager.subscribe(connection_id, "patient", "1")
     ward.look(percent=99)
-    report = ward.manager.broadcast_to_patient("1", {"type": "vitals"})
+    with pytest.raises(ServerError, match="1005"):
+        ward.manager.broadcast_to_patient("1", {"type": "vitals"})
+    report = ward.manager.broadcast_to_patient("1", {"type": "alarm"})
     ward.loop.run()
     assert report.delivered == 1
-    assert b"vitals" in websocket.data
+    assert b"alarm" in websocket.data
     assert len(ward.manager.subscription_manager) == 1
 
 

@@ -8,9 +8,11 @@ from fake_clock import FakeClock
 from far_end import FarEnd, RecordingWebSocket
 from hand_loop import HandLoop
 
+from wsserver.access.principal import Principal
 from wsserver.access.provider import AccessProvider
+from wsserver.access.roles import RoleRights
 from wsserver.access.tokens import mint_token
-from wsserver.connection_manager import ConnectionManager
+from wsserver.connection_manager import NEVER, ConnectionManager
 from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.newcomer import Newcomer
 from wsserver.service import Service
@@ -18,6 +20,8 @@ from wsserver.settings import AuthSettings, Settings
 from wsserver_core.connection import Connection
 
 SECRET = "0123456789abcdef0123456789abcdef-not-a-real-secret"
+
+EVERY_RIGHT = RoleRights(subscribe=frozenset("*"), wildcard=True)
 
 EMPTY_INDEX = {
     "connections": 0,
@@ -72,6 +76,19 @@ class Bench:
 
     def metadata(self, connection_id: str) -> ConnectionMetadata:
         return self.manager.connections[connection_id]
+
+
+def principal(bench: Bench, user_id: str, patients: set[str] | None, role: str = "doctor") -> Principal:
+    """Somebody with every right who sees these patients, None being all."""
+    seen = None if patients is None else frozenset(patients)
+    return Principal(
+        user_id=user_id,
+        role=role,
+        rights=EVERY_RIGHT,
+        patients=seen,
+        scope=bench.manager.scopes.intern(seen),
+        expires_at=NEVER,
+    )
 
 
 class Workbench(Bench):

@@ -1,5 +1,6 @@
 """From one published message to the queues of all who should have it."""
 
+from wsserver.backpressure import BackpressureHandler
 from wsserver.clock import Clock, utc_text
 from wsserver.observe.field_census import FieldCensus
 from wsserver.protocol.message import PublishedMessage
@@ -8,7 +9,8 @@ from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import ANY, EVERYTHING, Topic
 from wsserver.store.log import MessageLog
 from wsserver_core.frames import TEXT, encode_frame
-from wsserver_core.hub import Frame, Hub
+from wsserver_core.hub import Hub
+from wsserver_core.outgoing import Frame
 from wsserver_core.recipients import Recipients
 from wsserver_core.topics import TopicIndex
 
@@ -16,10 +18,13 @@ from wsserver_core.topics import TopicIndex
 class BroadcastEngine:
     """Finds the recipients, encodes once, queues by reference and counts every outcome."""
 
-    def __init__(self, hub: Hub, index: TopicIndex, log: MessageLog, clock: Clock) -> None:
+    def __init__(
+        self, hub: Hub, index: TopicIndex, log: MessageLog, backpressure: BackpressureHandler, clock: Clock
+    ) -> None:
         self.hub = hub
         self.log = log
         self._index = index
+        self._backpressure = backpressure
         self._clock = clock
         self._ids = MessageIds(clock)
         self._recipients = Recipients()
@@ -33,8 +38,10 @@ class BroadcastEngine:
     def publish(self, topic: Topic, message: PublishedMessage, *, exclude: int = 0) -> DeliveryReport:
         """Queue a checked message for everybody the topic reaches; ``*`` is every connection.
 
-        ``exclude`` is the handle of one connection that does not get it.
+        ``exclude`` is the handle of one connection that does not get it. Raises ServerError 1005
+        when its publisher has to wait.
         """
+        importance = self._admit(message)
         recipients = self._recipients
         recipients.clear()
         everyone = topic == EVERYTHING
@@ -50,22 +57,47 @@ class BroadcastEngine:
         self.census.note(topic, message.patient_id, message.body, message.derived)
         self.operations += 1
         self.filter_operations += selection.matching + selection.filtered
-        return self._deliver(topic, message, selection.considered, selection.filtered, selection.denied)
+        return self._deliver(
+            topic, message, importance, selection.considered, selection.filtered, selection.denied
+        )
 
     def send_to(self, handle: int, allowed: bool, topic: Topic, message: PublishedMessage) -> DeliveryReport:
-        """Queue a checked message for one connection; ``allowed`` is whether it may see it."""
+        """Queue a checked message for one connection; ``allowed`` is whether it may see it.
+
+        Raises ServerError 1005 when its publisher has to wait.
+        """
+        importance = self._admit(message)
         self._recipients.clear()
         if allowed and handle:
             self._recipients.add(handle)
-        return self._deliver(topic, message, 1, 0, 0 if allowed else 1)
+        return self._deliver(topic, message, importance, 1, 0, 0 if allowed else 1)
+
+    def _admit(self, message: PublishedMessage) -> int:
+        importance = self._backpressure.importance.of(message)
+        self._backpressure.admit(importance, message.size)
+        return importance
 
     def _deliver(
-        self, topic: Topic, message: PublishedMessage, considered: int, filtered: int, denied: int
+        self,
+        topic: Topic,
+        message: PublishedMessage,
+        importance: int,
+        considered: int,
+        filtered: int,
+        denied: int,
     ) -> DeliveryReport:
         meta = Meta(
             self._ids.next(), topic.text, self.log.name, self.log.next_seq(), utc_text(self._clock.time())
         )
-        frame = Frame(encode_frame(TEXT, message.encode(meta)), message.patient_id)
+        frame = Frame(
+            encode_frame(TEXT, message.encode(meta)),
+            message.patient_id,
+            importance,
+            topic=meta.topic,
+            log=meta.log,
+            seq=meta.seq,
+            stream=self._backpressure.importance.stream(meta.topic, message),
+        )
         matched = len(self._recipients)
         delivered, slow, closing = self.hub.enqueue_many(self._recipients, frame)
         refused = {reason: count for reason, count in (("slow", slow), ("closing", closing)) if count}
@@ -81,4 +113,8 @@ class BroadcastEngine:
             delivered=delivered,
             refused=refused,
             frames=(frame,),
+            is_behind=self._is_behind,
         )
+
+    def _is_behind(self) -> bool:
+        return self._backpressure.is_behind

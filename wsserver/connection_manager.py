@@ -14,6 +14,7 @@ from typing import Any, Final
 from wsserver.access.principal import Principal
 from wsserver.access.roles import RolePolicy
 from wsserver.awaitable import AwaitableInt, AwaitableText
+from wsserver.backpressure import BackpressureHandler
 from wsserver.broadcast_engine import BroadcastEngine
 from wsserver.clock import Clock, SystemClock
 from wsserver.connection_limits import ConnectionLimits
@@ -42,7 +43,8 @@ from wsserver.subscription import Refused, Subscription
 from wsserver.subscription_hints import SubscriptionHints
 from wsserver.subscription_manager import SubscriptionManager
 from wsserver_core.connection import Connection
-from wsserver_core.hub import DROP_REASONS, Hub
+from wsserver_core.hub import Hub
+from wsserver_core.outgoing import DROP_REASONS
 from wsserver_core.scopes import ScopeTable
 from wsserver_core.topics import TopicIndex
 
@@ -71,16 +73,13 @@ class ConnectionManager:
         self.settings = settings or Settings()
         self.clock = clock or SystemClock()
         self.loop_port = LoopPort()
-        backpressure = self.settings.backpressure
         self.hub = Hub(
             self.loop_port,
             batch_size=self.settings.broadcast.batch_size,
-            max_queue_messages=backpressure.max_queue_messages,
-            max_queue_bytes=backpressure.max_queue_bytes,
             flush_interval=self.settings.broadcast.flush_interval,
         )
         self.hub.now = self.clock.monotonic()
-        self.hub.on_overflow = self._end_slow_consumer
+        self.backpressure = BackpressureHandler(self.hub, self.settings, self.clock)
         self.index = TopicIndex()
         self.scopes = ScopeTable()
         self.policy = RolePolicy(self.settings.access)
@@ -105,9 +104,9 @@ class ConnectionManager:
         self.health_monitor = HealthMonitor(
             self.hub, self.clock, self.connections, connection, end=self._end_silent
         )
-        self.broadcasts = BroadcastEngine(self.hub, self.index, MessageLog(), self.clock)
+        self.broadcasts = BroadcastEngine(self.hub, self.index, MessageLog(), self.backpressure, self.clock)
         self.hints = SubscriptionHints(self.subscription_manager, self.index, self.broadcasts.census)
-        self.inbox = Inbox()
+        self.inbox = Inbox(is_behind=lambda: self.backpressure.is_behind)
         self.refusals: set[str] = set()
         """Why no new connections are taken: an operator, a drain, an overload. Empty while they are."""
         self.cleanup_interval = connection.cleanup_interval
@@ -121,8 +120,7 @@ class ConnectionManager:
         self.settings = settings
         self.hub.batch_size = settings.broadcast.batch_size
         self.hub.flush_interval = settings.broadcast.flush_interval
-        self.hub.max_queue_messages = settings.backpressure.max_queue_messages
-        self.hub.max_queue_bytes = settings.backpressure.max_queue_bytes
+        self.backpressure.configure(settings)
         self.limits.max_connections = settings.connection.max_connections
         self.limits.max_per_user = settings.connection.max_connections_per_user
         self.limits.max_per_role = settings.connection.max_connections_per_role
@@ -214,6 +212,7 @@ class ConnectionManager:
             connected_at=self.clock.monotonic(),
         )
         if foreign is not None:
+            foreign.owner = metadata
             foreign.closed = lambda: self.forget(metadata)
         return metadata
 
@@ -269,10 +268,6 @@ class ConnectionManager:
         """Drop what waits for a connection whose rights have ended; returns how many messages."""
         return self.hub.discard(metadata.handle, DROP_REASONS.index("closed"))
 
-    def _end_slow_consumer(self, owner: Any) -> None:
-        """A connection whose queue is full: end it, resumable, and say so in the counts."""
-        owner.close(CloseCode.SLOW_CONSUMER, "slow consumer", discard=0)
-
     def _end_silent(self, metadata: ConnectionMetadata) -> None:
         """A connection has been silent for its timeout. If anybody is there after all, it is told why."""
         self.faults += 1
@@ -315,7 +310,8 @@ class ConnectionManager:
     def broadcast_to_patient(self, patient_id: str | int, message: dict[str, Any]) -> DeliveryReport:
         """Send to all who subscribed to this patient, whose filter matches and who may see the patient.
 
-        Raises ServerError 1003 (message or id) or 1004 (too large).
+        Raises ServerError 1003 (message or id), 1004 (too large), or 1005 when messages come faster
+        than they leave; to await the report is to wait for that, so that it does not happen.
         """
         return self.publish(Topic.of_patient(patient_id), message)
 
@@ -325,7 +321,7 @@ class ConnectionManager:
         """Send to every subscription of this type, whatever its target, or to one target's.
 
         A message with a ``patient_id`` reaches only those who may see that patient. Raises
-        ServerError 1003 (message, type or target) or 1004 (too large).
+        ServerError 1003 (message, type or target), 1004 (too large) or 1005 (too fast).
         """
         if subscription_type == ANY:
             raise InvalidTopic("subscription_type", "must be one type; broadcast_to_all reaches everybody")
@@ -448,8 +444,8 @@ class ConnectionManager:
         return AwaitableInt(1)
 
     def slow_connections(self) -> int:
-        """Connections whose oldest byte has waited for longer than ``broadcast.timeout`` seconds."""
-        return self.hub.stalled_since(self.hub.now - self.settings.broadcast.timeout)
+        """Connections that do not keep up with what is sent to them."""
+        return self.hub.slow_count
 
     def connection(self, connection_id: str) -> ConnectionMetadata:
         """The metadata of an open connection; raises ConnectionNotFound."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from wsserver.access.principal import Principal
-from wsserver_core.hub import Frame
+from wsserver_core.outgoing import Frame
 
 
 class Link(Protocol):

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from wsserver_core.frames import TEXT, encode_close, encode_frame
-from wsserver_core.hub import Frame, Hub
+from wsserver_core.hub import Hub
+from wsserver_core.outgoing import Frame
 
 logger = logging.getLogger("wsserver.foreign_link")
 
@@ -23,6 +24,8 @@ class ForeignLink:
         self._websocket = websocket
         self._closing = False
         self._closed = False
+        self.owner: object = None
+        """The metadata of its connection, once there is one."""
         self.closed: Callable[[], object] | None = None
         """Called once, when the object has been closed."""
         self.handle = hub.open(self, -1, self)

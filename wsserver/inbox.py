@@ -19,8 +19,10 @@ SLICE: Final = 100
 class Inbox:
     """Calls handed over to the loop's thread, in order, at most ``capacity`` of them waiting."""
 
-    def __init__(self, capacity: int = 10_000) -> None:
+    def __init__(self, capacity: int = 10_000, *, is_behind: Callable[[], bool] = lambda: False) -> None:
+        """While ``is_behind()`` nothing is taken out: the server sends first what it has."""
         self._capacity = capacity
+        self._is_behind = is_behind
         self._waiting: deque[tuple[Publish, Future[DeliveryReport]]] = deque()
         self._lock = Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -63,11 +65,11 @@ class Inbox:
         return future
 
     def _drain(self) -> None:
-        with self._lock:
-            batch = [self._waiting.popleft() for _ in range(min(SLICE, len(self._waiting)))]
-            if self._waiting and self._loop is not None:
-                self._loop.call_soon(self._drain)
-        for publish, future in batch:
+        for _ in range(SLICE):
+            with self._lock:
+                if not self._waiting or self._is_behind():
+                    break
+                publish, future = self._waiting.popleft()
             if not future.set_running_or_notify_cancel():
                 continue
             outcome: Any
@@ -77,3 +79,6 @@ class Inbox:
                 future.set_exception(fault)
             else:
                 future.set_result(outcome)
+        with self._lock:
+            if self._waiting and self._loop is not None:
+                self._loop.call_soon(self._drain)

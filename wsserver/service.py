@@ -36,7 +36,7 @@ from wsserver.settings import AuthSettings, InboundSettings, Settings, ShutdownS
 from wsserver.token_expiry import ExpirySchedule
 from wsserver_core.connection import Inlet
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
-from wsserver_core.hub import DROP_REASONS
+from wsserver_core.outgoing import DROP_REASONS
 
 logger = logging.getLogger("wsserver")
 
@@ -117,6 +117,7 @@ class Service:
         every = self.housekeeping.every
         every(0, lambda: self.inlet.sweep(self.clock.monotonic()))
         every(0, lambda: self.echo_inlet.sweep(self.clock.monotonic()))
+        every(0, self.manager.backpressure.tick)
         every(0, self.admission.tick)
         every(0, self.health.tick)
         every(0, self._end_expired)

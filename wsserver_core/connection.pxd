@@ -1,7 +1,8 @@
 from libc.stdint cimport uint64_t
 
 from wsserver_core.frames cimport FrameReader, UnfinishedBudget
-from wsserver_core.hub cimport Frame, Hub
+from wsserver_core.hub cimport Hub
+from wsserver_core.outgoing cimport Frame
 
 
 cdef class Inlet:

@@ -1,7 +1,8 @@
 from typing import Any, Protocol, final
 
 from wsserver_core.frames import FrameReader, ReadLimits, UnfinishedBudget
-from wsserver_core.hub import Frame, Hub
+from wsserver_core.hub import Hub
+from wsserver_core.outgoing import Frame
 
 PAUSED_FOR_TURN: int
 PAUSED_FOR_CREDENTIALS: int

@@ -10,7 +10,8 @@ from wsserver_core.frames cimport (
     BINARY, CLOSE, OVERSIZE, PING, PONG, TEXT,
     FrameReader, ReadLimits, UnfinishedBudget, encode_close, encode_frame,
 )
-from wsserver_core.hub cimport DROPPED_CLOSED, Frame, Hub
+from wsserver_core.hub cimport Hub
+from wsserver_core.outgoing cimport DROPPED_CLOSED, Frame
 
 from wsserver_core.frames import decode_close
 

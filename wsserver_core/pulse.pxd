@@ -1,6 +1,8 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
-from wsserver_core.hub cimport Frame, Hub, Slot
+from wsserver_core.hub cimport Hub
+from wsserver_core.outgoing cimport Frame
+from wsserver_core.slots cimport Slot
 
 
 cdef enum:

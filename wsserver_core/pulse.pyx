@@ -16,7 +16,9 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from wsserver_core.frames cimport PING, encode_frame
-from wsserver_core.hub cimport Frame, Hub, Slot
+from wsserver_core.hub cimport Hub
+from wsserver_core.outgoing cimport Frame
+from wsserver_core.slots cimport Slot, handle_of
 
 cdef enum:
     # Beat flags.
@@ -36,10 +38,6 @@ cdef double MAX_TICKS = 1 << 30
 cdef double WEIGHT = 0.125
 # A step of more ticks than these is an absence, of which one tick counts.
 cdef double LONG_STEP = 2.0
-
-
-cdef inline uint64_t handle_of(uint32_t index, uint32_t generation) noexcept:
-    return (<uint64_t> generation << 32) | index
 
 
 cdef class Pulse:

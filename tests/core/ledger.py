@@ -7,7 +7,8 @@ times queued so far = queued + written + dropped by any reason.
 from collections import Counter
 from collections.abc import Iterable
 
-from wsserver_core.hub import DROP_REASONS, Frame, Hub
+from wsserver_core.hub import Hub
+from wsserver_core.outgoing import DROP_REASONS, Frame
 from wsserver_core.recipients import Recipients
 
 

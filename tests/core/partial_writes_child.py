@@ -18,7 +18,8 @@ from reference_frames import BINARY, CLOSE, PING, PONG, TEXT, client_frame, refe
 
 from wsserver_core.connection import Connection, Inlet
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
-from wsserver_core.hub import Frame, Hub
+from wsserver_core.hub import Hub
+from wsserver_core.outgoing import Frame
 from wsserver_core.recipients import Recipients
 
 CLIENTS = 24

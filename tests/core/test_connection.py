@@ -18,7 +18,7 @@ from wsserver_core.connection import (
     Connection,
 )
 from wsserver_core.frames import ReadLimits
-from wsserver_core.hub import Frame
+from wsserver_core.outgoing import Frame
 
 
 class TestAttaching:

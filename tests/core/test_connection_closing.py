@@ -8,7 +8,7 @@ from recording_transport import RecordingTransport
 from reference_frames import CLOSE, PING, PONG, client_frame
 
 from wsserver_core.connection import PAUSED_FOR_RATE, PAUSED_FOR_TURN, Connection
-from wsserver_core.hub import DROP_REASONS, Frame
+from wsserver_core.outgoing import DROP_REASONS, Frame
 
 
 class TestTheClientCloses:

@@ -9,7 +9,7 @@ from recording_transport import RecordingTransport
 from reference_frames import PING, PONG, TEXT, client_frame
 
 from wsserver_core.connection import Connection, Inlet
-from wsserver_core.hub import Frame
+from wsserver_core.outgoing import Frame
 
 
 class TestFaultsOfTheSink:

@@ -24,7 +24,8 @@ from reference_frames import BINARY, CLOSE, client_frame, reference_encode
 from wsserver_core.connection import Connection, Inlet
 from wsserver_core.filters import FilterLimits, compile_filter
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
-from wsserver_core.hub import Frame, Hub
+from wsserver_core.hub import Hub
+from wsserver_core.outgoing import Frame
 from wsserver_core.recipients import Recipients
 from wsserver_core.scopes import Scope
 from wsserver_core.topics import TopicIndex

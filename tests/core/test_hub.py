@@ -7,7 +7,8 @@ import pytest
 from pier import QUEUED, REFUSED_CLOSING, REFUSED_GONE, REFUSED_SLOW, Pier, queue_of, read_all
 from recording_transport import FakeLoop, HubSide, RecordingTransport
 
-from wsserver_core.hub import DROP_REASONS, Frame, Hub
+from wsserver_core.hub import Hub
+from wsserver_core.outgoing import DROP_REASONS, Frame
 
 SLOW, CLOSED = DROP_REASONS.index("slow"), DROP_REASONS.index("closed")
 
@@ -168,8 +169,10 @@ class TestBounds:
     def test_an_empty_queue_takes_a_frame_of_any_size(self, pier: Pier) -> None:
         pier.hub.max_queue_bytes = 10
         handle, transport = pier.open()
+        pier.hub.block(handle)
         assert pier.ledger.enqueue(handle, Frame(b"x" * 11)) == QUEUED
         assert pier.ledger.enqueue(handle, Frame(b"x")) == REFUSED_SLOW
+        pier.hub.unblock(handle)
         pier.loop.run()
         assert transport.sent == b"x" * 11
 
@@ -192,6 +195,7 @@ class TestBounds:
         transport = RecordingTransport(pier.loop)
         transport.protocol = HubSide(pier.hub)
         handle = pier.hub.open(transport, -1, "the owner")
+        pier.hub.block(handle)
         for _ in range(5):
             pier.ledger.enqueue(handle, Frame(b"x"))
         pier.hub.discard(handle, SLOW)
@@ -206,12 +210,15 @@ class TestBounds:
         pier.hub.on_overflow = told.append
         pier.hub.max_queue_messages = 2
         handle, transport = pier.open()
+        pier.hub.block(handle)
         for _ in range(3):
             pier.ledger.enqueue(handle, Frame(b"a"))
+        pier.hub.unblock(handle)
         pier.loop.run()
         assert pier.ledger.enqueue(handle, Frame(b"b")) == QUEUED
         pier.loop.run()
         assert transport.sent == b"aab"
+        pier.hub.block(handle)
         for _ in range(3):
             pier.ledger.enqueue(handle, Frame(b"c"))
         pier.loop.run()
@@ -234,8 +241,9 @@ class TestBounds:
         pier.hub.on_overflow = told.append
         pier.hub.max_queue_messages = 1
         handle, _ = pier.open()
+        pier.hub.block(handle)
         for _ in range(2):
-            pier.ledger.enqueue(handle, Frame(b"x"))
+            assert pier.ledger.enqueue(handle, Frame(b"x")) in (QUEUED, REFUSED_SLOW)
         pier.hub.release(handle)
         pier.open()
         pier.loop.run()
@@ -252,6 +260,8 @@ class TestBounds:
         pier.hub.on_overflow = tell
         pier.hub.max_queue_messages = 1
         handles = [pier.open()[0] for _ in range(3)]
+        for handle in handles:
+            pier.hub.block(handle)
         for _ in range(2):
             pier.ledger.enqueue_many(handles, Frame(b"x"))
         pier.loop.run()
@@ -261,12 +271,14 @@ class TestBounds:
     def test_the_close_frame_is_taken_past_the_bound_and_is_the_last(self, pier: Pier) -> None:
         pier.hub.max_queue_messages = 1
         handle, transport = pier.open()
+        pier.hub.block(handle)
         for _ in range(2):
             pier.ledger.enqueue(handle, Frame(b"x"))
         assert pier.ledger.enqueue(handle, Frame(b"close"), True) == QUEUED
         assert pier.ledger.enqueue(handle, Frame(b"more")) == REFUSED_CLOSING
         assert pier.ledger.enqueue(handle, Frame(b"close"), True) == REFUSED_CLOSING
         assert pier.ledger.enqueue_many([handle], Frame(b"more")) == (0, 0, 1)
+        pier.hub.unblock(handle)
         pier.loop.run()
         assert transport.sent == b"xclose"
 

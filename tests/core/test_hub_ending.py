@@ -3,7 +3,7 @@
 import pytest
 from pier import REFUSED_CLOSING, Pier, queue_of, read_all
 
-from wsserver_core.hub import DROP_REASONS, Frame
+from wsserver_core.outgoing import DROP_REASONS, Frame
 
 SLOW, CLOSED = DROP_REASONS.index("slow"), DROP_REASONS.index("closed")
 

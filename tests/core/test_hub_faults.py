@@ -9,7 +9,8 @@ import pytest
 from pier import Pier, fill, queue_of, read_all, recipients
 from recording_transport import RecordingTransport
 
-from wsserver_core.hub import DROP_REASONS, Frame, Hub
+from wsserver_core.hub import Hub
+from wsserver_core.outgoing import DROP_REASONS, Frame
 from wsserver_core.recipients import Recipients
 
 SLOW = DROP_REASONS.index("slow")

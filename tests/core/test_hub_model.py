@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 from ledger import Ledger
 from recording_transport import FakeLoop, HubSide, RecordingTransport
 
-from wsserver_core.hub import DROP_REASONS, Frame, Hub
+from wsserver_core.hub import Hub
+from wsserver_core.outgoing import DROP_REASONS, Frame
 
 BATCH, MAX_MESSAGES, MAX_BYTES = 3, 5, 9_000
 FRAMES_PER_SEND, BYTES_PER_SEND = 64, 256 * 1024

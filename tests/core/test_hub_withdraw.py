@@ -5,7 +5,7 @@ import random
 import pytest
 from pier import Pier, queue_of
 
-from wsserver_core.hub import Frame
+from wsserver_core.outgoing import Frame
 
 
 def test_frames_about_others_and_about_nobody_stay_in_order(pier: Pier) -> None:

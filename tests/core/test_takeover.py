@@ -20,7 +20,8 @@ from self_signed import make_contexts
 from wsserver.web.takeover import Handed, is_tls, take_over
 from wsserver_core.connection import PAUSED_FOR_TURN, Connection, Inlet
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
-from wsserver_core.hub import Frame, Hub
+from wsserver_core.hub import Hub
+from wsserver_core.outgoing import Frame
 
 REQUEST = (
     b"GET /ws HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

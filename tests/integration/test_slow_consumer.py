@@ -42,9 +42,16 @@ async def test_a_client_that_never_reads_is_closed_with_4005_and_the_others_lose
     # What it does find when it looks at last: the beginning, in order and whole, then the close.
     code, frames = await slow.read_close()
     assert code == 4005
-    numbers = [frame.json["n"] for frame in frames if frame.opcode == TEXT]
+    *messages, gap = [frame.json for frame in frames if frame.opcode == TEXT]
+    numbers = [message["n"] for message in messages]
     assert numbers == list(range(len(numbers)))
-    assert len(numbers) < 200
+    assert 0 < len(numbers) < 200
+    # The news of what it lost, up to the moment at which it was forgotten.
+    assert (gap["type"], gap["topic"], gap["reason"]) == ("gap", "patient:1", "slow")
+    assert gap["log"] == messages[0]["_meta"]["log"]
+    assert gap["from"] == reports[len(numbers)].seq
+    assert gap["count"] == gap["to"] - gap["from"] + 1 > 0
+    assert gap["count"] == sum(r.outcome()["dropped"]["slow"] + r.refused.get("slow", 0) for r in reports)
     await slow.abort()
     await until(lambda: len(server.manager.connections) == 5)
     figures = await server.metrics()

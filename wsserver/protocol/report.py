@@ -1,9 +1,12 @@
 """What became of one broadcast, in numbers that add up."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol
 
 Durability = Literal["memory", "fsync"]
+
+MAX_TURNS: Final = 10_000
+"""Turns of the loop that awaiting a report lets pass at the most."""
 
 DROP_REASONS: Final = ("slow", "conflated", "expired", "closed", "shutdown")
 
@@ -32,12 +35,14 @@ class DeliveryReport:
     ``matched = delivered + sum(refused)``. What then became of the queued ones is told by
     ``outcome``, at any later moment.
 
-    The work is done when the report exists, so ``await`` returns it at once and may be left
-    out or repeated.
+    The work is done when the report exists, so ``await`` may be left out or repeated. It returns
+    at once, unless the server is behind with sending: then it lets the loop send first, so that a
+    publisher which awaits its reports is never faster than the server.
     """
 
     __slots__ = (
         "_frames",
+        "_is_behind",
         "considered",
         "delivered",
         "denied",
@@ -68,6 +73,7 @@ class DeliveryReport:
         delivered: int,
         refused: Mapping[str, int],
         frames: Sequence[SharedFrame] = (),
+        is_behind: Callable[[], bool] | None = None,
     ) -> None:
         self.message_id = message_id
         self.topic = topic
@@ -82,6 +88,7 @@ class DeliveryReport:
         self.delivered = delivered
         self.refused = refused
         self._frames = frames
+        self._is_behind = is_behind
 
     def as_dict(self) -> dict[str, Any]:
         """The members of the HTTP answer and of ``broadcast_ack``."""
@@ -115,7 +122,11 @@ class DeliveryReport:
         return {"written": written, "queued": queued, "dropped": dropped}
 
     def __await__(self) -> Generator[None, None, "DeliveryReport"]:
-        yield from ()
+        if self._is_behind is not None:
+            for _ in range(MAX_TURNS):
+                if not self._is_behind():
+                    break
+                yield
         return self
 
     def __int__(self) -> int:

@@ -11,7 +11,13 @@ from wsserver.settings.catalogue import did_you_mean, nearest
 from wsserver.settings.keys import find_key_faults
 from wsserver.settings.network import is_loopback
 from wsserver.settings.roles import EVERY, RoleSettings
-from wsserver.settings.sections import CRITICAL_SHARE, WARNING_SHARE, ConnectionSettings, Settings
+from wsserver.settings.sections import (
+    CRITICAL_SHARE,
+    WARNING_SHARE,
+    BackpressureSettings,
+    ConnectionSettings,
+    Settings,
+)
 from wsserver.settings.units import format_duration, format_size
 
 
@@ -30,6 +36,7 @@ def find_contradictions(settings: Settings) -> list[Contradiction]:
         *_sizes(settings),
         *_times(settings),
         *_alerts(settings),
+        *_importance(settings.backpressure),
         *_network(settings),
         *_store(settings),
         *(Contradiction(keys, text) for keys, text in find_key_faults(settings.auth)),
@@ -86,6 +93,8 @@ def _sizes(settings: Settings) -> Iterator[Contradiction]:
          "inbound.max_unfinished_total", inbound.max_unfinished_total, "twice its value, "),
         ("broadcast.max_message_size", settings.broadcast.max_message_size,
          "backpressure.max_queue_bytes", queue.max_queue_bytes, ""),
+        ("backpressure.max_queue_bytes", queue.max_queue_bytes,
+         "backpressure.max_total_bytes", queue.max_total_bytes, ""),
     )  # fmt: skip
     for key, part, whole_key, whole, how in ordered:
         if part > whole:
@@ -100,6 +109,8 @@ def _times(settings: Settings) -> Iterator[Contradiction]:
          "connection.timeout", settings.connection.timeout),
         ("broadcast.flush_interval", settings.broadcast.flush_interval,
          "broadcast.timeout", settings.broadcast.timeout),
+        ("broadcast.timeout", settings.broadcast.timeout,
+         "backpressure.slow_timeout", settings.backpressure.slow_timeout),
     ):  # fmt: skip
         if shorter >= longer:
             yield Contradiction(
@@ -162,6 +173,14 @@ def _is_safe_url(url: str) -> bool:
     if not parts.hostname or parts.username is not None or parts.password is not None:
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+
+
+def _importance(backpressure: BackpressureSettings) -> Iterator[Contradiction]:
+    for severity in sorted({*backpressure.critical_severities} & {*backpressure.alert_severities}):
+        yield Contradiction(
+            ("backpressure.alert_severities", "backpressure.critical_severities"),
+            f"{severity!r} is in backpressure.critical_severities, too",
+        )
 
 
 def _network(settings: Settings) -> Iterator[Contradiction]:

@@ -172,10 +172,37 @@ class BackpressureSettings(Section, frozen=True, kw_only=True):
     """What may wait for clients that read slowly."""
 
     max_queue_messages: Count = 1000
-    """Messages waiting for one connection, 1 or more."""
+    """Messages waiting for one connection, 1 or more; beyond it the connection is closed with 4005."""
 
     max_queue_bytes: Bytes = 1024 * 1024
-    """Bytes waiting for one connection."""
+    """Bytes waiting for one connection; beyond it the connection is closed with 4005."""
+
+    max_total_bytes: Bytes = 256 * 1024 * 1024
+    """Bytes waiting for all connections together, a message to many counted once.
+
+    From nine tenths on publishers of data are refused with 1005, until less than eight tenths wait.
+    """
+
+    slow_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    """The part of `max_queue_messages` or `max_queue_bytes` at which a connection is slow, up to 1.
+
+    A connection is also slow when its oldest byte has waited for `broadcast.timeout`.
+    """
+
+    slow_timeout: SomeSeconds = 120.0
+    """Seconds that a connection may be slow before it is closed with 4005."""
+
+    conflatable_types: tuple[Text, ...] = ("ecg_data", "vitals")
+    """Types of messages of which a slow connection gets only the newest per topic."""
+
+    stream_fields: tuple[Text, ...] = ("lead", "device_id")
+    """Members of such a message that tell what is newest apart: one message of each value is kept."""
+
+    critical_severities: tuple[Text, ...] = ("critical",)
+    """Severities of messages that are never dropped."""
+
+    alert_severities: tuple[Text, ...] = ("high", "warning")
+    """Severities of messages that are dropped after all others; so are types with ``alert`` or ``alarm``."""
 
     send_buffer: Annotated[int, Meta(ge=0, le=16 * 1024 * 1024, extra={"unit": "bytes"})] = 128 * 1024
     """Bytes of the kernel's send buffer of each socket, up to 16 MiB.

@@ -76,7 +76,8 @@ class Rest:
         published = PublishedMessage.from_json(body, topic=topic, max_size=limit, severities=severities)
         if published.patient_id is not None and not principal.may_see(published.patient_id):
             raise ServerError(PERMISSION_DENIED)
-        report: DeliveryReport = manager.broadcasts.publish(topic, published)
+        # Awaited, so that a publisher that waits for its answers cannot outrun the server.
+        report: DeliveryReport = await manager.broadcasts.publish(topic, published)
         return success(report.as_dict())
 
     # -- figures

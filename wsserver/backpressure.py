@@ -1,0 +1,172 @@
+"""Flow control: a client that reads slowly loses data before anybody else loses time.
+
+The core keeps the queues and thins them out; here stand the rules: who counts as slow and for
+how long, what a client is told of its losses, and when it is the publishers who have to wait.
+"""
+
+import logging
+from typing import Any, Final, cast
+
+from wsserver.clock import Clock
+from wsserver.connection_metadata import ConnectionMetadata
+from wsserver.errors import BACKPRESSURE, CloseCode, ServerError
+from wsserver.protocol.control import Gap, GapReason
+from wsserver.protocol.importance import ImportanceRules
+from wsserver.protocol.topic import Topic
+from wsserver.settings import Settings
+from wsserver_core.frames import TEXT, encode_frame
+from wsserver_core.hub import Hub
+from wsserver_core.outgoing import ALERT, CRITICAL, DATA, Frame
+
+logger = logging.getLogger("wsserver.backpressure")
+
+HIGH: Final = 0.9
+"""The part of the budget for all queues from which on publishers of data have to wait."""
+
+LOW: Final = 0.8
+"""The part at which they may go on. Above it slow connections lose what they may lose."""
+
+RESERVE: Final = 1.1
+"""The part that critical messages may fill; alerts may fill the budget itself."""
+
+RETRY_AFTER_MS: Final = 1_000
+
+SHED_INTERVAL: Final = 0.25
+"""Seconds between two walks over the slow connections in search of room."""
+
+LONGEST_TICK: Final = 1.0
+"""Seconds between two ticks after which this process itself was away, and nobody else was slow."""
+
+
+class BackpressureHandler:
+    """Watches the queues of all connections, and the door through which publishers come."""
+
+    def __init__(self, hub: Hub, settings: Settings, clock: Clock) -> None:
+        self._hub = hub
+        self._clock = clock
+        self._last_tick: float | None = None
+        self._shed_at = float("-inf")
+        self._waiting = False
+        self.memory_pressure = False
+        """Set while the process is short of memory: then publishers of data have to wait."""
+        self.closed = 0
+        """Connections that were ended for being slow."""
+        self.refused = 0
+        """Messages that publishers were asked to bring again later."""
+        self.configure(settings)
+        hub.on_overflow = self._end
+        hub.on_relief = self._tell_losses
+
+    def configure(self, settings: Settings) -> None:
+        """Take new settings; they hold for what is queued from now on."""
+        backpressure, hub = settings.backpressure, self._hub
+        hub.max_queue_messages = backpressure.max_queue_messages
+        hub.max_queue_bytes = backpressure.max_queue_bytes
+        hub.slow_share = backpressure.slow_share
+        self.slow_after = settings.broadcast.timeout
+        self.slow_timeout = backpressure.slow_timeout
+        self.max_total_bytes = backpressure.max_total_bytes
+        self.importance = ImportanceRules(
+            frozenset(backpressure.critical_severities),
+            frozenset(backpressure.alert_severities),
+            frozenset(backpressure.conflatable_types),
+            backpressure.stream_fields,
+        )
+
+    # -- publishers
+
+    def admit(self, importance: int, size: int) -> None:
+        """Let a message of that many bytes in; raises ServerError 1005 while its publisher has to wait.
+
+        Data waits while the server itself is behind, while memory is short, and while the queues
+        fill their budget; alerts only while they fill it wholly. Critical messages have a reserve.
+        """
+        if self.must_wait(importance, size):
+            self.refused += 1
+            raise ServerError(BACKPRESSURE, retry_after_ms=RETRY_AFTER_MS)
+
+    def must_wait(self, importance: int, size: int = 0) -> bool:
+        """Whether ``admit`` would refuse this now."""
+        pinned, budget = self._hub.pinned_bytes + size, self.max_total_bytes
+        if pinned > LOW * budget:
+            self._shed()
+            pinned = self._hub.pinned_bytes + size
+        if importance < DATA:
+            return pinned > budget * (RESERVE if importance <= CRITICAL else 1)
+        self._waiting = pinned > budget * (LOW if self._waiting else HIGH)
+        return self._waiting or self.memory_pressure or self._hub.crowded_count > 0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether much waits for clients that would take it: the server does not keep up."""
+        return self._hub.crowded_count > 0
+
+    def _shed(self) -> None:
+        """Take from the slow what they may lose, the longest slow first, until there is room."""
+        now = self._clock.monotonic()
+        if now - self._shed_at < SHED_INTERVAL:
+            return
+        self._shed_at = now
+        room = LOW * self.max_total_bytes
+        for importance in (DATA, ALERT):
+            for handle in self._hub.slow_handles():
+                if self._hub.pinned_bytes <= room:
+                    return
+                self._hub.shed(handle, importance)
+
+    # -- clients
+
+    def tick(self) -> None:
+        """Find those who have become slow, and end those who have been slow for too long."""
+        now = self._clock.monotonic()
+        away = self._last_tick is not None and now - self._last_tick > LONGEST_TICK
+        self._last_tick = now
+        if away:
+            # What waited meanwhile waited for us.
+            return
+        self._hub.sweep_slow(now - self.slow_after, now - self.slow_timeout)
+        if self._hub.pinned_bytes > LOW * self.max_total_bytes:
+            self._shed()
+
+    def _end(self, owner: Any) -> None:
+        """A connection that cannot be helped: what matters and the news of its losses, then 4005."""
+        handle = owner.handle
+        self._hub.shed(handle, DATA)
+        self._tell_losses(owner)
+        if owner.close(CloseCode.SLOW_CONSUMER, "slow consumer"):
+            self.closed += 1
+            logger.warning("a connection that reads too slowly is closed (4005)")
+
+    def _tell_losses(self, owner: Any) -> None:
+        handle, metadata = owner.handle, owner.owner
+        for log, topic, reason, first, last, count in self._hub.take_losses(handle):
+            if not isinstance(metadata, ConnectionMetadata) or not _may_hear_of(metadata, topic):
+                continue
+            gap = Gap(
+                log=log or "", topic=topic, from_=first, to=last, count=count, reason=cast(GapReason, reason)
+            )
+            self._hub.insist(handle, Frame(encode_frame(TEXT, gap.encode())))
+
+    def get_metrics(self) -> dict[str, Any]:
+        """Figures of now and since the start; bytes are those of frames."""
+        hub = self._hub
+        dropped = hub.frames_dropped
+        return {
+            "slow_connections": hub.slow_count,
+            "became_slow": hub.slow_entered,
+            "closed_slow": self.closed,
+            "dropped_slow": dropped["slow"],
+            "conflated": dropped["conflated"],
+            "queued_messages": hub.frames_queued,
+            "pinned_bytes": hub.pinned_bytes,
+            "max_total_bytes": self.max_total_bytes,
+            "crowded_connections": hub.crowded_count,
+            "publishers_refused": self.refused,
+            "publishers_wait": self.must_wait(DATA),
+        }
+
+
+def _may_hear_of(metadata: ConnectionMetadata, topic: str | None) -> bool:
+    """Whether a topic may still be named to this client: its rights may have ended meanwhile."""
+    patient = None if topic is None else Topic.parse(topic).patient_id
+    return patient is None or metadata.principal.may_see(patient)

@@ -1,0 +1,537 @@
+"""What may wait for whom: bounds, and what happens to those who cannot keep up.
+
+A connection goes through three states. It *keeps up* while little waits. It is *slow* once
+its oldest byte has waited for too long, or once its socket is full and much waits: then data
+is reduced to the newest of each stream, and every loss is noted until the client can be told.
+It *overflows* where even that does not fit, or where it has been slow for too long: its owner
+must end it. What is dropped first is decided by importance; the order of what stays never is.
+
+A connection may also be *crowded*: much waits although its socket takes it. Then it is this
+process that does not keep up, and the publishers are the ones to slow down.
+"""
+
+from cpython.object cimport PyObject
+from libc.stdint cimport uint32_t, uint64_t
+
+from wsserver_core.outgoing cimport (
+    ALERT, DATA, DROPPED_CLOSED, DROPPED_CONFLATED, DROPPED_EXPIRED, DROPPED_SLOW,
+    DROPS, Frame,
+)
+from wsserver_core.recipients cimport Recipients
+from wsserver_core.slots cimport (
+    BLOCKED, CLOSING, CROWDED, FINISH, HALF, OVERFLOWED, SLOW, Slot, SlotTable, frame_at, ring_of,
+)
+
+from wsserver_core.outgoing import DROP_REASONS
+
+cdef enum:
+    # Topics whose losses are noted apart for one slow connection; the others are summed up.
+    # Somebody who watches ten thousand patients and reads nothing must not cost megabytes.
+    MAX_LOSSES = 256
+
+
+cdef bint is_any(Frame frame, object what) except -1:
+    return True
+
+
+cdef bint is_forbidden(Frame frame, object allowed) except -1:
+    return frame.subject is not None and frame.subject not in allowed
+
+
+cdef bint is_superseded(Frame frame, object newer) except -1:
+    return (<Frame> newer).supersedes(frame)
+
+
+cdef bint is_not_the_newest(Frame frame, object waiting) except -1:
+    """``waiting`` counts the data frames of each stream from here to the end of the queue."""
+    cdef int left
+    if frame.importance != DATA or frame.stream is None:
+        return False
+    left = (<dict> waiting)[frame.stream] - 1
+    (<dict> waiting)[frame.stream] = left
+    return left > 0
+
+
+cdef bint is_of(Frame frame, object importance) except -1:
+    return frame.importance == <int> importance
+
+
+cdef class Laggard:
+    """A connection that does not keep up: since when, and what it has to be told of."""
+    cdef double since
+    cdef dict losses   # (log, topic, reason) -> [first seq, last seq, count]
+
+    def __cinit__(self, double since):
+        self.since = since
+        self.losses = {}
+
+
+cdef class Backlog(SlotTable):
+    """The queues of a hub: who may queue what, and what a slow connection loses."""
+
+    def __cinit__(self, object loop, *, uint32_t batch_size=100, uint32_t max_queue_messages=1000,
+                  uint64_t max_queue_bytes=1 << 20, double slow_share=0.5, double flush_interval=0.0):
+        self.loop = loop
+        self.overflowed = []
+        self.relieved = []
+        self.laggards = {}
+        self.slow_age = float("inf")
+        self._max_queue_messages = max_queue_messages
+        self._max_queue_bytes = max_queue_bytes
+        self.slow_share = slow_share
+        self.flush_interval = flush_interval
+
+    # -- bounds
+
+    @property
+    def max_queue_messages(self):
+        """Messages that may wait for one connection."""
+        return self._max_queue_messages
+
+    @max_queue_messages.setter
+    def max_queue_messages(self, uint32_t value):
+        self._max_queue_messages = value
+        self.measure()
+
+    @property
+    def max_queue_bytes(self):
+        """Bytes that may wait for one connection; one message may always wait alone."""
+        return self._max_queue_bytes
+
+    @max_queue_bytes.setter
+    def max_queue_bytes(self, uint64_t value):
+        self._max_queue_bytes = value
+        self.measure()
+
+    @property
+    def slow_share(self):
+        """The part of either bound from which on a connection with a full socket is slow."""
+        return self._slow_share
+
+    @slow_share.setter
+    def slow_share(self, double value):
+        if not 0 < value <= 1:
+            raise ValueError("slow_share must be over 0 and at most 1")
+        self._slow_share = value
+        self.measure()
+
+    cdef int measure(self) except -1:
+        self.slow_messages = max(1, <uint32_t> (self._max_queue_messages * self._slow_share))
+        self.slow_bytes = <uint64_t> (self._max_queue_bytes * self._slow_share)
+        self.watch_messages = max(1, self.slow_messages // 2)
+        self.watch_bytes = self.slow_bytes // 2
+        return 0
+
+    cdef bint is_over(self, Slot *slot, uint64_t size, uint32_t messages, uint64_t bytes_) noexcept:
+        """Whether one more frame would pass a bound; the first one never does."""
+        return slot.count != 0 and (slot.count >= messages or slot.queued_bytes + size > bytes_)
+
+    # -- the loop
+
+    cdef int schedule(self) except -1:
+        if not self.scheduled:
+            if self.flush_interval > 0:
+                self.loop.call_later(self.flush_interval, self.turn)
+            else:
+                self.loop.call_soon(self.turn)
+            self.scheduled = True
+        return 0
+
+    cdef int mark_dirty(self, uint32_t index) except -1:
+        self.mark(index)
+        return self.schedule()
+
+    cdef int report(self, str message, list faults) except -1:
+        for fault in faults:
+            self.loop.call_exception_handler({"message": message, "exception": fault})
+        return 0
+
+    cdef int drained(self, uint32_t index) except -1:
+        """Nothing waits any more: close the transport of one that was to be finished."""
+        cdef Slot *slot = &self.slots[index]
+        cdef object transport
+        if slot.flags & FINISH and slot.transport != NULL:
+            slot.fd = -1
+            transport = <object> slot.transport
+            if slot.flags & HALF and transport.can_write_eof() and not transport.is_closing():
+                transport.write_eof()
+            else:
+                transport.close()
+        return 0
+
+    # -- putting in
+
+    cpdef int enqueue(self, uint64_t handle, Frame frame, bint final=False) except -1:
+        """Queue one frame for one connection and say what came of it (0 is success).
+
+        ``final`` marks the close frame: it is taken past the bounds and is the last.
+        """
+        cdef Slot *slot = self.slot_of(handle)
+        cdef int outcome
+        self.check_thread()
+        if frame is None:
+            raise TypeError("frame must not be None")
+        if slot == NULL:
+            return REFUSED_GONE
+        if slot.flags & CLOSING:
+            return REFUSED_CLOSING
+        if final:
+            self.push(slot, frame)
+            self.stand_aside(slot)
+            slot.flags |= CLOSING
+        elif (slot.flags & (OVERFLOWED | SLOW)
+                or self.is_over(slot, len(frame.wire), self.watch_messages, self.watch_bytes)):
+            outcome = self.admit_closely(handle, frame)
+            if outcome != QUEUED:
+                self.schedule()
+                return outcome
+        else:
+            self.push(slot, frame)
+        self.mark_dirty(<uint32_t> handle)
+        return QUEUED
+
+    cpdef int insist(self, uint64_t handle, Frame frame) except -1:
+        """Queue the server's own word past every bound: for news of losses, which are few."""
+        cdef Slot *slot = self.slot_of(handle)
+        self.check_thread()
+        if frame is None:
+            raise TypeError("frame must not be None")
+        if slot == NULL:
+            return REFUSED_GONE
+        if slot.flags & CLOSING:
+            return REFUSED_CLOSING
+        self.push(slot, frame)
+        self.mark_dirty(<uint32_t> handle)
+        return QUEUED
+
+    cpdef tuple enqueue_many(self, Recipients recipients, Frame frame):
+        """Queue one frame for many connections.
+
+        Returns ``(delivered, refused_slow, refused_closing)``; their sum is the number of
+        recipients. Sockets are touched only where much waits already.
+        """
+        cdef uint32_t slow = 0
+        cdef uint32_t closing = 0
+        cdef uint32_t taken = 0
+        cdef uint64_t size
+        cdef uint64_t handle
+        cdef Py_ssize_t i
+        cdef int outcome
+        cdef Slot *slot
+        self.check_thread()
+        if recipients is None or frame is None:
+            raise TypeError("recipients and frame must not be None")
+        size = len(frame.wire)
+        try:
+            for i in range(recipients.count):
+                handle = recipients.items[i]
+                slot = self.slot_of(handle)
+                if slot == NULL or slot.flags & CLOSING:
+                    closing += 1
+                    continue
+                if (slot.flags & (OVERFLOWED | SLOW)
+                        or self.is_over(slot, size, self.watch_messages, self.watch_bytes)):
+                    outcome = self.admit_closely(handle, frame)
+                    if outcome != QUEUED:
+                        slow += outcome == REFUSED_SLOW
+                        closing += outcome == REFUSED_CLOSING
+                        continue
+                else:
+                    self.push(slot, frame)
+                taken += 1
+                self.mark(<uint32_t> handle)
+        finally:
+            if taken or slow:
+                self.schedule()
+        return taken, slow, closing
+
+    cdef int admit_closely(self, uint64_t handle, Frame frame) except -1:
+        """Queue a frame where much waits already, or refuse it."""
+        cdef Slot *slot = self.slot_of(handle)
+        cdef uint64_t size = len(frame.wire)
+        if slot.flags & OVERFLOWED:
+            self.note_loss(handle, frame, DROPPED_SLOW)
+            return REFUSED_SLOW
+        if not slot.flags & (SLOW | BLOCKED) and self.reliefs_left:
+            # Whoever publishes in a long loop of its own leaves no turn for sending.
+            self.reliefs_left -= 1
+            self.relieve(handle)
+            slot = self.slot_of(handle)
+            if slot == NULL or slot.flags & CLOSING:
+                return REFUSED_CLOSING
+            if not self.is_over(slot, size, self.watch_messages, self.watch_bytes):
+                self.push(slot, frame)
+                return QUEUED
+        if not slot.flags & SLOW:
+            if not slot.flags & BLOCKED:
+                if not slot.flags & CROWDED:
+                    slot.flags |= CROWDED
+                    self.crowded_count += 1
+            elif self.is_over(slot, size, self.slow_messages, self.slow_bytes):
+                self.become_slow(slot, handle)
+        if slot.flags & SLOW and frame.importance == DATA and frame.stream is not None:
+            self.thin(handle, is_superseded, frame, DROPPED_CONFLATED)
+        if self.is_over(slot, size, self._max_queue_messages, self._max_queue_bytes):
+            # Data makes room for what matters more, and alerts for what matters most.
+            if frame.importance < DATA:
+                self.thin(handle, is_of, DATA, DROPPED_SLOW)
+            if (frame.importance < ALERT
+                    and self.is_over(slot, size, self._max_queue_messages, self._max_queue_bytes)):
+                self.thin(handle, is_of, ALERT, DROPPED_SLOW)
+            if self.is_over(slot, size, self._max_queue_messages, self._max_queue_bytes):
+                return self.overflow(slot, handle, frame)
+        self.push(slot, frame)
+        return QUEUED
+
+    cdef int relieve(self, uint64_t handle) except -1:
+        """Send now what one connection's socket takes."""
+        return 0
+
+    # -- taking out
+
+    cdef uint32_t thin(self, uint64_t handle, Unwanted unwanted, object what,
+                       int reason) except? 4294967295:
+        """Drop the unwanted among what has not begun to leave; return how many. Order stays."""
+        cdef Slot *slot = self.slot_of(handle)
+        cdef PyObject **ring
+        cdef Frame frame
+        cdef uint32_t i, kept, mask
+        cdef uint32_t dropped = 0
+        if slot == NULL:
+            return 0
+        ring = ring_of(slot)
+        mask = slot.capacity - 1
+        kept = slot.leaving
+        for i in range(slot.leaving, slot.count):
+            frame = <Frame> ring[(slot.head + i) & mask]
+            if not unwanted(frame, what):
+                ring[(slot.head + kept) & mask] = <PyObject *> frame
+                kept += 1
+                continue
+            dropped += 1
+            self.note_loss(handle, frame, reason)
+            self.let_go(slot, frame, reason)
+        slot.count = kept
+        if dropped and slot.flags & (SLOW | CROWDED):
+            self.ease(slot, handle)
+        return dropped
+
+    cpdef uint32_t discard(self, uint64_t handle, int reason) except? 4294967295:
+        """Drop what has not begun to leave, counted under a reason; return how many frames."""
+        cdef uint32_t dropped
+        self.check_thread()
+        if not 0 <= reason < DROPS:
+            raise ValueError("no such reason to drop")
+        dropped = self.thin(handle, is_any, None, reason)
+        if dropped and self.slots[<uint32_t> handle].count == 0:
+            self.drained(<uint32_t> handle)
+        return dropped
+
+    cpdef uint32_t withdraw(self, uint64_t handle, frozenset allowed) except? 4294967295:
+        """Drop what waits about anybody who is not allowed any more, counted as ``closed``.
+
+        Frames without a subject stay, and so does what has begun to leave. Returns how many.
+        """
+        cdef uint32_t dropped
+        self.check_thread()
+        if allowed is None:
+            raise TypeError("allowed must be a set")
+        dropped = self.thin(handle, is_forbidden, allowed, DROPPED_CLOSED)
+        if dropped and self.slots[<uint32_t> handle].count == 0:
+            self.drained(<uint32_t> handle)
+        return dropped
+
+    cpdef uint32_t shed(self, uint64_t handle, int importance) except? 4294967295:
+        """Drop what waits of one importance, ALERT or DATA, for being slow; return how many."""
+        cdef uint32_t dropped
+        self.check_thread()
+        if importance != ALERT and importance != DATA:
+            raise ValueError("only alerts and data may be shed")
+        dropped = self.thin(handle, is_of, importance, DROPPED_SLOW)
+        if dropped and self.slots[<uint32_t> handle].count == 0:
+            self.drained(<uint32_t> handle)
+        return dropped
+
+    cdef bint rewrite(self, uint64_t handle, Frame frame, bytes wire):
+        """Change the bytes of a frame queued for this connection alone; False once it is leaving."""
+        cdef Slot *slot = self.slot_of(handle)
+        cdef uint32_t i
+        if slot == NULL or frame.queued == 0:
+            return False
+        for i in range(slot.leaving):
+            if frame_at(slot, i) is frame:
+                return False
+        slot.queued_bytes += <uint64_t> len(wire)
+        slot.queued_bytes -= <uint64_t> len(frame.wire)
+        self.pinned_bytes += <uint64_t> len(wire)
+        self.pinned_bytes -= <uint64_t> len(frame.wire)
+        frame.wire = wire
+        return True
+
+    # -- those who do not keep up
+
+    def is_slow(self, uint64_t handle):
+        """Whether this connection's data is being thinned out."""
+        cdef Slot *slot = self.slot_of(handle)
+        return slot != NULL and slot.flags & SLOW != 0
+
+    def slow_handles(self):
+        """The handles of all slow connections, those slow for longest first."""
+        cdef uint64_t handle
+        return [handle for handle in self.laggards if self.is_slow(handle)]
+
+    def sweep_slow(self, double queued_before, double slow_before):
+        """Find those that have become slow by time, and those that have been slow for too long.
+
+        The first are connections with a full socket whose oldest waiting byte was queued before
+        ``queued_before``; the others, slow since before ``slow_before``, overflow. Both are
+        moments of the coarse clock ``now``.
+        """
+        cdef uint64_t handle
+        cdef Slot *slot
+        cdef Laggard laggard
+        self.check_thread()
+        self.slow_age = self.now - queued_before
+        for handle in list(self.stalled):
+            slot = self.slot_of(handle)
+            if (slot != NULL and slot.count and not slot.flags & (SLOW | CLOSING)
+                    and frame_at(slot, 0).queued_at < queued_before):
+                self.become_slow(slot, handle)
+        for handle, laggard in self.laggards.items():
+            slot = self.slot_of(handle)
+            if (slot != NULL and slot.flags & SLOW and not slot.flags & (CLOSING | OVERFLOWED)
+                    and laggard.since < slow_before):
+                slot.flags |= OVERFLOWED
+                self.overflowed.append(handle)
+        if self.overflowed:
+            self.schedule()
+
+    def take_losses(self, uint64_t handle):
+        """What a connection lost since it was last asked: ``(log, topic, reason, from, to, count)``.
+
+        One entry for each topic and reason, in the order in which they began. ``topic`` None sums
+        up those for which there was no room.
+        """
+        cdef Laggard laggard = self.laggards.get(handle)
+        cdef dict losses
+        if laggard is None:
+            return []
+        losses, laggard.losses = laggard.losses, {}
+        return [(log, topic, reason, *span) for (log, topic, reason), span in losses.items()]
+
+    cdef int become_slow(self, Slot *slot, uint64_t handle) except -1:
+        cdef Laggard laggard = self.laggards.pop(handle, None)
+        cdef dict waiting = {}
+        cdef Frame frame
+        cdef uint32_t i
+        slot.flags |= SLOW
+        self.slow_count += 1
+        self.slow_entered += 1
+        if laggard is None:
+            laggard = Laggard(self.now)
+        laggard.since = self.now
+        self.laggards[handle] = laggard
+        for i in range(slot.leaving, slot.count):
+            frame = frame_at(slot, i)
+            if frame.importance == DATA and frame.stream is not None:
+                waiting[frame.stream] = waiting.get(frame.stream, 0) + 1
+        if waiting:
+            self.thin(handle, is_not_the_newest, waiting, DROPPED_CONFLATED)
+        return 0
+
+    cdef int ease(self, Slot *slot, uint64_t handle) except -1:
+        """Frames have left: see whether this connection keeps up again.
+
+        It does once a quarter of what makes one slow waits at the most, and not for long: it
+        must not go to and fro between the two states with every message.
+        """
+        if slot.count > self.watch_messages // 2 or slot.queued_bytes > self.watch_bytes // 2:
+            return 0
+        if slot.count and self.now - frame_at(slot, 0).queued_at > self.slow_age / 2:
+            return 0
+        self.stand_aside(slot)
+        if slot.flags & SLOW and not slot.flags & (BLOCKED | CLOSING):
+            slot.flags &= ~<uint32_t> SLOW
+            self.slow_count -= 1
+            self.relieved.append(handle)
+            self.schedule()
+        return 0
+
+    cdef void stand_aside(self, Slot *slot) noexcept:
+        """Not crowded any more: little waits, or the socket is full, which is the client's affair."""
+        if slot.flags & CROWDED:
+            slot.flags &= ~<uint32_t> CROWDED
+            self.crowded_count -= 1
+
+    cdef int overflow(self, Slot *slot, uint64_t handle, Frame frame) except -1:
+        if handle not in self.laggards:
+            self.laggards[handle] = Laggard(self.now)
+        self.note_loss(handle, frame, DROPPED_SLOW)
+        slot.flags |= OVERFLOWED
+        self.overflowed.append(handle)
+        return REFUSED_SLOW
+
+    cdef int note_loss(self, uint64_t handle, Frame frame, int reason) except -1:
+        """Keep in mind what a slow connection has to be told of."""
+        cdef Laggard laggard
+        cdef tuple key
+        cdef list span
+        if frame.topic is None or reason > DROPPED_EXPIRED:
+            return 0
+        laggard = self.laggards.get(handle)
+        if laggard is None:
+            return 0
+        key = (frame.log, frame.topic, DROP_REASONS[reason])
+        span = laggard.losses.get(key)
+        if span is None and len(laggard.losses) >= MAX_LOSSES:
+            key = (frame.log, None, DROP_REASONS[reason])
+            span = laggard.losses.get(key)
+        if span is None:
+            laggard.losses[key] = [frame.seq, frame.seq, 1]
+        else:
+            # A newer frame may have been refused before an older one is dropped from the queue.
+            span[0] = min(span[0], frame.seq)
+            span[1] = max(span[1], frame.seq)
+            span[2] += 1
+        return 0
+
+    cdef void leaves(self, Slot *slot, uint64_t handle):
+        self.stand_aside(slot)
+        if slot.flags & SLOW:
+            self.slow_count -= 1
+        self.laggards.pop(handle, None)
+
+    cdef int announce(self) except -1:
+        """Tell the owners of those that overflowed, and of those that keep up again."""
+        cdef uint64_t handle
+        cdef Slot *slot
+        cdef list overflowed = self.overflowed
+        cdef list relieved = self.relieved
+        cdef list faults = []
+        if not overflowed and not relieved:
+            return 0
+        self.overflowed, self.relieved = [], []
+        for handle in overflowed:
+            slot = self.slot_of(handle)
+            if slot == NULL:
+                continue
+            slot.flags &= ~<uint32_t> OVERFLOWED
+            if self.on_overflow is not None:
+                try:
+                    self.on_overflow(<object> slot.owner)
+                except Exception as fault:
+                    faults.append(fault)
+        for handle in relieved:
+            slot = self.slot_of(handle)
+            # One that is slow again by now is told when that is over.
+            if slot == NULL or slot.flags & SLOW:
+                continue
+            if self.on_relief is not None:
+                try:
+                    self.on_relief(<object> slot.owner)
+                except Exception as fault:
+                    faults.append(fault)
+            slot = self.slot_of(handle)
+            if slot != NULL and not slot.flags & SLOW:
+                self.laggards.pop(handle, None)
+        return self.report("fault while handling a full queue", faults)

@@ -1,0 +1,35 @@
+from libc.stdint cimport uint32_t, uint64_t
+
+
+cpdef enum:
+    # How much depends on a message: what is dropped first, never who overtakes whom.
+    CONTROL = 0    # the server's own word: never dropped
+    CRITICAL = 1   # never dropped
+    ALERT = 2      # after all data
+    DATA = 3       # first
+
+
+cdef enum Drop:
+    DROPPED_SLOW = 0
+    DROPPED_CONFLATED = 1
+    DROPPED_EXPIRED = 2
+    DROPPED_CLOSED = 3
+    DROPPED_SHUTDOWN = 4
+    DROPS = 5
+
+
+cdef class Frame:
+    cdef readonly bytes wire
+    cdef readonly str subject
+    cdef readonly str topic
+    cdef readonly str log
+    cdef readonly object stream
+    cdef Py_hash_t stream_hash
+    cdef readonly uint64_t seq
+    cdef double queued_at          # the hub's coarse clock when the first queue took it
+    cdef readonly uint32_t queued
+    cdef readonly uint32_t written
+    cdef uint32_t dropped_by[DROPS]
+    cdef readonly int importance
+
+    cdef bint supersedes(self, Frame other) except -1

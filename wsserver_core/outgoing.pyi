@@ -1,0 +1,54 @@
+from collections.abc import Hashable
+from typing import Final, final
+
+CONTROL: Final = 0
+CRITICAL: Final = 1
+ALERT: Final = 2
+DATA: Final = 3
+
+DROP_REASONS: Final[tuple[str, ...]]
+
+@final
+class Frame:
+    """One encoded frame, shared by every queue it stands in, with the count of its outcomes.
+
+    At any moment: times queued so far = ``queued`` + ``written`` + the sum of ``dropped``.
+    ``subject`` is whom it is about, for those who may lose the right to it while it waits.
+    ``importance`` (CONTROL, CRITICAL, ALERT, DATA) decides what a queue gives up first.
+    ``topic``, ``log`` and ``seq`` say where a published message stands, so that a client can be
+    told of its loss. ``stream``, any hashable, marks data of which only the newest matters to
+    somebody who cannot keep up: a later frame of the same stream takes its place.
+    """
+
+    def __init__(
+        self,
+        wire: bytes,
+        subject: str | None = None,
+        importance: int = 0,
+        *,
+        topic: str | None = None,
+        log: str | None = None,
+        seq: int = 0,
+        stream: Hashable | None = None,
+    ) -> None: ...
+    @property
+    def wire(self) -> bytes: ...
+    @property
+    def subject(self) -> str | None: ...
+    @property
+    def importance(self) -> int: ...
+    @property
+    def topic(self) -> str | None: ...
+    @property
+    def log(self) -> str | None: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def stream(self) -> Hashable | None: ...
+    @property
+    def queued(self) -> int: ...
+    @property
+    def written(self) -> int: ...
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many connections lost it, by reason."""

@@ -1,0 +1,43 @@
+"""A message on its way out: encoded once, shared by every queue it stands in."""
+
+DROP_REASONS = ("slow", "conflated", "expired", "closed", "shutdown")
+
+
+cdef class Frame:
+    """One encoded frame, shared by every queue it stands in, with the count of its outcomes.
+
+    At any moment: times queued so far = ``queued`` + ``written`` + the sum of ``dropped``.
+    ``subject`` is whom it is about, for those who may lose the right to it while it waits.
+    ``importance`` (CONTROL, CRITICAL, ALERT, DATA) decides what a queue gives up first.
+    ``topic``, ``log`` and ``seq`` say where a published message stands, so that a client can be
+    told of its loss. ``stream``, any hashable, marks data of which only the newest matters to
+    somebody who cannot keep up: a later frame of the same stream takes its place.
+    """
+
+    def __cinit__(self, bytes wire not None, str subject=None, int importance=CONTROL, *,
+                  str topic=None, str log=None, uint64_t seq=0, object stream=None):
+        if not CONTROL <= importance <= DATA:
+            raise ValueError("no such importance")
+        self.wire = wire
+        self.subject = subject
+        self.importance = importance
+        self.topic = topic
+        self.log = log
+        self.seq = seq
+        self.stream = stream
+        if stream is not None:
+            self.stream_hash = hash(stream)
+
+    @property
+    def dropped(self):
+        """How many connections lost it, by reason."""
+        return {DROP_REASONS[i]: self.dropped_by[i] for i in range(<int> DROPS)}
+
+    cdef bint supersedes(self, Frame other) except -1:
+        """Whether this frame makes an earlier one needless: newer data of the same stream."""
+        return (
+            other.importance == DATA
+            and other.stream is not None
+            and other.stream_hash == self.stream_hash
+            and other.stream == self.stream
+        )

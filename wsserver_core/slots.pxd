@@ -1,0 +1,83 @@
+from cpython.object cimport PyObject
+from libc.stdint cimport uint32_t, uint64_t
+
+from wsserver_core.outgoing cimport Frame
+
+
+cdef enum SlotFlag:
+    OPEN = 1          # the slot is taken
+    DIRTY = 2         # it stands in the ring of slots to flush, exactly once
+    BLOCKED = 4       # the transport holds bytes; direct sends would overtake them
+    CLOSING = 8       # nothing more is taken: a close frame is queued or the socket is dead
+    FINISH = 16       # close the transport once the queue has drained
+    OVERFLOWED = 32   # a frame was refused; nothing more is taken until the owner decides
+    DEAD = 64         # the kernel said that the peer is gone, or the transport is being aborted
+    HALF = 128        # finish by FIN only, and leave the reading side to the peer
+    SLOW = 256        # the client does not keep up: its data is thinned out
+    CROWDED = 512     # much waits although the socket takes it: we ourselves do not keep up
+
+
+# One connection's place in the table. Kept apart from the Python object so that a
+# fan-out over 10,000 connections walks one array.
+cdef struct Slot:
+    PyObject **ring            # frames by reference, oldest at head; NULL: the inline ring
+    PyObject *inline_ring[2]   # most connections never have more than two frames waiting
+    PyObject *transport
+    PyObject *owner
+    uint64_t frames_written
+    uint64_t bytes_written
+    uint64_t queued_bytes
+    double last_received       # the hub's coarse clock
+    int fd                     # -1: everything goes through the transport
+    uint32_t generation
+    uint32_t flags
+    uint32_t head
+    uint32_t count
+    uint32_t capacity
+    uint32_t leaving           # leading frames of which the kernel or the transport may hold bytes
+
+
+cdef inline PyObject **ring_of(Slot *slot) noexcept:
+    return slot.ring if slot.ring != NULL else slot.inline_ring
+
+
+cdef inline Frame frame_at(Slot *slot, uint32_t place):
+    return <Frame> ring_of(slot)[(slot.head + place) & (slot.capacity - 1)]
+
+
+cdef inline uint64_t handle_of(uint32_t index, uint32_t generation) noexcept:
+    return (<uint64_t> generation << 32) | index
+
+
+cdef class SlotTable:
+    cdef Slot *slots
+    cdef uint32_t capacity
+    cdef readonly uint32_t top     # slots ever used
+    cdef uint32_t *free_slots
+    cdef uint32_t free_count
+    cdef uint32_t *dirty           # ring of slots with something to send
+    cdef uint32_t dirty_head
+    cdef uint32_t dirty_count
+    cdef bint flushing             # the sends run, without the GIL
+    cdef dict stalled              # the handles of those whose transport holds bytes, oldest first
+    cdef public double now
+    cdef readonly uint32_t open_count
+    cdef readonly uint64_t frames_queued
+    cdef readonly uint64_t frames_written
+    cdef readonly uint64_t bytes_written
+    cdef readonly uint64_t pinned_bytes
+    cdef uint64_t frames_dropped_by[5]
+
+    cpdef uint64_t open(self, object transport, int fd, object owner) except 0
+    cpdef void release(self, uint64_t handle)
+
+    cdef Slot *slot_of(self, uint64_t handle) noexcept
+    cdef int check_thread(self) except -1
+    cdef int grow(self) except -1
+    cdef void disarm(self, uint64_t handle) noexcept
+    cdef void touch(self, uint64_t handle) noexcept
+    cdef int push(self, Slot *slot, Frame frame) except -1
+    cdef void settle_front(self, Slot *slot, uint32_t frames, bint written, int reason)
+    cdef void let_go(self, Slot *slot, Frame frame, int reason)
+    cdef void mark(self, uint32_t index) noexcept
+    cdef void leaves(self, Slot *slot, uint64_t handle)

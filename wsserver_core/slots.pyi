@@ -1,0 +1,75 @@
+from typing import Any, Protocol
+
+from typing_extensions import disjoint_base
+
+class _Transport(Protocol):
+    """What a slot needs of an asyncio transport."""
+
+    def write(self, data: Any) -> Any: ...
+    def get_write_buffer_size(self) -> int: ...
+    def is_closing(self) -> bool: ...
+    def can_write_eof(self) -> bool: ...
+    def write_eof(self) -> Any: ...
+    def close(self) -> Any: ...
+    def abort(self) -> Any: ...
+
+@disjoint_base
+class SlotTable:
+    """Slots, their queues, and the count of what became of every frame.
+
+    A handle is ``generation << 32 | slot``; a handle whose connection is gone is refused, never
+    mistaken for the slot's next owner.
+    """
+
+    now: float
+    """Seconds of the coarse clock; ``Inlet.sweep`` moves it."""
+
+    @property
+    def top(self) -> int:
+        """Slots ever used."""
+
+    @property
+    def open_count(self) -> int: ...
+    @property
+    def frames_queued(self) -> int: ...
+    @property
+    def frames_written(self) -> int: ...
+    @property
+    def bytes_written(self) -> int: ...
+    @property
+    def pinned_bytes(self) -> int:
+        """Bytes that the queues keep alive, each shared frame counted once."""
+
+    @property
+    def frames_dropped(self) -> dict[str, int]:
+        """How many queued frames never reached the kernel, by reason, since the start."""
+
+    @property
+    def stalled_connections(self) -> int:
+        """Connections whose socket is full now."""
+
+    @property
+    def dirty_connections(self) -> int:
+        """Connections waiting to be flushed now."""
+
+    def connection_figures(self, handle: int) -> tuple[int, int, int, int] | None:
+        """``(frames_written, bytes_written, queued_messages, queued_bytes)``, or None when gone."""
+
+    def fileno(self, handle: int) -> int:
+        """The descriptor used for direct sends right now, or -1. For diagnostics and benchmarks only."""
+
+    def last_received(self, handle: int) -> float:
+        """The coarse clock when this connection last sent anything; 0.0 when it is gone."""
+
+    def is_blocked(self, handle: int) -> bool:
+        """Whether the transport still holds bytes of this connection."""
+
+    def open(self, transport: _Transport, fd: int, owner: Any) -> int:
+        """Take a slot for a socket and return its handle.
+
+        ``fd`` -1 sends everything through ``transport`` (TLS, or no real socket). The
+        transport's write buffer limit must be zero, so that its ``resume_writing`` means empty.
+        """
+
+    def release(self, handle: int) -> None:
+        """Give the slot back; what still waits is counted as dropped for ``closed``."""

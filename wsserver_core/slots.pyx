@@ -1,0 +1,282 @@
+"""The table of open sockets, with what waits for each.
+
+A bare descriptor is never kept: it lives in a slot with a generation, is checked right
+before each send, and is forgotten before anything closes the socket. Otherwise the kernel
+could give its number to the next client and one patient's data to a stranger.
+"""
+
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+
+from wsserver_core.outgoing cimport DROPPED_CLOSED, DROPS, Frame
+
+from wsserver_core.outgoing import DROP_REASONS
+
+cdef enum:
+    FIRST_CAPACITY = 64
+    INLINE_FRAMES = 2
+    KEPT_RING = 64             # a drained ring bigger than this is given back
+
+
+cdef class SlotTable:
+    """Slots, their queues, and the count of what became of every frame.
+
+    A handle is ``generation << 32 | slot``; a handle whose connection is gone is refused, never
+    mistaken for the slot's next owner.
+    """
+
+    def __cinit__(self, *args, **kwargs):
+        self.stalled = {}
+
+    def __dealloc__(self):
+        cdef uint32_t i
+        cdef Slot *slot
+        for i in range(self.top):
+            slot = &self.slots[i]
+            if slot.flags & OPEN:
+                self.settle_front(slot, slot.count, False, DROPPED_CLOSED)
+                Py_XDECREF(slot.transport)
+                Py_XDECREF(slot.owner)
+            PyMem_Free(slot.ring)
+        PyMem_Free(self.slots)
+        PyMem_Free(self.free_slots)
+        PyMem_Free(self.dirty)
+
+    # -- figures
+
+    @property
+    def frames_dropped(self):
+        """How many queued frames never reached the kernel, by reason, since the start."""
+        return {DROP_REASONS[i]: self.frames_dropped_by[i] for i in range(<int> DROPS)}
+
+    @property
+    def stalled_connections(self):
+        """Connections whose socket is full now."""
+        return len(self.stalled)
+
+    @property
+    def dirty_connections(self):
+        """Connections waiting to be flushed now."""
+        return self.dirty_count
+
+    def connection_figures(self, uint64_t handle):
+        """``(frames_written, bytes_written, queued_messages, queued_bytes)``, or None when gone."""
+        cdef Slot *slot = self.slot_of(handle)
+        if slot == NULL:
+            return None
+        return slot.frames_written, slot.bytes_written, slot.count, slot.queued_bytes
+
+    def fileno(self, uint64_t handle):
+        """The descriptor used for direct sends right now, or -1. For diagnostics and benchmarks only."""
+        cdef Slot *slot = self.slot_of(handle)
+        return -1 if slot == NULL else slot.fd
+
+    def last_received(self, uint64_t handle):
+        """The coarse clock when this connection last sent anything; 0.0 when it is gone."""
+        cdef Slot *slot = self.slot_of(handle)
+        return 0.0 if slot == NULL else slot.last_received
+
+    def is_blocked(self, uint64_t handle):
+        """Whether the transport still holds bytes of this connection."""
+        cdef Slot *slot = self.slot_of(handle)
+        return slot != NULL and slot.flags & BLOCKED != 0
+
+    # -- the table
+
+    cdef Slot *slot_of(self, uint64_t handle) noexcept:
+        cdef uint32_t index = <uint32_t> handle
+        cdef Slot *slot
+        if index >= self.top:
+            return NULL
+        slot = &self.slots[index]
+        if not slot.flags & OPEN or slot.generation != <uint32_t> (handle >> 32):
+            return NULL
+        return slot
+
+    cdef int check_thread(self) except -1:
+        """Refuse all others while the loop's thread sends without the GIL: it uses table and frames."""
+        if self.flushing:
+            raise RuntimeError("the hub belongs to the thread of its loop")
+        return 0
+
+    cdef int grow(self) except -1:
+        cdef uint32_t capacity = self.capacity * 2 if self.capacity else FIRST_CAPACITY
+        cdef uint32_t i
+        cdef void *memory
+        memory = PyMem_Realloc(self.slots, capacity * sizeof(Slot))
+        if memory == NULL:
+            raise MemoryError()
+        self.slots = <Slot *> memory
+        memory = PyMem_Realloc(self.free_slots, capacity * sizeof(uint32_t))
+        if memory == NULL:
+            raise MemoryError()
+        self.free_slots = <uint32_t *> memory
+        memory = PyMem_Malloc(capacity * sizeof(uint32_t))
+        if memory == NULL:
+            raise MemoryError()
+        for i in range(self.dirty_count):
+            (<uint32_t *> memory)[i] = self.dirty[(self.dirty_head + i) % self.capacity]
+        PyMem_Free(self.dirty)
+        self.dirty = <uint32_t *> memory
+        self.dirty_head = 0
+        memset(&self.slots[self.capacity], 0, (capacity - self.capacity) * sizeof(Slot))
+        self.capacity = capacity
+        return 0
+
+    cpdef uint64_t open(self, object transport, int fd, object owner) except 0:
+        """Take a slot for a socket and return its handle.
+
+        ``fd`` -1 sends everything through ``transport`` (TLS, or no real socket). The
+        transport's write buffer limit must be zero, so that its ``resume_writing`` means empty.
+        """
+        cdef uint32_t index
+        cdef Slot *slot
+        self.check_thread()
+        if self.free_count:
+            self.free_count -= 1
+            index = self.free_slots[self.free_count]
+        else:
+            if self.top == self.capacity:
+                self.grow()
+            index = self.top
+            self.top += 1
+        slot = &self.slots[index]
+        slot.generation += 1
+        if slot.generation == 0:
+            slot.generation = 1
+        # A slot released while it stood in the dirty ring is still in there.
+        slot.flags = OPEN | (slot.flags & DIRTY)
+        slot.fd = fd
+        slot.capacity = INLINE_FRAMES
+        slot.head = slot.count = slot.leaving = 0
+        slot.frames_written = slot.bytes_written = slot.queued_bytes = 0
+        slot.last_received = self.now
+        Py_INCREF(transport)
+        slot.transport = <PyObject *> transport
+        Py_INCREF(owner)
+        slot.owner = <PyObject *> owner
+        self.open_count += 1
+        return handle_of(index, slot.generation)
+
+    cpdef void release(self, uint64_t handle):
+        """Give the slot back; what still waits is counted as dropped for ``closed``."""
+        cdef Slot *slot = self.slot_of(handle)
+        cdef PyObject *transport
+        cdef PyObject *owner
+        self.check_thread()
+        if slot == NULL:
+            return
+        slot.fd = -1
+        self.settle_front(slot, slot.count, False, DROPPED_CLOSED)
+        PyMem_Free(slot.ring)
+        slot.ring = NULL
+        self.leaves(slot, handle)
+        slot.flags &= DIRTY
+        self.stalled.pop(handle, None)
+        transport, owner = slot.transport, slot.owner
+        slot.transport = slot.owner = NULL
+        self.free_slots[self.free_count] = <uint32_t> handle
+        self.free_count += 1
+        self.open_count -= 1
+        # Last: this may run any destructor.
+        Py_XDECREF(transport)
+        Py_XDECREF(owner)
+
+    cdef void leaves(self, Slot *slot, uint64_t handle):
+        """A connection is about to give its slot back."""
+
+    cdef void disarm(self, uint64_t handle) noexcept:
+        """Forget the descriptor: the caller is about to close the socket by other means."""
+        cdef Slot *slot = self.slot_of(handle)
+        if slot != NULL:
+            slot.fd = -1
+            slot.flags |= CLOSING | DEAD
+
+    cdef void touch(self, uint64_t handle) noexcept:
+        cdef Slot *slot = self.slot_of(handle)
+        if slot != NULL:
+            slot.last_received = self.now
+
+    # -- queues
+
+    cdef int push(self, Slot *slot, Frame frame) except -1:
+        cdef PyObject **ring = ring_of(slot)
+        cdef PyObject **bigger
+        cdef uint32_t i, capacity
+        cdef uint64_t size = len(frame.wire)
+        if slot.count == slot.capacity:
+            capacity = slot.capacity * 2
+            bigger = <PyObject **> PyMem_Malloc(capacity * sizeof(PyObject *))
+            if bigger == NULL:
+                raise MemoryError()
+            for i in range(slot.count):
+                bigger[i] = ring[(slot.head + i) & (slot.capacity - 1)]
+            PyMem_Free(slot.ring)
+            slot.ring = ring = bigger
+            slot.capacity = capacity
+            slot.head = 0
+        Py_INCREF(frame)
+        ring[(slot.head + slot.count) & (slot.capacity - 1)] = <PyObject *> frame
+        slot.count += 1
+        slot.queued_bytes += size
+        if frame.queued == 0:
+            frame.queued_at = self.now
+            self.pinned_bytes += size
+        frame.queued += 1
+        self.frames_queued += 1
+        return 0
+
+    cdef void settle_front(self, Slot *slot, uint32_t frames, bint written, int reason):
+        """Take the oldest frames off a queue and count what became of them."""
+        cdef PyObject **ring = ring_of(slot)
+        cdef uint32_t _
+        cdef uint64_t size
+        cdef Frame frame
+        for _ in range(frames):
+            frame = <Frame> ring[slot.head]
+            slot.head = (slot.head + 1) & (slot.capacity - 1)
+            if not written:
+                self.let_go(slot, frame, reason)
+                continue
+            size = len(frame.wire)
+            slot.queued_bytes -= size
+            slot.frames_written += 1
+            slot.bytes_written += size
+            self.bytes_written += size
+            frame.written += 1
+            frame.queued -= 1
+            if frame.queued == 0:
+                self.pinned_bytes -= size
+            Py_DECREF(frame)
+        slot.count -= frames
+        if written:
+            self.frames_queued -= frames
+            self.frames_written += frames
+        slot.leaving = slot.leaving - frames if slot.leaving > frames else 0
+        if slot.count == 0 and slot.capacity > KEPT_RING:
+            PyMem_Free(slot.ring)
+            slot.ring = NULL
+            slot.capacity = INLINE_FRAMES
+            slot.head = 0
+
+    cdef void let_go(self, Slot *slot, Frame frame, int reason):
+        """Count a frame, which its slot does not hold any more, as dropped."""
+        cdef uint64_t size = len(frame.wire)
+        slot.queued_bytes -= size
+        frame.dropped_by[reason] += 1
+        frame.queued -= 1
+        if frame.queued == 0:
+            self.pinned_bytes -= size
+        self.frames_queued -= 1
+        self.frames_dropped_by[reason] += 1
+        Py_DECREF(frame)
+
+    cdef void mark(self, uint32_t index) noexcept:
+        """Have this slot flushed."""
+        if not self.slots[index].flags & DIRTY:
+            self.slots[index].flags |= DIRTY
+            self.dirty[(self.dirty_head + self.dirty_count) % self.capacity] = index
+            self.dirty_count += 1
