@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
-from itertools import islice
 
 from wsserver.access.authenticator import Authenticator
 from wsserver.access.keys import KeyTable
@@ -42,9 +41,6 @@ logger = logging.getLogger("wsserver")
 
 EXPIRY_WARNING = 60.0
 """Seconds before its end at which a token's bearer is warned; half the remaining time if that is less."""
-
-LATENCY_SAMPLE = 256
-"""Connections whose round trips stand for all."""
 
 HINT_INTERVAL = 5.0
 """Seconds between two looks for filters that never match."""
@@ -155,10 +151,9 @@ class Service:
         )
 
     def _latency(self) -> float | None:
-        """Mean round trip in milliseconds; a sample of the connections stands for all."""
-        sample = [one.rtt for one in islice(self.manager.connections.values(), LATENCY_SAMPLE)]
-        known = [rtt for rtt in sample if rtt is not None]
-        return 1000 * sum(known) / len(known) if known else None
+        """Mean round trip in milliseconds."""
+        latency: float | None = self.health.get_health_metrics()["avg_latency"]
+        return latency
 
     # -- settings
 

@@ -13,6 +13,7 @@ from documents import DOCS, bare, blocks, table
 from live import AUTH, SCOPES, client, serving, stable, token
 
 from wsserver.connection_manager import ConnectionManager
+from wsserver.overload import Cause
 from wsserver.service import Service
 from wsserver.settings import Settings
 from wsserver.web.app import setup
@@ -99,7 +100,7 @@ async def test_curl_examples_answer_as_the_document_shows(running: Running, curl
         answer = await run(curl.text.replace("http://127.0.0.1:8000", running.url))
     if shown is None:
         assert answer["status"] == "success"
-    elif "/ws/metrics" in curl.text or "/ws/subscriptions" in curl.text:
+    elif any(route in curl.text for route in ("/ws/metrics", "/ws/subscriptions", "/ws/alerts")):
         assert shape(answer) == shape(shown)
     else:
         assert stable(answer) == stable(shown)
@@ -145,6 +146,9 @@ async def test_ready_gives_every_reason_of_the_table(running: Running):
         service.running = False
         seen.add(await reason())
         service.running = True
+        service.overload.enter(Cause.OPERATOR)
+        seen.add(await reason())
+        service.overload.leave_by_hand()
         service.manager.set_accept_connections(False)
         seen.add(await reason())
         service.manager.set_accept_connections(False, cause="drain")

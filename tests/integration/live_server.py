@@ -148,6 +148,12 @@ class LiveServer:
         self.clients.append(socket)
         return socket
 
+    async def dial(self, **how: Any) -> RawSocket:
+        """A bare TCP connection, on which nothing has been said."""
+        socket = await RawSocket.dial(self.port, **how)
+        self.clients.append(socket)
+        return socket
+
     # -- HTTP
 
     async def http(

@@ -19,7 +19,7 @@ from wsserver.observe.alerts import (
     Thresholds,
     thresholds_of,
 )
-from wsserver.settings import AlertSettings, ConnectionSettings, Settings
+from wsserver.settings import AlertsSettings, ConnectionSettings, Settings
 
 
 class Watch:
@@ -27,7 +27,7 @@ class Watch:
 
     def __init__(self, **changed: float) -> None:
         self.clock = FakeClock()
-        self.settings = AlertSettings(**changed)
+        self.settings = AlertsSettings(**changed)
         self.book = AlertBook(thresholds_of(Settings(alerts=self.settings)), self.settings, self.clock)
         self.changes: list[AlertChange] = []
         self.book.listeners.append(self.changes.append)
@@ -59,7 +59,7 @@ def test_connection_thresholds_follow_the_limit_unless_given():
     small = Settings(connection=ConnectionSettings(max_connections=7))
     assert thresholds_of(small)["connection_count"] == Thresholds(6, 7)
     given_ = msgspec.structs.replace(
-        small, alerts=AlertSettings(connection_count_warning=2, connection_count_critical=3)
+        small, alerts=AlertsSettings(connection_count_warning=2, connection_count_critical=3)
     )
     assert thresholds_of(given_)["connection_count"] == Thresholds(2, 3)
 
@@ -186,13 +186,13 @@ def test_the_history_is_bounded_and_newest_first():
     assert [change.level.text for change in watch.book.history(10)] == ["warning", "ok", "warning"]
     assert len(watch.book.history(2)) == 2
     assert watch.book.changes == 5
-    watch.book.configure(watch.book.thresholds, AlertSettings(history=1))
+    watch.book.configure(watch.book.thresholds, AlertsSettings(history=1))
     assert len(watch.book.history(10)) == 1
 
 
 def test_new_thresholds_count_from_the_next_value(watch):
     watch.see(80)
-    stricter = AlertSettings(memory_usage_warning=50, memory_usage_critical=79, hold=0)
+    stricter = AlertsSettings(memory_usage_warning=50, memory_usage_critical=79, hold=0)
     watch.book.configure(thresholds_of(Settings(alerts=stricter)), stricter)
     assert watch.book.level("memory_usage") is Level.WARNING
     assert watch.see(80) is Level.CRITICAL

@@ -26,23 +26,30 @@ def json_object(text: bytes, param_hint: str) -> bytes:
     return text
 
 
+def get(url: URL, token: str) -> Any:
+    """GET and return the ``data`` of the answer. Raises Failure for anything but success."""
+    return asyncio.run(_ask("GET", url, token, None, ""))
+
+
 def post(url: URL, token: str, body: bytes, *, unsure: str = "") -> Any:
     """POST JSON and return the ``data`` of the answer.
 
     ``unsure`` says what may have happened when no answer comes. Raises Failure for anything
     but success.
     """
-    return asyncio.run(_post(url, token, body, f"; {unsure}" if unsure else ""))
+    return asyncio.run(_ask("POST", url, token, body, f"; {unsure}" if unsure else ""))
 
 
-async def _post(url: URL, token: str, body: bytes, unsure: str) -> Any:
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+async def _ask(method: str, url: URL, token: str, body: bytes | None, unsure: str) -> Any:
+    headers = {"Authorization": f"Bearer {token}"}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
     answer = bytearray()
     try:
         # A redirect would carry the token to wherever it points.
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-            session.post(url, data=body, headers=headers, allow_redirects=False) as response,
+            session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
         ):
             async for chunk in response.content.iter_any():
                 answer += chunk

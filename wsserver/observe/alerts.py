@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, get_args
 
 from wsserver.clock import Clock, utc_text
 from wsserver.settings import Settings
-from wsserver.settings.sections import CRITICAL_SHARE, WARNING_SHARE, AlertSettings
+from wsserver.settings.sections import CRITICAL_SHARE, WARNING_SHARE, AlertsSettings
 
 logger = logging.getLogger("wsserver.alerts")
 
@@ -180,7 +180,7 @@ class AlertBook:
     """
 
     def __init__(
-        self, thresholds: Mapping[AlertName, Thresholds], settings: AlertSettings, clock: Clock
+        self, thresholds: Mapping[AlertName, Thresholds], settings: AlertsSettings, clock: Clock
     ) -> None:
         self._clock = clock
         now = clock.monotonic()
@@ -194,7 +194,7 @@ class AlertBook:
         self._settings = settings
         self.configure(thresholds, settings)
 
-    def configure(self, thresholds: Mapping[AlertName, Thresholds], settings: AlertSettings) -> None:
+    def configure(self, thresholds: Mapping[AlertName, Thresholds], settings: AlertsSettings) -> None:
         """Take new thresholds; they count from the next value on."""
         self.thresholds = dict(thresholds)
         self._settings = settings

@@ -6,7 +6,7 @@ from wsserver.settings.loading import Loaded, Origin, SettingsError, load_settin
 from wsserver.settings.roles import RoleSettings, default_roles
 from wsserver.settings.sections import (
     AccessSettings,
-    AlertSettings,
+    AlertsSettings,
     AuthSettings,
     BackpressureSettings,
     BroadcastSettings,
@@ -25,7 +25,7 @@ from wsserver.settings.sections import (
 
 __all__ = [
     "AccessSettings",
-    "AlertSettings",
+    "AlertsSettings",
     "AuthSettings",
     "BackpressureSettings",
     "BroadcastSettings",

@@ -347,7 +347,7 @@ class AccessSettings(Section, frozen=True, kw_only=True):
     """Rights by role. A table given here replaces the example policy as a whole."""
 
 
-class AlertSettings(Section, frozen=True, kw_only=True):
+class AlertsSettings(Section, frozen=True, kw_only=True):
     """From which values on the server asks for attention, and where it sends that.
 
     Each alert has a threshold for a warning and one, no lower, for critical.
@@ -491,7 +491,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     store: StoreSettings = StoreSettings()
     auth: AuthSettings = AuthSettings()
     access: AccessSettings = msgspec.field(default_factory=AccessSettings)
-    alerts: AlertSettings = AlertSettings()
+    alerts: AlertsSettings = AlertsSettings()
     overload: OverloadSettings = OverloadSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     logging: LoggingSettings = LoggingSettings()

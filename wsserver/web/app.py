@@ -1,5 +1,6 @@
 """The aiohttp application: routes, and the life of the service with them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -8,6 +9,8 @@ from wsserver.access.provider import AccessProvider
 from wsserver.connection_manager import ConnectionManager
 from wsserver.service import Service
 from wsserver.settings import Settings
+from wsserver.web.alert_routes import AlertRoutes
+from wsserver.web.alert_webhook import AlertWebhook
 from wsserver.web.demo_routes import Demo, page_routes, with_visitors
 from wsserver.web.draining import Draining
 from wsserver.web.endpoint import Endpoint
@@ -48,9 +51,24 @@ def setup(
     app[SERVICE] = service
     endpoint, rest, inspection = Endpoint(service), Rest(service), Inspection(service)
     draining = Draining(service)
+    webhook = AlertWebhook(lambda: service.settings.alerts)
+    service.alerts.listeners.append(webhook.put)
+    alert_routes = AlertRoutes(service, webhook)
 
     def add(method: str, path: str, handler: Handler) -> None:
-        app.router.add_route(method, path, errors_as_json(handler))
+        app.router.add_route(method, path, counted(errors_as_json(handler)))
+
+    def counted(handler: Handler) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            answer = await handler(request)
+            service.operations.note(answer.status)
+            return answer
+
+        return handle
+
+    def add_probe(path: str, handler: Handler) -> None:
+        # Asked every few seconds by machines: neither work nor, when they say no, failed work.
+        app.router.add_route("GET", path, errors_as_json(handler))
 
     # Every method: the handshake itself answers a wrong one, before anything else is looked at.
     add("*", "/ws/connect", endpoint.connect)
@@ -65,15 +83,19 @@ def setup(
     add("POST", "/ws/trace", inspection.trace)
     add("GET", "/ws/subscriptions", inspection.subscriptions)
     add("GET", "/ws/events", inspection.events)
-    add("GET", "/health", rest.health)
-    add("GET", "/ready", rest.ready)
+    add("GET", "/ws/alerts", alert_routes.alerts)
+    add("POST", "/ws/emergency", alert_routes.emergency)
+    add_probe("/health", rest.health)
+    add_probe("/ready", rest.ready)
     if dev:
         add("*", "/ws/echo", endpoint.echo)
 
     async def life(app: web.Application) -> AsyncIterator[None]:
         await service.start()
+        webhook.start(asyncio.get_running_loop())
         yield
         await service.stop()
+        await webhook.close()
         await fetch.close()
 
     app.cleanup_ctx.append(life)

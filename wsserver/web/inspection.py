@@ -63,7 +63,7 @@ class Inspection:
     async def subscriptions(self, request: web.Request) -> web.StreamResponse:
         """``GET /ws/subscriptions``: figures by type, by target and by filter."""
         await self._bearer.require(request, "admin:read")
-        limit = _limit(request)
+        limit = page_limit(request)
         manager = self._service.manager.subscription_manager
         return success({**manager.get_metrics(), **manager.get_analytics(limit)})
 
@@ -72,7 +72,7 @@ class Inspection:
         await self._bearer.require(request, "admin:read")
         history = self._service.manager.subscription_manager.history
         events = history.latest(
-            _limit(request), kind=_kind(request), connection_id=request.query.get("connection_id")
+            page_limit(request), kind=_kind(request), connection_id=request.query.get("connection_id")
         )
         return success({"events": [event.as_dict() for event in events], "counts": history.counts})
 
@@ -87,7 +87,8 @@ def _kind(request: web.Request) -> EventKind | None:
     return None
 
 
-def _limit(request: web.Request) -> int:
+def page_limit(request: web.Request) -> int:
+    """The query parameter ``limit``; raises ServerError 1003 for what is no number from 1 to 1000."""
     given = request.query.get("limit", str(DEFAULT_LIMIT))
     # The length first: thousands of digits are more than int() takes.
     if not re.fullmatch("[0-9]{1,4}", given) or not 1 <= int(given) <= MAX_LIMIT:

@@ -88,7 +88,9 @@ class Rest:
         return success(specification_metrics(self._service))
 
     async def health(self, request: web.Request) -> web.StreamResponse:
-        """``GET /health``: 200 while the loop runs. Says nothing else, to anybody."""
+        """``GET /health``: 200 while the loop runs in time, else 503. Says nothing else, to anybody."""
+        if self._service.overload.loop_is_late:
+            return plain({"status": "failing", "reason": "loop_lag"}, 503)
         return plain({"status": "ok"})
 
     async def ready(self, request: web.Request) -> web.StreamResponse:
@@ -105,6 +107,8 @@ class Rest:
             return "starting"
         if self._service.draining:
             return "draining"
+        if self._service.overload.active:
+            return "overloaded"
         manager = self._service.manager
         if not manager.accepting:
             return "refusing"

@@ -1,0 +1,59 @@
+"""Alerts over HTTP: what is wrong and since when, and the operator's hand on the emergency switch."""
+
+from typing import Annotated
+
+import msgspec
+from aiohttp import web
+
+from wsserver.overload import Cause
+from wsserver.service import Service
+from wsserver.web.alert_webhook import AlertWebhook
+from wsserver.web.bearer import Bearer
+from wsserver.web.inspection import page_limit
+from wsserver.web.request_body import decode_body, read_body
+from wsserver.web.responses import success
+
+MAX_BODY = 4096
+
+
+class EmergencyRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of ``POST /ws/emergency``."""
+
+    active: bool
+    reason: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+
+
+class AlertRoutes:
+    """Handlers of the routes about alerts and overload."""
+
+    def __init__(self, service: Service, webhook: AlertWebhook) -> None:
+        self._service = service
+        self._webhook = webhook
+        self._bearer = Bearer(service)
+
+    async def alerts(self, request: web.Request) -> web.StreamResponse:
+        """``GET /ws/alerts``: what is raised, every value with its thresholds, and the latest changes."""
+        await self._bearer.require(request, "admin:read")
+        limit = page_limit(request)
+        alerts, overload = self._service.alerts, self._service.overload
+        return success(
+            {
+                "active": alerts.active(),
+                "current": alerts.current(),
+                "overload": {
+                    "active": overload.active,
+                    "causes": overload.causes,
+                    "entered": overload.entered,
+                },
+                "history": [change.as_dict() for change in alerts.history(limit)],
+                "webhook": self._webhook.figures(),
+            }
+        )
+
+    async def emergency(self, request: web.Request) -> web.StreamResponse:
+        """``POST /ws/emergency``: ``{active, reason?}`` enters or ends an overload by hand."""
+        await self._bearer.require(request, "admin:write")
+        asked = decode_body(await read_body(request, MAX_BODY), EmergencyRequest)
+        overload = self._service.overload
+        changed = overload.enter(Cause.OPERATOR, asked.reason) if asked.active else overload.leave_by_hand()
+        return success({"active": overload.active, "changed": changed, "causes": overload.causes})
