@@ -16,7 +16,7 @@ def test_user_and_role_are_always_those_of_the_principal() -> None:
 def test_a_new_connection_has_no_history() -> None:
     bench = Bench()
     metadata = bench.metadata(bench.connect()[0])
-    assert (metadata.faults, metadata.binary_faults, metadata.floods, metadata.rtt) == (0, 0, 0, None)
+    assert (metadata.faults, metadata.binary_faults, metadata.rtt) == (0, 0, None)
     assert not metadata.expiry_warned
     assert metadata.held is None
     assert bench.manager.subscription_manager.count(metadata) == 0

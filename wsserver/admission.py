@@ -15,6 +15,7 @@ from wsserver.errors import (
     CONNECTION_LIMIT,
     INTERNAL_ERROR,
     INVALID_MESSAGE,
+    RATE_LIMIT,
     SHUTTING_DOWN,
     CloseCode,
     ServerError,
@@ -24,6 +25,7 @@ from wsserver.incidents import internal_error
 from wsserver.message_router import MessageRouter
 from wsserver.newcomer import Newcomer
 from wsserver.protocol import commands, control
+from wsserver.rate_limiter import RateLimiter
 from wsserver_core.connection import PAUSED_FOR_CREDENTIALS
 from wsserver_core.frames import TEXT, ReadLimits
 
@@ -39,6 +41,7 @@ class Admission:
         manager: ConnectionManager,
         authenticator: Authenticator,
         router: MessageRouter,
+        rates: RateLimiter,
         *,
         read_limits: ReadLimits,
         admitted: Callable[[ConnectionMetadata], None],
@@ -47,6 +50,7 @@ class Admission:
         self._manager = manager
         self._authenticator = authenticator
         self._router = router
+        self._rates = rates
         self._read_limits = read_limits
         self._admitted = admitted
         self._deadlines: dict[Newcomer, float] = {}
@@ -166,6 +170,7 @@ class Admission:
             if outcome.expires_at <= self._manager.clock.time():
                 raise AuthenticationFailed(Reason.EXPIRED)
             _check_claims(outcome, user_id, role)
+            self._rates.check_entry(outcome.user_id)
             connection_id = self._manager.connect(
                 connection,
                 outcome.user_id,
@@ -201,8 +206,9 @@ class Admission:
         *,
         resume: bool,
     ) -> None:
+        within, refused = self._rates.take_topics(metadata, subscriptions)
         made, errors = self._manager.subscription_manager.initialize_subscriptions(
-            metadata.connection_id, subscriptions
+            metadata.connection_id, within
         )
         settings = self._manager.settings
         metadata.link.send_text(
@@ -226,7 +232,7 @@ class Admission:
                     )
                     for one in made
                 ],
-                errors=errors,
+                errors=errors + refused,
             ).encode()
         )
 
@@ -263,6 +269,8 @@ def _check_claims(principal: Principal, user_id: str | int | None, role: str | N
 def _close_code(error: ServerError) -> CloseCode:
     if error.kind is CONNECTION_LIMIT:
         return CloseCode.CONNECTION_LIMIT
+    if error.kind is RATE_LIMIT:
+        return CloseCode.RATE_LIMIT
     if error.kind is SHUTTING_DOWN:
         return CloseCode.DRAIN
     if error.kind is INTERNAL_ERROR:

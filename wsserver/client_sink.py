@@ -1,34 +1,35 @@
 """Where the core delivers what it read from clients."""
 
 from collections import Counter
-from typing import Final
 
 from wsserver.admission import Admission
 from wsserver.connection_manager import ConnectionManager
 from wsserver.connection_metadata import ConnectionMetadata
-from wsserver.errors import MESSAGE_TOO_LARGE, RATE_LIMIT, CloseCode, ServerError
+from wsserver.errors import MESSAGE_TOO_LARGE, CloseCode, ServerError
 from wsserver.health_monitor import HealthMonitor
 from wsserver.message_router import MessageRouter
 from wsserver.newcomer import Newcomer
 from wsserver.protocol import control
+from wsserver.rate_limiter import RateLimiter
 from wsserver_core.connection import Connection
-
-MAX_FLOODS: Final = 100
-"""Dropped messages a connection may be ahead of those within its rate; then it is closed with 4110."""
-
-RETRY_AFTER_MS: Final = 1_000
 
 
 class ClientSink:
     """The sink of ``/ws/connect``: sorts by who is speaking."""
 
     def __init__(
-        self, manager: ConnectionManager, admission: Admission, router: MessageRouter, health: HealthMonitor
+        self,
+        manager: ConnectionManager,
+        admission: Admission,
+        router: MessageRouter,
+        health: HealthMonitor,
+        rates: RateLimiter,
     ) -> None:
         self._manager = manager
         self._admission = admission
         self._router = router
         self._health = health
+        self._rates = rates
         self.closes: Counter[int] = Counter()
         """Closed connections by code, since the start."""
 
@@ -36,9 +37,11 @@ class ClientSink:
         """A complete message."""
         owner = connection.owner
         if type(owner) is ConnectionMetadata:
-            if owner.floods:
-                owner.floods -= 1
-            self._router.route(owner, opcode, payload)
+            error = self._rates.take_message(owner, len(payload))
+            if error is None:
+                self._router.route(owner, opcode, payload)
+            else:
+                self._router.refuse(owner, error)
         elif type(owner) is Newcomer:
             self._admission.first_frame(owner, opcode, payload)
 
@@ -48,25 +51,27 @@ class ClientSink:
         error = ServerError(MESSAGE_TOO_LARGE, details={"size": size, "max_message_size": limit})
         owner = connection.owner
         if type(owner) is ConnectionMetadata:
+            self._rates.take_bytes(owner, size)
             self._router.refuse(owner, error)
         else:
             self._end(connection, error, CloseCode.AUTHENTICATION_FAILED)
 
-    def message_flood(self, connection: Connection) -> None:
+    def message_flood(self, connection: Connection, wait: float) -> None:
         """A message came too fast and was dropped."""
         owner = connection.owner
-        if type(owner) is not ConnectionMetadata:
-            self._end(connection, _too_fast(), CloseCode.RATE_LIMIT)
-            return
-        owner.floods += 1
-        if owner.floods >= MAX_FLOODS:
-            self._end(connection, _too_fast(), CloseCode.RATE_LIMIT)
+        error = self._rates.flood("messages", wait)
+        if type(owner) is ConnectionMetadata:
+            self._router.refuse(owner, error)
         else:
-            self._router.refuse(owner, _too_fast())
+            self._rates.expel(error)
+            self._end(connection, error, CloseCode.RATE_LIMIT)
 
-    def control_flood(self, connection: Connection) -> None:
+    def control_flood(self, connection: Connection, wait: float) -> None:
         """Pings or pongs come too fast."""
-        self._end(connection, _too_fast(), CloseCode.RATE_LIMIT)
+        owner = connection.owner
+        error = self._rates.flood("control", wait)
+        self._rates.expel(error, owner.user_id if type(owner) is ConnectionMetadata else None)
+        self._end(connection, error, CloseCode.RATE_LIMIT)
 
     def pong_received(self, connection: Connection, payload: bytes) -> None:
         """An answer to a ping."""
@@ -93,7 +98,3 @@ class ClientSink:
             self._manager.disconnect(owner.connection_id, error.kind.name, code=code)
         else:
             connection.close(code, error.kind.name)
-
-
-def _too_fast() -> ServerError:
-    return ServerError(RATE_LIMIT, retry_after_ms=RETRY_AFTER_MS)

@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from copy import deepcopy
 from types import MappingProxyType
@@ -114,6 +114,8 @@ class ConnectionManager:
         """Connections since the start."""
         self.faults = 0
         """Errors that clients were told of since the start."""
+        self.on_departure: Callable[[ConnectionMetadata], object] | None = None
+        """Called with each connection that is taken out, before its socket has ended."""
 
     def configure(self, settings: Settings) -> None:
         """Take new settings; what is open stays open. Limits hold for whatever comes next."""
@@ -252,6 +254,8 @@ class ConnectionManager:
         self.index.dismiss(metadata.handle)
         del self._connections[metadata.connection_id]
         self.limits.give_back(metadata.user_id, metadata.role)
+        if self.on_departure is not None:
+            self.on_departure(metadata)
         return True
 
     def replace_principal(self, metadata: ConnectionMetadata, principal: Principal) -> list[Subscription]:

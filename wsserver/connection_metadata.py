@@ -44,6 +44,22 @@ class Link(Protocol):
         """Whether somebody here holds its reading back."""
         ...
 
+    def throttle(self, seconds: float) -> int:
+        """Do not read from the client for so long."""
+        ...
+
+    def spend(self, kind: int, cost: float) -> float:
+        """Take from a bucket of this connection and return 0, or the seconds to wait for it."""
+        ...
+
+    def charge(self, kind: int, cost: float) -> float:
+        """Take what is spent already; see ``wsserver_core.buckets``."""
+        ...
+
+    def spent(self, kind: int) -> float:
+        """How much of a bucket is missing at present."""
+        ...
+
 
 class ConnectionMetadata:
     """One authenticated connection: who it is and since when. Its subscriptions are with the topic index.
@@ -58,7 +74,6 @@ class ConnectionMetadata:
         "expiry_due",
         "expiry_warned",
         "faults",
-        "floods",
         "held",
         "leave",
         "link",
@@ -94,8 +109,6 @@ class ConnectionMetadata:
         self.expiry_due = 0
         """The wall-clock second at which its token is looked at next."""
         self.expiry_warned = False
-        self.floods = 0
-        """Messages dropped because they came too fast, less those that came since in good time."""
         self.held: list[tuple[int, bytes]] | None = None
         """Frames that wait for the token which is being renewed; None when none is."""
         self.leave: Callable[[], None] | None = None

@@ -20,10 +20,10 @@ class EchoSink:
         """A message over the limit cannot be sent back."""
         connection.close(1009, "message too large")
 
-    def message_flood(self, connection: Connection) -> None:
+    def message_flood(self, connection: Connection, wait: float) -> None:
         """Does not happen: the echo has no message rate."""
 
-    def control_flood(self, connection: Connection) -> None:
+    def control_flood(self, connection: Connection, wait: float) -> None:
         """Does not happen: the echo has no control rate."""
 
     def pong_received(self, connection: Connection, payload: bytes) -> None:

@@ -96,6 +96,22 @@ class ForeignLink:
         """Never: nothing is read here."""
         return False
 
+    def throttle(self, seconds: float) -> int:
+        """Nothing is read here."""
+        return 0
+
+    def spend(self, kind: int, cost: float) -> float:
+        """No limit: what its peer sends does not pass through here."""
+        return 0.0
+
+    def charge(self, kind: int, cost: float) -> float:
+        """No limit either."""
+        return 0.0
+
+    def spent(self, kind: int) -> float:
+        """Nothing: there are no buckets."""
+        return 0.0
+
     def abort(self) -> None:
         """Close the object and forget it."""
         if self._closed:

@@ -15,8 +15,10 @@ from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.errors import (
     AUTHENTICATION_FAILED,
     BINARY_PROTOCOL_ERROR,
+    FILTER_ERROR,
     INVALID_MESSAGE,
     PERMISSION_DENIED,
+    RATE_LIMIT,
     CloseCode,
     ServerError,
 )
@@ -24,6 +26,7 @@ from wsserver.incidents import internal_error
 from wsserver.protocol import commands, control
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.topic import EVERY_PATIENT, EVERYTHING, InvalidTopic, Topic
+from wsserver.rate_limiter import RateLimiter
 from wsserver.turn_budget import TurnBudget
 from wsserver_core.connection import PAUSED_FOR_CREDENTIALS, PAUSED_FOR_TURN
 from wsserver_core.frames import TEXT
@@ -33,6 +36,12 @@ MAX_FAULTS: Final = 20
 
 MAX_BINARY_FAULTS: Final = 2
 """Binary messages that are not understood; the last of them closes the connection with 4509."""
+
+_LAST_WORDS: Final = {
+    CloseCode.TOO_MANY_ERRORS: "too many errors",
+    CloseCode.BINARY_PROTOCOL: "too many errors",
+    CloseCode.RATE_LIMIT: RATE_LIMIT.name,
+}
 
 Renewed = Callable[[ConnectionMetadata], None]
 
@@ -44,12 +53,14 @@ class MessageRouter:
         self,
         manager: ConnectionManager,
         authenticator: Authenticator,
+        rates: RateLimiter,
         *,
         renewed: Renewed,
     ) -> None:
         """``renewed`` is called when a connection has a new token, so that its expiry is looked after."""
         self._manager = manager
         self._authenticator = authenticator
+        self._rates = rates
         self._renewed = renewed
         self._tasks: set[asyncio.Task[None]] = set()
         self._budget = TurnBudget[ConnectionMetadata](manager.loop_port, self._go_on)
@@ -110,7 +121,6 @@ class MessageRouter:
     def refuse(self, metadata: ConnectionMetadata, error: ServerError, request_id: str | None = None) -> None:
         """Tell a client of its error, and end the connection of one that makes too many."""
         self._manager.faults += 1
-        metadata.link.send_text(control.Error.of(error, request_id).encode())
         code = None
         if error.kind is INVALID_MESSAGE:
             metadata.faults += 1
@@ -118,8 +128,14 @@ class MessageRouter:
         elif error.kind is BINARY_PROTOCOL_ERROR:
             metadata.binary_faults += 1
             code = CloseCode.BINARY_PROTOCOL if metadata.binary_faults >= MAX_BINARY_FAULTS else None
+        elif error.kind is RATE_LIMIT and self._rates.offend(metadata):
+            self._rates.expel(error, metadata.user_id)
+            code = CloseCode.RATE_LIMIT
+        elif error.kind is FILTER_ERROR:
+            self._rates.charge_refused_filter(metadata)
+        metadata.link.send_text(control.Error.of(error, request_id).encode())
         if code is not None:
-            self._manager.disconnect(metadata.connection_id, "too many errors", code=code)
+            self._manager.disconnect(metadata.connection_id, _LAST_WORDS[code], code=code)
 
     async def close(self) -> None:
         """Stop renewals under way."""
@@ -141,6 +157,7 @@ class MessageRouter:
         )
 
     def _subscribe(self, metadata: ConnectionMetadata, command: commands.Subscribe) -> None:
+        self._rates.take_subscribe(metadata)
         topic = command.address()
         subscription, replaced = self._manager.subscription_manager.subscribe(
             metadata, topic, command.filters
@@ -157,6 +174,7 @@ class MessageRouter:
         metadata.link.send_text(answer.encode())
 
     def _unsubscribe(self, metadata: ConnectionMetadata, command: commands.Unsubscribe) -> None:
+        self._rates.take_subscribe(metadata)
         subscriptions = self._manager.subscription_manager
         topic = command.address()
         if topic is None:
@@ -175,6 +193,7 @@ class MessageRouter:
         metadata.link.send_text(answer.encode())
 
     def _refresh(self, metadata: ConnectionMetadata, command: commands.Refresh) -> None:
+        self._rates.take_subscribe(metadata)
         count, expires_in = self._manager.subscription_manager.refresh(metadata, command.subscription_id)
         if command.subscription_id is not None and not count:
             raise InvalidTopic("subscription_id", "is not a subscription of this connection")

@@ -30,6 +30,7 @@ from wsserver.observe.operations import Operations
 from wsserver.observe.process_memory import ProcessMemory
 from wsserver.overload import Overload, adopt
 from wsserver.protocol import control
+from wsserver.rate_limiter import RateLimiter
 from wsserver.rights_watch import RightsWatch
 from wsserver.settings import AuthSettings, InboundSettings, Settings, ShutdownSettings
 from wsserver.token_expiry import ExpirySchedule
@@ -44,6 +45,9 @@ EXPIRY_WARNING = 60.0
 
 HINT_INTERVAL = 5.0
 """Seconds between two looks for filters that never match."""
+
+RATE_INTERVAL = 1.0
+"""Seconds between two looks for users and tokens that owe nothing to their rates any more."""
 
 
 class Service:
@@ -84,7 +88,11 @@ class Service:
             self.verifier, self.manager.policy, provider, self.revocations, self.manager.scopes
         )
         self.expiries = ExpirySchedule()
-        self.router = MessageRouter(self.manager, self.authenticator, renewed=self._look_after_token)
+        self.rates = RateLimiter(settings.rate_limit, self.clock, self.manager.limits.by_user)
+        self.manager.on_departure = self.rates.leave
+        self.router = MessageRouter(
+            self.manager, self.authenticator, self.rates, renewed=self._look_after_token
+        )
         inbound = settings.inbound
         self.read_limits = ReadLimits(*_sizes(inbound.max_message_size, inbound))
         self.newcomer_limits = ReadLimits(*_sizes(inbound.max_message_size_unauthenticated, inbound))
@@ -92,14 +100,15 @@ class Service:
             self.manager,
             self.authenticator,
             self.router,
+            self.rates,
             read_limits=self.read_limits,
             admitted=self._look_after_token,
         )
         self.health = self.manager.health_monitor
-        self.sink = ClientSink(self.manager, self.admission, self.router, self.health)
+        self.sink = ClientSink(self.manager, self.admission, self.router, self.health, self.rates)
         self.budget = UnfinishedBudget(inbound.max_unfinished_total)
-        self.inlet = Inlet(self.manager.hub, self.sink, self.budget)
-        self.echo_inlet = Inlet(self.manager.hub, EchoSink(), self.budget, message_rate=0, control_rate=0)
+        self.inlet = Inlet(self.manager.hub, self.sink, self.budget, limits=self.rates.connections)
+        self.echo_inlet = Inlet(self.manager.hub, EchoSink(), self.budget)
         self.rights = RightsWatch(self.manager, self.authenticator, self.router)
         self._watches_rights = provider is not None
         self.operations = Operations()
@@ -124,6 +133,7 @@ class Service:
         )
         every(HINT_INTERVAL, self.manager.hints.round)
         every(1.0, self.overload.tick)
+        every(RATE_INTERVAL, self.rates.sweep)
 
     def _overload(self) -> Overload:
         clock = self.clock
@@ -177,7 +187,7 @@ class Service:
         await self.rights.refresh(list(self.manager.connections.values()))
 
     def _take_limits(self, settings: Settings) -> None:
-        inbound, rate = settings.inbound, settings.rate_limit
+        inbound = settings.inbound
         for limits, size in (
             (self.read_limits, inbound.max_message_size),
             (self.newcomer_limits, inbound.max_message_size_unauthenticated),
@@ -186,8 +196,8 @@ class Service:
         self.budget.limit = inbound.max_unfinished_total
         for inlet in (self.inlet, self.echo_inlet):
             inlet.message_deadline = inbound.message_deadline
-        self.inlet.message_rate, self.inlet.message_burst = rate.messages_per_second, rate.burst
-        self.inlet.control_rate, self.inlet.control_burst = rate.control_per_second, rate.control_burst
+        self.rates.configure(settings.rate_limit)
+        self.inlet.release_throttled()
         self.overload.configure(settings)
 
     # -- life

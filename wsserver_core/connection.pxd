@@ -1,26 +1,33 @@
 from libc.stdint cimport uint64_t
 
+from wsserver_core.buckets cimport KINDS, RateLimits
 from wsserver_core.frames cimport FrameReader, UnfinishedBudget
 from wsserver_core.hub cimport Hub
 from wsserver_core.outgoing cimport Frame
+
+# Who may hold reading back; each has a bit, so that nobody undoes another's pause.
+cpdef enum:
+    PAUSED_FOR_TURN = 1
+    PAUSED_FOR_CREDENTIALS = 2
+    PAUSED_FOR_RATE = 4
+    PAUSED_FOR_MEMORY = 8
 
 
 cdef class Inlet:
     cdef readonly Hub hub
     cdef readonly object sink
     cdef readonly UnfinishedBudget budget
+    cdef readonly RateLimits limits
     cdef public double message_deadline
     cdef public double close_timeout
-    cdef public double message_rate
-    cdef public double message_burst
-    cdef public double control_rate
-    cdef public double control_burst
     cdef public int abort_reason       # what the queues of aborted connections are dropped for
     cdef set connections
     cdef uint64_t messages_of_closed
     cdef uint64_t bytes_of_closed
     cdef dict unfinished
     cdef dict closing
+    cdef dict throttled            # connection -> when its reading goes on
+    cdef readonly uint64_t throttles
     cdef object view
     cdef const unsigned char *data
 
@@ -33,22 +40,23 @@ cdef class Connection:
     cdef public object owner
     cdef Hub hub
     cdef Frame pong
-    cdef double message_tokens
-    cdef double control_tokens
-    cdef double refilled_at
+    cdef double full_at[KINDS]
     cdef readonly uint64_t messages_received
     cdef readonly uint64_t bytes_received
     cdef readonly int close_code
     cdef readonly str close_reason
     cdef unsigned char state
     cdef unsigned char paused      # PAUSED_FOR_ bits: who holds reading back
-    cdef bint tracked_unfinished
-    cdef bint deaf                 # failed: whatever still arrives is not looked at
+    cdef unsigned char tracked_unfinished
+    cdef unsigned char deaf        # failed: whatever still arrives is not looked at
 
+    cpdef double spend(self, int kind, double cost) except -1
+    cpdef double charge(self, int kind, double cost) except -1
+    cpdef double spent(self, int kind) except -1
+    cpdef int throttle(self, double seconds) except -1
     cpdef int send_frame(self, Frame frame) except -1
     cdef int take(self, const unsigned char *data, Py_ssize_t size) except -1
     cdef int dispatch(self, int opcode, object payload) except -1
-    cdef bint spend(self, bint control) noexcept
     cdef int answer_ping(self, bytes payload) except -1
     cdef int peer_closed(self, bytes payload) except -1
     cdef int track_unfinished(self, bint progressed) except -1

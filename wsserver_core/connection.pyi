@@ -1,5 +1,6 @@
 from typing import Any, Protocol, final
 
+from wsserver_core.buckets import RateLimits
 from wsserver_core.frames import FrameReader, ReadLimits, UnfinishedBudget
 from wsserver_core.hub import Hub
 from wsserver_core.outgoing import Frame
@@ -12,8 +13,8 @@ PAUSED_FOR_MEMORY: int
 class _Sink(Protocol):
     def message_received(self, connection: Connection, opcode: int, payload: bytes) -> object: ...
     def oversize_received(self, connection: Connection, size: int) -> object: ...
-    def message_flood(self, connection: Connection) -> object: ...
-    def control_flood(self, connection: Connection) -> object: ...
+    def message_flood(self, connection: Connection, wait: float) -> object: ...
+    def control_flood(self, connection: Connection, wait: float) -> object: ...
     def pong_received(self, connection: Connection, payload: bytes) -> object: ...
     def connection_closed(self, connection: Connection, code: int, reason: str) -> object: ...
 
@@ -25,22 +26,19 @@ class Inlet:
 
     - ``message_received(connection, opcode, payload)`` a complete text (1) or binary (2) message;
     - ``oversize_received(connection, size)`` a message over the limit was swallowed;
-    - ``message_flood(connection)`` a message was dropped because the rate was exceeded;
-    - ``control_flood(connection)`` the same for a control frame;
+    - ``message_flood(connection, wait)`` a message was dropped because they come too fast;
+      one would be taken again in ``wait`` seconds;
+    - ``control_flood(connection, wait)`` the same for a ping or a pong;
     - ``pong_received(connection, payload)``;
     - ``connection_closed(connection, code, reason)`` exactly once, after the socket is gone.
 
-    Rates are token buckets: frames per second, and as many at once as ``burst`` says; a rate
-    of 0 is no limit. Times are seconds of the hub's coarse clock ``hub.now``, which ``sweep``
-    moves.
+    ``limits`` are the rates of each connection: of its messages, its control frames, its bytes.
+    One that sends too many bytes is not read for a while; the kernel's window then holds it up.
+    Times are seconds of the hub's coarse clock ``hub.now``, which ``sweep`` moves.
     """
 
     message_deadline: float
     close_timeout: float
-    message_rate: float
-    message_burst: float
-    control_rate: float
-    control_burst: float
     abort_reason: int
     """What the queues of aborted connections are dropped for, an index of ``hub.DROP_REASONS``."""
 
@@ -50,12 +48,9 @@ class Inlet:
         sink: _Sink,
         budget: UnfinishedBudget,
         *,
+        limits: RateLimits | None = None,
         message_deadline: float = 10.0,
         close_timeout: float = 5.0,
-        message_rate: float = 50.0,
-        message_burst: float = 200.0,
-        control_rate: float = 10.0,
-        control_burst: float = 50.0,
     ) -> None: ...
     @property
     def hub(self) -> Hub: ...
@@ -63,6 +58,18 @@ class Inlet:
     def sink(self) -> Any: ...
     @property
     def budget(self) -> UnfinishedBudget: ...
+    @property
+    def limits(self) -> RateLimits:
+        """Without any given, nothing is limited."""
+
+    @property
+    def throttles(self) -> int:
+        """How often a connection was not read because it had sent too much, since the start."""
+
+    @property
+    def throttled_connections(self) -> int:
+        """Connections that are not read at present because they sent too much."""
+
     @property
     def unfinished_connections(self) -> int:
         """Connections in the middle of a message."""
@@ -78,11 +85,14 @@ class Inlet:
         """Drop every socket of this endpoint now."""
 
     def sweep(self, now: float) -> None:
-        """Move the clock and end what has passed its deadline.
+        """Move the clock, read on where the rate allows it again, and end what has passed its deadline.
 
         An unfinished message closes its connection with 1009; a closing handshake that the
         peer does not complete ends in an abort.
         """
+
+    def release_throttled(self) -> None:
+        """Read everybody again from the next ``sweep`` on: the rates have changed."""
 
 @final
 class Connection:
@@ -189,3 +199,15 @@ class Connection:
 
         That counts as a sign of life: nobody is to be declared dead for a silence of our making.
         """
+
+    def spend(self, kind: int, cost: float) -> float:
+        """Take ``cost`` from a bucket of this connection and return 0, or the seconds to wait for it."""
+
+    def charge(self, kind: int, cost: float) -> float:
+        """Take what is spent already; the seconds until the bucket is half full if it had less, else 0."""
+
+    def spent(self, kind: int) -> float:
+        """How much of a bucket is missing at present."""
+
+    def throttle(self, seconds: float) -> int:
+        """Do not read from the client for so long; ``Inlet.sweep`` ends it."""

@@ -6,6 +6,8 @@ connections. It has no task and no timer: deadlines are looked after by ``Inlet.
 
 from libc.stdint cimport uint64_t
 
+from wsserver_core cimport buckets
+from wsserver_core.buckets cimport BYTES, CONTROL, KINDS, MESSAGES, RateLimits
 from wsserver_core.frames cimport (
     BINARY, CLOSE, OVERSIZE, PING, PONG, TEXT,
     FrameReader, ReadLimits, UnfinishedBudget, encode_close, encode_frame,
@@ -22,12 +24,6 @@ cdef enum:
     CLOSING = 2      # our close frame is queued; messages still coming in are ignored
     CLOSED = 3
 
-    # Who may hold reading back; each has a bit, so that nobody undoes another's pause.
-    TURN = 1
-    CREDENTIALS = 2
-    RATE = 4
-    MEMORY = 8
-
     # uvloop reads at most this much at a time; one buffer serves every connection, since
     # each read is parsed before the next one starts.
     READ_BUFFER = 64 * 1024
@@ -35,11 +31,6 @@ cdef enum:
     ABNORMAL = 1006
     INTERNAL_ERROR = 1011
     TOO_BIG = 1009
-
-PAUSED_FOR_TURN = TURN
-PAUSED_FOR_CREDENTIALS = CREDENTIALS
-PAUSED_FOR_RATE = RATE
-PAUSED_FOR_MEMORY = MEMORY
 
 
 cdef class Inlet:
@@ -50,32 +41,30 @@ cdef class Inlet:
     - ``message_received(connection, opcode, payload)`` a complete text (1) or binary (2) message;
     - ``oversize_received(connection, size)`` a message over the limit was swallowed;
     - ``pong_received(connection, payload)``;
-    - ``message_flood(connection)`` a message was dropped because the rate was exceeded;
-    - ``control_flood(connection)`` the same for a control frame;
+    - ``message_flood(connection, wait)`` a message was dropped because they come too fast;
+      one would be taken again in ``wait`` seconds;
+    - ``control_flood(connection, wait)`` the same for a ping or a pong;
     - ``connection_closed(connection, code, reason)`` exactly once, after the socket is gone.
 
-    Rates are token buckets: frames per second, and as many at once as ``burst`` says; a rate
-    of 0 is no limit. Times are seconds of the hub's coarse clock ``hub.now``, which ``sweep`` moves.
+    ``limits`` are the rates of each connection: of its messages, its control frames, its bytes.
+    One that sends too many bytes is not read for a while; the kernel's window then holds it up.
+    Times are seconds of the hub's coarse clock ``hub.now``, which ``sweep`` moves.
     """
 
     def __cinit__(self, Hub hub not None, object sink, UnfinishedBudget budget not None, *,
-                  double message_deadline=10.0, double close_timeout=5.0,
-                  double message_rate=50.0, double message_burst=200.0,
-                  double control_rate=10.0, double control_burst=50.0):
+                  RateLimits limits=None, double message_deadline=10.0, double close_timeout=5.0):
         cdef bytearray memory = bytearray(READ_BUFFER)
         self.hub = hub
         self.sink = sink
         self.budget = budget
+        self.limits = RateLimits() if limits is None else limits
         self.message_deadline = message_deadline
         self.close_timeout = close_timeout
-        self.message_rate = message_rate
-        self.message_burst = message_burst
-        self.control_rate = control_rate
-        self.control_burst = control_burst
         self.abort_reason = DROPPED_CLOSED
         self.connections = set()
         self.unfinished = {}
         self.closing = {}
+        self.throttled = {}
         self.view = memoryview(memory)
         # The view pins the bytearray: it cannot be resized or moved while the view lives.
         self.data = <const unsigned char *> <char *> memory
@@ -89,6 +78,11 @@ cdef class Inlet:
     def closing_connections(self):
         """Connections whose closing handshake is under way."""
         return len(self.closing)
+
+    @property
+    def throttled_connections(self):
+        """Connections that are not read at present because they sent too much."""
+        return len(self.throttled)
 
     def received_totals(self):
         """``(messages, bytes)`` received over all connections of this endpoint since the start."""
@@ -106,23 +100,35 @@ cdef class Inlet:
             connection.abort()
 
     def sweep(self, double now):
-        """Move the clock and end what has passed its deadline.
+        """Move the clock, read on where the rate allows it again, and end what has passed its deadline.
 
         An unfinished message closes its connection with 1009; a closing handshake that the
         peer does not complete ends in an abort.
         """
         cdef Connection connection
-        cdef double since
+        cdef double since, due
         self.hub.now = now
+        for connection, due in list(self.throttled.items()):
+            if now >= due:
+                del self.throttled[connection]
+                connection.resume_reading(PAUSED_FOR_RATE)
         # Both dictionaries are in order of time: insertion order, with a constant delay each.
         for connection, since in list(self.unfinished.items()):
             if now - since < self.message_deadline:
                 break
+            if connection.paused:
+                # Its end may have arrived, and it is we who do not look. Resuming starts it afresh.
+                continue
             connection.fail(TOO_BIG, "message not finished in time")
         for connection, since in list(self.closing.items()):
             if now - since < self.close_timeout:
                 break
             connection.abort()
+
+    def release_throttled(self):
+        """Read everybody again from the next ``sweep`` on: the rates have changed."""
+        for connection in self.throttled:
+            self.throttled[connection] = self.hub.now
 
 
 cdef class Connection:
@@ -137,8 +143,6 @@ cdef class Connection:
         self.hub = inlet.hub
         self.reader = FrameReader(limits, inlet.budget)
         self.owner = owner
-        self.message_tokens = inlet.message_burst
-        self.control_tokens = inlet.control_burst
         self.close_reason = ""
 
     # -- taking over
@@ -152,7 +156,6 @@ cdef class Connection:
         if self.state != NEW:
             raise RuntimeError("the connection is attached already")
         self.transport = transport
-        self.refilled_at = self.hub.now
         self.handle = self.hub.open(transport, fd, self)
         self.inlet.connections.add(self)
         self.state = OPEN
@@ -205,6 +208,7 @@ cdef class Connection:
         self.inlet.bytes_of_closed += self.bytes_received
         self.inlet.unfinished.pop(self, None)
         self.inlet.closing.pop(self, None)
+        self.inlet.throttled.pop(self, None)
         self.hub.release(self.handle)
         self.transport = None
         self.pong = None
@@ -216,8 +220,15 @@ cdef class Connection:
     cdef int take(self, const unsigned char *data, Py_ssize_t size) except -1:
         cdef list events
         cdef tuple event
+        cdef double wait
         cdef unsigned int finished = self.reader.finished
-        if self.state == CLOSED or self.deaf or size <= 0:
+        if self.state == CLOSED or size <= 0:
+            return 0
+        # Also of one who is closing or not listened to any more: reading costs us the same.
+        wait = buckets.charge(&self.full_at[BYTES], &self.inlet.limits.rates[BYTES], size, self.hub.now)
+        if wait > 0:
+            self.throttle(wait)
+        if self.deaf:
             return 0
         self.hub.touch(self.handle)
         self.bytes_received += size
@@ -242,21 +253,24 @@ cdef class Connection:
         return 0
 
     cdef int dispatch(self, int opcode, object payload) except -1:
+        cdef double wait
         if opcode == CLOSE:
             return self.peer_closed(payload)
         if self.state != OPEN:
             return 0
         if opcode == PING or opcode == PONG:
-            if not self.spend(True):
-                self.inlet.sink.control_flood(self)
+            wait = self.spend(CONTROL, 1.0)
+            if wait > 0:
+                self.inlet.sink.control_flood(self, wait)
             elif opcode == PING:
                 self.answer_ping(payload)
             else:
                 self.inlet.sink.pong_received(self, payload)
             return 0
         self.messages_received += 1
-        if not self.spend(False):
-            self.inlet.sink.message_flood(self)
+        wait = self.spend(MESSAGES, 1.0)
+        if wait > 0:
+            self.inlet.sink.message_flood(self, wait)
         elif opcode == OVERSIZE:
             self.inlet.sink.oversize_received(self, payload)
         else:
@@ -275,25 +289,6 @@ cdef class Connection:
             self.tracked_unfinished = False
             self.inlet.unfinished.pop(self, None)
         return 0
-
-    cdef bint spend(self, bint control) noexcept:
-        """Take a token for one frame; False when the bucket is empty."""
-        cdef Inlet inlet = self.inlet
-        cdef double elapsed = self.hub.now - self.refilled_at
-        if elapsed > 0:
-            self.refilled_at = self.hub.now
-            self.message_tokens = min(inlet.message_burst, self.message_tokens + elapsed * inlet.message_rate)
-            self.control_tokens = min(inlet.control_burst, self.control_tokens + elapsed * inlet.control_rate)
-        if control:
-            if inlet.control_rate > 0:
-                if self.control_tokens < 1.0:
-                    return False
-                self.control_tokens -= 1.0
-        elif inlet.message_rate > 0:
-            if self.message_tokens < 1.0:
-                return False
-            self.message_tokens -= 1.0
-        return True
 
     cdef int answer_ping(self, bytes payload) except -1:
         cdef bytes wire = encode_frame(PONG, payload)
@@ -339,8 +334,8 @@ cdef class Connection:
         self.close_reason = reason
         self.hub.enqueue(self.handle, frame, True)
         self.inlet.closing[self] = self.hub.now
-        # The answer must be heard, whoever held reading back.
-        self.resume_reading(self.paused)
+        # The answer must be heard, whoever held reading back; the rate still bounds what that costs.
+        self.resume_reading(self.paused & ~PAUSED_FOR_RATE)
         return True
 
     def fail(self, int code, str reason=""):
@@ -396,6 +391,41 @@ cdef class Connection:
 
     # -- flow and figures
 
+    cpdef double spend(self, int kind, double cost) except -1:
+        """Take ``cost`` from a bucket of this connection and return 0, or the seconds to wait for it."""
+        buckets.check_kind(kind, KINDS)
+        return buckets.spend(&self.full_at[kind], &self.inlet.limits.rates[kind], cost, self.hub.now)
+
+    cpdef double charge(self, int kind, double cost) except -1:
+        """Take what is spent already; the seconds until the bucket is half full if it had less, else 0."""
+        buckets.check_kind(kind, KINDS)
+        return buckets.charge(&self.full_at[kind], &self.inlet.limits.rates[kind], cost, self.hub.now)
+
+    cpdef double spent(self, int kind) except -1:
+        """How much of a bucket is missing at present."""
+        cdef buckets.Rate *rate
+        buckets.check_kind(kind, KINDS)
+        rate = &self.inlet.limits.rates[kind]
+        if rate.interval <= 0 or self.full_at[kind] <= self.hub.now:
+            return 0.0
+        return (self.full_at[kind] - self.hub.now) / rate.interval
+
+    cpdef int throttle(self, double seconds) except -1:
+        """Do not read from the client for so long; ``Inlet.sweep`` ends it."""
+        cdef dict throttled = self.inlet.throttled
+        cdef double due = self.hub.now + seconds
+        if self.state == NEW or self.state == CLOSED:
+            return 0
+        if self.paused & PAUSED_FOR_RATE:
+            throttled[self] = max(due, <double> throttled[self])
+            return 0
+        if self.paused == 0 and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self.paused |= PAUSED_FOR_RATE
+        self.inlet.throttles += 1
+        throttled[self] = due
+        return 0
+
     def pause_reading(self, unsigned char reason):
         """Stop reading from the client; the kernel's window then slows it down.
 
@@ -419,6 +449,9 @@ cdef class Connection:
         if self.paused or self.transport is None:
             return
         self.hub.touch(self.handle)
+        if self.tracked_unfinished:
+            del self.inlet.unfinished[self]
+            self.inlet.unfinished[self] = self.hub.now
         if not self.transport.is_closing():
             self.transport.resume_reading()
 

@@ -102,7 +102,7 @@ async def main(frames: int, seed: int, how: str) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     hub = Hub(loop, batch_size=7, max_queue_messages=1 << 30, max_queue_bytes=1 << 40)
     sink = RecordingSink()
-    inlet = Inlet(hub, sink, UnfinishedBudget(1 << 20), control_rate=0.0)
+    inlet = Inlet(hub, sink, UnfinishedBudget(1 << 20))
     clients = [await connect(inlet, how, number) for number in range(CLIENTS)]
     readers = [
         asyncio.ensure_future(client.read(random.Random(seed + n))) for n, client in enumerate(clients)

@@ -22,11 +22,11 @@ class RecordingSink:
     def oversize_received(self, connection: Connection, size: int) -> None:
         self._note("oversize", connection, size)
 
-    def message_flood(self, connection: Connection) -> None:
-        self._note("message_flood", connection)
+    def message_flood(self, connection: Connection, wait: float) -> None:
+        self._note("message_flood", connection, wait)
 
-    def control_flood(self, connection: Connection) -> None:
-        self._note("control_flood", connection)
+    def control_flood(self, connection: Connection, wait: float) -> None:
+        self._note("control_flood", connection, wait)
 
     def pong_received(self, connection: Connection, payload: bytes) -> None:
         self._note("pong", connection, payload)

@@ -7,7 +7,7 @@ from house import CLOSE_1000, HELLO, MASKED_CLOSE_1000, House
 from recording_transport import RecordingTransport
 from reference_frames import CLOSE, PING, PONG, client_frame
 
-from wsserver_core.connection import PAUSED_FOR_RATE, PAUSED_FOR_TURN, Connection
+from wsserver_core.connection import PAUSED_FOR_MEMORY, PAUSED_FOR_TURN, Connection
 from wsserver_core.outgoing import DROP_REASONS, Frame
 
 
@@ -168,7 +168,7 @@ class TestTheServerCloses:
     def test_one_who_had_been_paused_is_read_again_for_his_answer(self, house: House) -> None:
         connection, transport = house.connect()
         connection.pause_reading(PAUSED_FOR_TURN)
-        connection.pause_reading(PAUSED_FOR_RATE)
+        connection.pause_reading(PAUSED_FOR_MEMORY)
         assert transport.reading is False
         connection.close(1000)
         assert transport.reading is True

@@ -8,6 +8,7 @@ from house import HELLO, MASKED_CLOSE_1000, House
 from recording_transport import RecordingTransport
 from reference_frames import PING, PONG, TEXT, client_frame
 
+from wsserver_core.buckets import CONTROL, MESSAGES
 from wsserver_core.connection import Connection, Inlet
 from wsserver_core.outgoing import Frame
 
@@ -20,7 +21,7 @@ class TestFaultsOfTheSink:
             ("oversize", client_frame(TEXT, b"a" * 1001)),
             ("pong", client_frame(PONG)),
             ("message_flood", HELLO),
-            ("control_flood", client_frame(PING)),
+            ("control_flood", client_frame(PONG)),
         ],
     )
     def test_only_this_client_is_closed_with_1011_and_the_fault_is_reported(
@@ -30,7 +31,8 @@ class TestFaultsOfTheSink:
             raise KeyError("patient")
 
         if call.endswith("flood"):
-            house.inlet.message_burst = house.inlet.control_burst = 0.0
+            for kind in (MESSAGES, CONTROL):
+                house.inlet.limits.set(kind, 1.0, 1.0)
         house.sink.on[call] = fail
         connection, transport = house.connect()
         other, other_transport = house.connect()

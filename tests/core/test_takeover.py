@@ -201,7 +201,6 @@ class TestTheFirstBytes:
                 writer.write(client_frame(BINARY, message))
                 await writer.drain()
             house.proceed.set()
-            house.inlet.message_rate = 0.0
             assert await reader.readexactly(len(HEAD)) == HEAD
             expected = b"".join(reference_encode(BINARY, message) for message in messages)
             assert await reader.readexactly(len(expected)) == expected

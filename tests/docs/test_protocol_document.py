@@ -18,6 +18,7 @@ from wsserver.protocol import control
 from wsserver.protocol.commands import COMMAND_TYPES, decode_command
 from wsserver.protocol.control import CONTROL_TYPES
 from wsserver.protocol.json_rules import MAX_DEPTH
+from wsserver.rate_limiter import FORGIVEN_AFTER, OFFENDERS, REFUSED_FILTER_COST
 from wsserver.settings import AccessSettings, ConnectionSettings, RoleSettings, Settings
 from wsserver.settings.units import format_size
 from wsserver.web.app import setup
@@ -179,7 +180,19 @@ def test_the_limits_are_the_defaults():
         "time for one message, first byte to last": f"{inbound.message_deadline:g} s",
         "nesting of JSON": f"{MAX_DEPTH}",
         "whole numbers": "within ±2^53",
-        "commands": f"{rate.messages_per_second:g} a second, {rate.burst} at once",
+        "commands": f"{rate.messages_per_second:g} a second, {rate.burst} at once; "
+        f"of one user {rate.user_messages_per_second:g} a second, {rate.user_burst:,} at once",
+        "`subscribe`, `unsubscribe` and `refresh`": f"{rate.subscribes_per_second:g} a second, "
+        f"{rate.subscribe_burst} at once; of one user {rate.user_subscribes_per_second:g} a second, "
+        f"{rate.user_subscribe_burst:,} at once",
+        "bytes from a client": f"{spaced_size(rate.bytes_per_second)} a second, "
+        f"{spaced_size(rate.byte_burst)} at once; "
+        f"of one user {spaced_size(rate.user_bytes_per_second)} a second, "
+        f"{spaced_size(rate.user_byte_burst)} at once",
+        "REST requests of one token subject": f"{rate.requests_per_second:,g} a second, "
+        f"{rate.request_burst:,} at once",
+        "handshakes from one address": f"{rate.handshakes_per_ip:g} a second, "
+        f"{rate.handshake_burst:,} at once",
         "WebSocket pings and pongs": f"{rate.control_per_second:g} a second, {rate.control_burst} at once",
         "connections of one user, of one role, in all": f"{connection.max_connections_per_user}, "
         f"{connection.max_connections_per_role}, {connection.max_connections:,}",
@@ -194,7 +207,10 @@ def test_the_limits_are_the_defaults():
         f"or {spaced_size(settings.backpressure.max_queue_bytes)}",
     }
     assert {row[0]: row[1] for row in table(PROTOCOL, "limit")} == expected
-    assert f"4503 after {MAX_FAULTS} of them" in PROTOCOL.read_text()
+    text = PROTOCOL.read_text()
+    assert f"4503 after {MAX_FAULTS} of them" in text
+    assert f"4110 after {rate.refusals} refusals" in text
+    assert (REFUSED_FILTER_COST, OFFENDERS, FORGIVEN_AFTER) == (9, 10, 10), "as the text says"
 
 
 def test_the_filters_of_the_table_are_filters():

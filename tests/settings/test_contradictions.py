@@ -53,6 +53,16 @@ def test_the_defaults_with_a_secret_hold_together() -> None:
             {"subscription__max_global": 99},
             "subscription.max_per_connection: 100 is over subscription.max_global (99)",
         ),
+        (
+            {"rate_limit__messages_per_second": 1000.0},
+            "rate_limit.burst: 200 is less than 0.25 s of rate_limit.messages_per_second (1000)",
+        ),
+        (
+            {"rate_limit__byte_burst": 262_143},
+            "rate_limit.byte_burst: 262143 is less than 0.25 s of rate_limit.bytes_per_second (1048576)",
+        ),
+        ({"rate_limit__subscribe_burst": 2}, "rate_limit.subscribe_burst: 2 is less than 0.25 s"),
+        ({"rate_limit__control_burst": 2}, "rate_limit.control_burst: 2 is less than 0.25 s"),
         ({"connection__heartbeat_interval": 90.0}, "connection.heartbeat_interval: 90s must be below"),
         (
             {"broadcast__timeout": 0.5, "broadcast__flush_interval": 0.5},
@@ -200,6 +210,11 @@ def test_a_limit_per_role_that_ends_before_the_global_one_is_a_surprise() -> Non
         ({"auth__allow_query_token": True}, "logs of proxies"),
         ({"server__trusted_proxies": ("0.0.0.0/0",)}, "trusts everybody"),
         ({"subscription__max_global": 9999}, "less than one subscription"),
+        ({"rate_limit__subscribe_burst": 99}, "a client that comes back cannot subscribe at once"),
+        ({"rate_limit__user_subscribe_burst": 999}, "subscribe to (1000): they cannot come back at once"),
+        ({"rate_limit__user_messages_per_second": 49.0}, "messages_per_second (49) is less than"),
+        ({"rate_limit__user_burst": 199}, "less than rate_limit.burst (200), so no connection can have that"),
+        ({"rate_limit__user_byte_burst": 2**20}, "(1048576) is less than rate_limit.byte_burst (4194304)"),
     ],
 )
 def test_settings_that_may_not_be_meant_are_told(changes: dict[str, Any], part: str) -> None:

@@ -4,8 +4,10 @@ import ipaddress
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
+from wsserver.housekeeping import TICK
 from wsserver.ids import ID_RULE, InvalidId, canonical_id
 from wsserver.settings.catalogue import did_you_mean, nearest
 from wsserver.settings.keys import find_key_faults
@@ -35,6 +37,7 @@ def find_contradictions(settings: Settings) -> list[Contradiction]:
         *_limits(settings),
         *_sizes(settings),
         *_times(settings),
+        *_rates(settings),
         *_alerts(settings),
         *_importance(settings.backpressure),
         *_network(settings),
@@ -46,7 +49,7 @@ def find_contradictions(settings: Settings) -> list[Contradiction]:
 
 def find_surprises(settings: Settings) -> list[str]:
     """What is allowed and may not be meant, one sentence each."""
-    return [*_capacity(settings), *_exposure(settings)]
+    return [*_capacity(settings), *_bursts(settings), *_exposure(settings)]
 
 
 def _limits(settings: Settings) -> Iterator[Contradiction]:
@@ -183,6 +186,30 @@ def _importance(backpressure: BackpressureSettings) -> Iterator[Contradiction]:
         )
 
 
+# What one connection may send, and how the same is called for all connections of a user.
+_RATES: Final = (
+    ("messages_per_second", "burst", "user_messages_per_second", "user_burst"),
+    ("bytes_per_second", "byte_burst", "user_bytes_per_second", "user_byte_burst"),
+    ("subscribes_per_second", "subscribe_burst", "user_subscribes_per_second", "user_subscribe_burst"),
+)
+
+
+def _rates(settings: Settings) -> Iterator[Contradiction]:
+    limits = settings.rate_limit
+    for rate_key, burst_key in (*(names[:2] for names in _RATES), ("control_per_second", "control_burst")):
+        rate, burst = getattr(limits, rate_key), getattr(limits, burst_key)
+        if burst < rate * TICK:
+            yield Contradiction(
+                (f"rate_limit.{burst_key}", f"rate_limit.{rate_key}"),
+                f"{burst} is less than {TICK:g} s of rate_limit.{rate_key} ({_number(rate)}): the buckets "
+                "are filled that often, so the rate could not be had",
+            )
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
 def _network(settings: Settings) -> Iterator[Contradiction]:
     server = settings.server
     if (server.tls_certificate is None) != (server.tls_key is None):
@@ -263,6 +290,28 @@ def _capacity(settings: Settings) -> Iterator[str]:
             f"subscription.max_global ({settings.subscription.max_global}) leaves less than one subscription "
             f"for each of connection.max_connections ({connection.max_connections})."
         )
+
+
+def _bursts(settings: Settings) -> Iterator[str]:
+    limits, each = settings.rate_limit, settings.subscription.max_per_connection
+    if limits.subscribe_burst < each:
+        yield (
+            f"rate_limit.subscribe_burst ({limits.subscribe_burst}) is less than "
+            f"subscription.max_per_connection ({each}): a client that comes back cannot subscribe at once."
+        )
+    whole = each * settings.connection.max_connections_per_user
+    if limits.user_subscribe_burst < whole:
+        yield (
+            f"rate_limit.user_subscribe_burst ({limits.user_subscribe_burst}) is less than what all "
+            f"connections of a user may subscribe to ({whole}): they cannot come back at once."
+        )
+    for names in _RATES:
+        for one, user in ((names[0], names[2]), (names[1], names[3])):
+            if getattr(limits, user) < getattr(limits, one):
+                yield (
+                    f"rate_limit.{user} ({_number(getattr(limits, user))}) is less than rate_limit.{one} "
+                    f"({_number(getattr(limits, one))}), so no connection can have that."
+                )
 
 
 def _exposure(settings: Settings) -> Iterator[str]:

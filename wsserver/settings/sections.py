@@ -25,6 +25,7 @@ Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 CountOrZero = Annotated[int, Meta(ge=0, le=10_000_000)]
 Percent = Annotated[float, Meta(ge=0.1, le=100, extra={"unit": "percent"})]
 PerSecond = Annotated[float, Meta(ge=0.01, le=1_000_000)]
+RateBytes = Annotated[int, Meta(ge=1024, le=2**40, extra={"unit": "bytes"})]
 
 WARNING_SHARE = 0.80
 """Share of `connection.max_connections` at which to warn unless a number is given."""
@@ -212,28 +213,90 @@ class BackpressureSettings(Section, frozen=True, kw_only=True):
 
 
 class RateLimitSettings(Section, frozen=True, kw_only=True):
-    """How fast one connection may send. Token buckets: a burst at once, then the steady rate."""
+    """How fast clients may send. Token buckets: a burst at once, then the steady rate.
+
+    What is refused gets error 1010 with `retry_after_ms`. Those of a connection are counted by a clock
+    that moves four times a second.
+    """
 
     messages_per_second: PerSecond = 50.0
-    """Messages per second in the long run."""
+    """Messages per second of one connection in the long run."""
 
     burst: Count = 200
     """Messages at once, 1 or more."""
 
-    handshakes_per_ip: PerSecond | None = None
+    bytes_per_second: RateBytes = 1024 * 1024
+    """Bytes per second of one connection in the long run, from 1 KiB.
+
+    Whoever sends more is not read for a while; nothing is lost.
+    """
+
+    byte_burst: RateBytes = 4 * 1024 * 1024
+    """Bytes at once, from 1 KiB."""
+
+    subscribes_per_second: PerSecond = 10.0
+    """Commands `subscribe`, `unsubscribe` and `refresh` per second of one connection in the long run.
+
+    A filter that is refused costs ten.
+    """
+
+    subscribe_burst: Count = 200
+    """Such commands at once, 1 or more."""
+
+    control_per_second: PerSecond = 10.0
+    """Pings and pongs per second in the long run; a connection that sends more is closed with 4110."""
+
+    control_burst: Count = 50
+    """Pings and pongs at once, 1 or more."""
+
+    refusals: Count = 100
+    """Refusals with 1010 that a connection may run up, 1 or more, before it is closed with 4110."""
+
+    refusals_forgiven_per_second: PerSecond = 1.0
+    """Refusals per second that are forgiven."""
+
+    user_messages_per_second: PerSecond = 200.0
+    """Messages per second of one user over all connections in the long run."""
+
+    user_burst: Count = 2000
+    """Messages of one user at once, 1 or more."""
+
+    user_bytes_per_second: RateBytes = 4 * 1024 * 1024
+    """Bytes per second of one user over all connections in the long run, from 1 KiB.
+
+    The connection that goes beyond is not read for a while.
+    """
+
+    user_byte_burst: RateBytes = 16 * 1024 * 1024
+    """Bytes of one user at once, from 1 KiB."""
+
+    user_subscribes_per_second: PerSecond = 20.0
+    """Commands that work on subscriptions per second of one user in the long run."""
+
+    user_subscribe_burst: Count = 2000
+    """Such commands of one user at once, 1 or more; the topics named in `connect` count."""
+
+    requests_per_second: PerSecond | None = 2000.0
+    """REST requests per second of one token subject in the long run; none is no limit.
+
+    About what one core answers: it keeps a backend that has run wild from filling the queue
+    of the others.
+    """
+
+    request_burst: Count = 4000
+    """REST requests of one token subject at once, 1 or more."""
+
+    handshakes_per_ip: PerSecond | None = 500.0
     """Handshakes per second that one address may start in the long run; none is no limit.
 
     Behind a proxy set `server.trusted_proxies` first, or every client shares one address.
     """
 
-    handshake_burst: Count = 50
-    """Handshakes that one address may start at once, 1 or more."""
+    handshake_burst: Count = 10_000
+    """Handshakes that one address may start at once, 1 or more.
 
-    control_per_second: PerSecond = 10.0
-    """Ping, pong and close frames per second in the long run."""
-
-    control_burst: Count = 50
-    """Control frames at once, 1 or more."""
+    A hospital behind one address comes back all together after a cut.
+    """
 
 
 class SubscriptionSettings(Section, frozen=True, kw_only=True):

@@ -4,12 +4,13 @@ It looks at counters only, so that a flood is turned away before anything is par
 place is taken before the first await and given back exactly once.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
 
+from wsserver.bucket_table import REMEMBERED, BucketTable
 from wsserver.clock import Clock
 from wsserver.errors import BACKPRESSURE, CONNECTION_LIMIT, RATE_LIMIT, SHUTTING_DOWN
 from wsserver.web.refusal import HandshakeRefused
+from wsserver_core.buckets import MESSAGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,8 @@ class GateLimits:
     """Handshakes a second that one address may start for long; None is no limit."""
     burst_per_address: int = 50
     """Handshakes that it may start at once, 1 or more."""
-    remembered_addresses: int = 20_000
-    """Addresses whose rate is known. Beyond it the one not seen for longest starts afresh."""
+    remembered_addresses: int = REMEMBERED
+    """Addresses whose rate is known. Beyond it those that came first start afresh, the insistent last."""
     retry_after: float = 5.0
     """Seconds that a client is told to wait when nobody can know."""
 
@@ -33,15 +34,24 @@ class Gate:
     """Admits handshakes. ``accepting`` and ``draining`` may be set, ``limits`` replaced, at any time."""
 
     def __init__(self, limits: GateLimits, clock: Clock) -> None:
+        self._attempts = BucketTable(clock)
         self.limits = limits
         self.accepting = True
         self.draining = False
-        self._clock = clock
         self._open = 0
         # Only addresses with somebody inside, so never more than max_open entries.
         self._open_by_address: dict[str, int] = {}
-        # When each address will have its full burst again; least recently seen first.
-        self._rested_at: OrderedDict[str, float] = OrderedDict()
+
+    @property
+    def limits(self) -> GateLimits:
+        """What holds for whoever comes next."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: GateLimits) -> None:
+        self._limits = limits
+        self._attempts.limits.set(MESSAGES, limits.rate_per_address or 0.0, limits.burst_per_address)
+        self._attempts.remembered = limits.remembered_addresses
 
     @property
     def open(self) -> int:
@@ -76,28 +86,17 @@ class Gate:
                 retry_after=limits.retry_after,
             )
         if limits.rate_per_address is not None:
-            self._count_attempt(address, limits.rate_per_address)
+            self._count_attempt(address)
         self._open += 1
         self._open_by_address[address] = open_here + 1
         return Pass(self, address)
 
-    def _count_attempt(self, address: str, rate: float) -> None:
-        # A token bucket kept as one number (GCRA): each attempt puts off the moment at which
-        # the address has rested by one interval, and that moment may lie one burst ahead.
-        now = self._clock.monotonic()
-        interval = 1 / rate
-        rested_at = max(self._rested_at.get(address, now), now) + interval
-        wait = rested_at - now - self.limits.burst_per_address * interval
-        # A float's rounding must not turn away the attempt that comes just in time.
-        if wait > interval * 1e-6:
-            self._rested_at.move_to_end(address)
+    def _count_attempt(self, address: str) -> None:
+        wait = self._attempts.spend(address, MESSAGES)
+        if wait:
             raise HandshakeRefused(
                 RATE_LIMIT, "Too many connection attempts from this address.", retry_after=wait
             )
-        self._rested_at[address] = rested_at
-        self._rested_at.move_to_end(address)
-        while len(self._rested_at) > self.limits.remembered_addresses:
-            self._rested_at.popitem(last=False)
 
     def _leave(self, address: str) -> None:
         self._open -= 1
