@@ -6,11 +6,12 @@ fanout   deliveries per second at 1,000 and 10,000 subscribers, against a bare C
          and that 10,000 connections get 20 broadcasts exactly once and in order
 memory   resident memory per idle, authenticated connection with one subscription
 accept   connections accepted per second, token check included
+idle     the server's share of one core with 10,000 connections that only answer heartbeats
 filters  time to find a message's receivers among 12,500 to 100,000 subscriptions with filters of
          six kinds, against a scan of them all in plain Python and one of compiled filters;
          memory and time per subscription
 
-Without a name all four run, each in a process of its own. Needs Linux, a C compiler and about
+Without a name all five run, each in a process of its own. Needs Linux, a C compiler and about
 11,000 file descriptors; the server takes the first processor and the load client the last.
 Settings: benchmarks/profile.toml. Filters are measured without the server and need neither.
 """
@@ -25,9 +26,11 @@ from typing import Any
 import click
 import uvloop
 
-from benchmarks import accept, fanout, filters, growth_plot, memory
+from benchmarks import accept, fanout, filters, growth_plot, idle, memory
 
-NAMES = ("fanout", "memory", "accept", "filters")
+NAMES = ("fanout", "memory", "accept", "idle", "filters")
+
+IDLE_SECONDS, IDLE_SECONDS_QUICK = 60.0, 5.0
 
 
 @click.command(help=__doc__)
@@ -77,6 +80,10 @@ def _one(name: str, quick: bool, connections: int | None, rounds: int | None) ->
     elif name == "memory":
         result = uvloop.run(memory.memory(connections or (1_000 if quick else 10_000)))
         text = memory.table(result)
+    elif name == "idle":
+        size = connections or (1_000 if quick else 10_000)
+        result = uvloop.run(idle.idle(size, IDLE_SECONDS_QUICK if quick else IDLE_SECONDS))
+        text = idle.table(result)
     else:
         result = uvloop.run(accept.accept(connections or (500 if quick else 2_000), rounds))
         text = accept.table(result)

@@ -55,6 +55,10 @@ class LoadClient:
         """What has been received so far."""
         return await self._ask("report", "report", 10.0)
 
+    async def check(self) -> None:
+        """Raise ReceivedWrong if a connection was lost or anything else has gone wrong so far."""
+        self._checked(await self.report())
+
     async def _ask(self, command: str, word: str, timeout: float) -> dict[str, Any]:
         self._commands.write(f"{command}\n".encode())
         return await self._answer(word, timeout)

@@ -1,6 +1,6 @@
 """The server under test, whole: handshake, tokens, subscriptions, broadcast; in this process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,9 +18,9 @@ SUBSCRIPTION_TYPE = "ecg"
 SUBSCRIBE = '{"type":"subscribe","topic":"type:ecg"}'
 
 
-def load_profile() -> Loaded:
+def load_profile(changes: Mapping[str, object] | None = None) -> Loaded:
     """The benchmarks' settings; the environment has no say, so that figures can be compared."""
-    return fit_descriptors(load_settings(PROFILE, {}, {"server.port": 0}), dev=False)
+    return fit_descriptors(load_settings(PROFILE, {}, {"server.port": 0, **(changes or {})}), dev=False)
 
 
 def write_tokens(path: Path, count: int, loaded: Loaded, *, ward: int) -> int:

@@ -268,6 +268,11 @@ class HealthMonitor:
             average_rtt_ms=_milliseconds(average),
         )
 
+    def average_latency(self) -> float | None:
+        """Milliseconds: the mean of the connections' average round trips; None while there is none."""
+        *_, measured, total = self._pulse.census()
+        return _milliseconds(total / measured) if measured else None
+
     def get_health_metrics(self) -> dict[str, Any]:
         """Figures over all connections, those of now and, where it says so, since the start.
 
@@ -284,14 +289,14 @@ class HealthMonitor:
           itself stood still, which nobody was judged for.
         """
         pulse = self._pulse
-        listed, late, slow, measured, total = pulse.census()
+        listed, late, slow, _, _ = pulse.census()
         answered, missed = self._counted[0]
         answered, missed = pulse.answered - answered, pulse.missed - missed
         return {
             "healthy_connections": listed - late,
             "unhealthy_connections": late,
             "unmonitored_connections": len(self._connections) - listed,
-            "avg_latency": _milliseconds(total / measured) if measured else None,
+            "avg_latency": self.average_latency(),
             "heartbeat_success_rate": (
                 round(100 * answered / (answered + missed), 2) if answered + missed else None
             ),

@@ -143,7 +143,7 @@ class Service:
             lag=LoopLag(clock),
             descriptors=DescriptorRoom(clock),
             totals=self._totals,
-            latency=self._latency,
+            latency=self.health.average_latency,
         )
         overload = Overload(self.manager, signals, self.alerts)
         overload.cleaners["revocations"] = self.revocations.prune
@@ -159,11 +159,6 @@ class Service:
             commands + manager.broadcasts.operations + operations.requests,
             manager.faults + operations.failures,
         )
-
-    def _latency(self) -> float | None:
-        """Mean round trip in milliseconds."""
-        latency: float | None = self.health.get_health_metrics()["avg_latency"]
-        return latency
 
     # -- settings
 

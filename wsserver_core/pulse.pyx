@@ -265,6 +265,7 @@ cdef class Pulse:
         """We were away: what anybody may have sent meanwhile has not been read yet."""
         cdef uint32_t index
         cdef Slot *slot
+        self.ruled_since = min(self.ruled_since + seconds, self.now)
         for index in range(self.top):
             if self.beats[index].generation:
                 slot = self.hub.slot_of(handle_of(index, self.beats[index].generation))

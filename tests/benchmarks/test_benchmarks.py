@@ -97,6 +97,17 @@ def test_accept_reports_a_rate(tmp_path: Path) -> None:
     assert result["accepted_per_second"]["median"] > 0
 
 
+def test_idle_counts_the_heartbeats_that_were_answered(tmp_path: Path) -> None:
+    result = run("idle", tmp_path, "--connections", "60", "--quick")
+    assert result["connections"] == 60
+    # 10 on the average.
+    assert 1 <= result["pings"] <= 25
+    assert 0 <= result["pings"] - result["pongs"] <= 2
+    assert result["missed"] == 0
+    assert 0 < result["percent_of_a_core"] < 100
+    assert len(result["readings"]) == 1
+
+
 def test_filters_finds_the_same_receivers_in_three_ways(tmp_path: Path) -> None:
     # It ends with a fault when they differ.
     result = run("filters", tmp_path, "--subscriptions", "200", "--rounds", "2")

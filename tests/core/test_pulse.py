@@ -4,66 +4,7 @@ import struct
 from itertools import pairwise
 
 import pytest
-from house import House
-from recording_transport import RecordingTransport
-
-from wsserver_core.connection import Connection
-from wsserver_core.frames import PING, PONG
-from wsserver_core.pulse import Pulse
-
-TICK, INTERVAL, TIMEOUT = 0.25, 30.0, 90.0
-
-
-def masked(opcode: int, payload: bytes) -> bytes:
-    return bytes([0x80 | opcode, 0x80 | len(payload)]) + bytes(4) + payload
-
-
-class Clinic(House):
-    """Connections under a pulse, and the time."""
-
-    def __init__(self, **settings: float) -> None:
-        super().__init__()
-        self.inlet.control_rate = 0
-        self.hub.now = 1000.0
-        self.pulse = Pulse(self.hub, **{"interval": INTERVAL, "timeout": TIMEOUT, "seed": 7, **settings})
-        self.token = 0
-        self.silent: list[Connection] = []
-
-    def admit(self, **how: bool) -> tuple[Connection, RecordingTransport]:
-        connection, transport = self.connect()
-        self.pulse.watch(connection.handle, **how)
-        return connection, transport
-
-    def step(self, seconds: float = TICK) -> list[Connection]:
-        self.inlet.sweep(self.hub.now + seconds)
-        self.token += 1
-        silent = self.pulse.advance(self.hub.now, self.token)
-        self.loop.run()
-        self.silent += silent
-        return silent
-
-    def run(self, seconds: float) -> list[Connection]:
-        """The silent of that time, in steps of a tick."""
-        return [one for _ in range(round(seconds / TICK)) for one in self.step()]
-
-    def say(self, connection: Connection) -> None:
-        """A frame that answers nothing."""
-        self.feed(connection, masked(PONG, b""))
-
-    def run_until_pinged(self, transport: RecordingTransport, known: int = 0) -> bytes:
-        while len(pings(transport)) == known:
-            self.step()
-        return pings(transport)[-1]
-
-
-def pings(transport: RecordingTransport) -> list[bytes]:
-    """The payloads of the pings that were sent."""
-    data, found = bytes(transport.sent), []
-    while data:
-        assert data[:2] == bytes([0x80 | PING, 8])
-        found.append(data[2:10])
-        data = data[10:]
-    return found
+from clinic import INTERVAL, TICK, TIMEOUT, Clinic, masked, pings
 
 
 @pytest.fixture
@@ -155,7 +96,7 @@ def test_even_with_an_interval_next_to_the_timeout_there_is_time_to_answer() -> 
         payload = clinic.run_until_pinged(transport, known)
         # Whoever answers within five seconds has answered in time.
         clinic.run(4.75)
-        clinic.feed(connection, masked(PONG, payload))
+        clinic.feed(connection, masked(10, payload))
     assert clinic.silent == []
 
 
@@ -478,6 +419,15 @@ def test_nobody_is_judged_by_a_timeout_that_did_not_hold_yet() -> None:
     clinic.run(200)
     clinic.pulse.configure(5.0, 20.0)
     assert clinic.run(20.0 - TICK) == []
+    assert clinic.step() == [connection]
+
+
+def test_an_absence_after_new_settings_is_nobodys_silence_either(clinic: Clinic) -> None:
+    connection, _ = clinic.admit()
+    clinic.run(10)
+    clinic.pulse.configure(5.0, 20.0)
+    clinic.step(15.0)
+    assert clinic.run(20.0 - 2 * TICK) == []
     assert clinic.step() == [connection]
 
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from math import ceil
 
 import pytest
+from clinic import TICK, Clinic, pings
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from recording_transport import RecordingTransport
-from test_pulse import TICK, Clinic, pings
 
 from wsserver_core.connection import Connection
 
@@ -65,6 +65,7 @@ class Twin:
         self.now += step
         absent = step > 2 * TICK
         if absent:
+            self.ruled_since = min(self.ruled_since + step - TICK, self.now)
             for one in self.patients:
                 one.heard = min(one.heard + step - TICK, self.now)
             step = TICK
