@@ -6,9 +6,15 @@
  *   subscribe     send the command on each connection that has not          -> subscribed {...}
  *   expect N      wait until every subscriber has had N messages in all     -> armed, then done {...}
  *   report        what has been received so far                             -> report {...}
+ *   stall N       stop reading on the last N connections                    -> stalled {}
+ *   wake          read on them again                                        -> awake {}
+ *   clear         forget the latencies measured so far                      -> cleared {}
+ *   losses        what came late, and what was lost and told of             -> losses {...}
  *
  * End of input ends it. A published message starts with {"_meta": and carries a member "n" that
- * counts from 0; each connection checks that every number comes exactly once and in order.
+ * counts from 0; each connection checks that every number comes exactly once and in order, or is
+ * told of in a gap. A member "at", in nanoseconds, is the moment from which its latency counts on
+ * the connections that are not stalled; one with "alert" is counted on each connection.
  * Times are CLOCK_MONOTONIC, so that another process may compare them with its own.
  */
 #define _GNU_SOURCE
@@ -35,6 +41,9 @@
 #define PER_SOURCE 20000
 #define STDIN_MARK UINT32_MAX
 #define NAP_MICROSECONDS 300
+/* Latencies in microseconds: 32 buckets for each power of two, so within 3 % of the truth. */
+#define SUB_BITS 5
+#define BUCKETS (32 << SUB_BITS)
 
 enum state { CONNECTING, UPGRADING, GREETING, OPEN, SUBSCRIBING, READY, LOST };
 enum opcode { TEXT = 1, CLOSE = 8, PING = 9 };
@@ -44,6 +53,10 @@ struct connection {
     enum state state;
     uint32_t next;       /* the number that the next message must have */
     uint64_t seen;       /* bit i: number next - 1 - i has been seen */
+    uint32_t missing;    /* numbers that did not come */
+    uint32_t told;       /* numbers that a gap has told of */
+    uint32_t alerts;
+    bool stalled;
     uint32_t pending;    /* bytes of an unfinished frame or response head */
     unsigned char *data; /* those bytes */
 };
@@ -63,6 +76,8 @@ static struct {
     uint32_t lost;
     char first_error[512];
 } totals;
+
+static uint64_t latencies[BUCKETS], slowest;
 
 static struct connection *connections;
 static uint32_t count, opened, confirmed;      /* made so far, greeted, subscribed */
@@ -127,6 +142,59 @@ static void answer(const char *word)
            totals.foreign, totals.control, totals.errors);
     print_escaped(totals.first_error);
     puts("\"}");
+    fflush(stdout);
+}
+
+static uint32_t bucket_of(uint64_t micros)
+{
+    uint32_t power;
+    if (micros < 1u << SUB_BITS)
+        return (uint32_t)micros;
+    power = 63 - (uint32_t)__builtin_clzll(micros) - SUB_BITS;
+    return ((power + 1) << SUB_BITS) + (uint32_t)(micros >> power) - (1u << SUB_BITS);
+}
+
+/* The upper end of the bucket below which the share lies. */
+static double latency_at(double share)
+{
+    uint64_t whole = 0, seen = 0;
+    for (uint32_t i = 0; i < BUCKETS; i++)
+        whole += latencies[i];
+    for (uint32_t i = 0; i < BUCKETS; i++) {
+        uint32_t power = i >> SUB_BITS, rest = i & ((1u << SUB_BITS) - 1);
+        seen += latencies[i];
+        if (whole && (double)seen >= share * (double)whole)
+            return power == 0 ? rest + 1 : (double)(((uint64_t)rest + (1u << SUB_BITS) + 1) << (power - 1));
+    }
+    return 0;
+}
+
+static void answer_losses(void)
+{
+    uint64_t missing = 0, told = 0, quick_missing = 0, samples = 0;
+    uint32_t stalled = 0, untold = 0, fewest = UINT32_MAX, most = 0, lost = 0;
+    for (uint32_t i = 0; i < BUCKETS; i++)
+        samples += latencies[i];
+    for (uint32_t i = 0; i < count; i++) {
+        struct connection *one = &connections[i];
+        if (one->state == LOST) {
+            lost++;
+            continue;
+        }
+        stalled += one->stalled;
+        missing += one->missing;
+        told += one->told;
+        untold += one->missing != one->told;
+        if (!one->stalled)
+            quick_missing += one->missing;
+        fewest = one->alerts < fewest ? one->alerts : fewest;
+        most = one->alerts > most ? one->alerts : most;
+    }
+    printf("losses {\"samples\":%lu,\"p50_us\":%.0f,\"p99_us\":%.0f,\"p999_us\":%.0f,\"max_us\":%lu,"
+           "\"missing\":%lu,\"told\":%lu,\"untold_connections\":%u,\"missing_elsewhere\":%lu,"
+           "\"stalled\":%u,\"lost\":%u,\"fewest_alerts\":%u,\"most_alerts\":%u}\n",
+           samples, latency_at(0.5), latency_at(0.99), latency_at(0.999), slowest, missing, told, untold,
+           quick_missing, stalled, lost, fewest, most);
     fflush(stdout);
 }
 
@@ -243,8 +311,30 @@ static bool contains(const unsigned char *text, size_t size, const char *word)
     return memmem(text, size, word, strlen(word)) != NULL;
 }
 
+static uint64_t member_of(const unsigned char *text, size_t size, const char *name)
+{
+    const unsigned char *member = memmem(text, size, name, strlen(name));
+    uint64_t number = 0;
+    if (member == NULL)
+        return 0;
+    for (member += strlen(name); member < text + size && *member >= '0' && *member <= '9'; member++)
+        number = number * 10 + (uint64_t)(*member - '0');
+    return number;
+}
+
+static void note_latency(uint64_t at)
+{
+    uint64_t now = (uint64_t)(seconds(CLOCK_MONOTONIC) * 1e9);
+    uint64_t micros = now > at ? (now - at) / 1000 : 0;
+    uint32_t place = bucket_of(micros);
+    latencies[place < BUCKETS ? place : BUCKETS - 1]++;
+    if (micros > slowest)
+        slowest = micros;
+}
+
 static void published(struct connection *connection, const unsigned char *text, size_t size)
 {
+    uint64_t at = connection->stalled ? 0 : member_of(text, size, "\"at\":");
     const unsigned char *member = memmem(text, size, "\"n\":", 4);
     const unsigned char *end = text + size;
     uint32_t number = 0, behind;
@@ -255,12 +345,16 @@ static void published(struct connection *connection, const unsigned char *text, 
     for (member += 4; member < end && *member >= '0' && *member <= '9'; member++)
         number = number * 10 + (uint32_t)(*member - '0');
     totals.messages++;
+    if (at)
+        note_latency(at);
+    connection->alerts += contains(text, size, "\"alert\":");
     if (number < connection->next) {
         behind = connection->next - 1 - number;
         if (behind < 64 && !(connection->seen >> behind & 1)) {
             connection->seen |= (uint64_t)1 << behind;
             totals.disorder++;
             totals.missing--;
+            connection->missing--;
         } else {
             totals.duplicates++;
         }
@@ -268,6 +362,7 @@ static void published(struct connection *connection, const unsigned char *text, 
     }
     behind = number - connection->next;
     totals.missing += behind;
+    connection->missing += behind;
     connection->seen = (behind < 63 ? connection->seen << (behind + 1) : 0) | 1;
     if (expecting && connection->next < target && number + 1 >= target)
         lacking--;
@@ -288,6 +383,8 @@ static void frame_received(struct connection *connection, int opcode, const unsi
         lose(connection, "closed by the server");
     } else if (opcode != TEXT) {
         totals.foreign++;
+    } else if (contains(payload, size, "\"type\":\"gap\"")) {
+        connection->told += (uint32_t)member_of(payload, size, "\"count\":");
     } else if (contains(payload, size, "\"type\":\"error\"")) {
         note_error(payload, size);
     } else if (connection->state == GREETING && contains(payload, size, "\"type\":\"connected\"")) {
@@ -421,6 +518,14 @@ static void advance(void)
     }
 }
 
+/* A stalled connection is not looked at: what comes for it stays in the kernel, then with the server. */
+static void watch(uint32_t index, bool reading)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = index};
+    if (connections[index].state != LOST)
+        epoll_ctl(poller, reading ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, connections[index].fd, &event);
+}
+
 static void command(const char *line)
 {
     unsigned number;
@@ -444,6 +549,26 @@ static void command(const char *line)
         fflush(stdout);
     } else if (strcmp(line, "report") == 0) {
         answer("report");
+    } else if (sscanf(line, "stall %u", &number) == 1 && number <= count) {
+        for (uint32_t i = count - number; i < count; i++) {
+            connections[i].stalled = true;
+            watch(i, false);
+        }
+        puts("stalled {}");
+        fflush(stdout);
+    } else if (strcmp(line, "wake") == 0) {
+        for (uint32_t i = 0; i < count; i++)
+            if (connections[i].stalled)
+                watch(i, true);
+        puts("awake {}");
+        fflush(stdout);
+    } else if (strcmp(line, "clear") == 0) {
+        memset(latencies, 0, sizeof latencies);
+        slowest = 0;
+        puts("cleared {}");
+        fflush(stdout);
+    } else if (strcmp(line, "losses") == 0) {
+        answer_losses();
     } else {
         fprintf(stderr, "no such command: %s\n", line);
         exit(2);

@@ -51,6 +51,10 @@ class LoadClient:
         except TimeoutError:
             raise ReceivedWrong(f"not all has arrived in {timeout:g} s: {await self.report()}") from None
 
+    async def done_with_losses(self, *, timeout: float = 60.0) -> dict[str, Any]:
+        """As ``done``, where messages may be missing; see ``losses`` for whether they were told of."""
+        return await self._answer("done", timeout)
+
     async def report(self) -> dict[str, Any]:
         """What has been received so far."""
         return await self._ask("report", "report", 10.0)
@@ -58,6 +62,22 @@ class LoadClient:
     async def check(self) -> None:
         """Raise ReceivedWrong if a connection was lost or anything else has gone wrong so far."""
         self._checked(await self.report())
+
+    async def stall(self, connections: int) -> None:
+        """Stop reading on that many connections, the last ones."""
+        await self._ask(f"stall {connections}", "stalled", 10.0)
+
+    async def wake(self) -> None:
+        """Read on the stalled connections again."""
+        await self._ask("wake", "awake", 10.0)
+
+    async def clear(self) -> None:
+        """Forget the latencies measured so far."""
+        await self._ask("clear", "cleared", 10.0)
+
+    async def losses(self) -> dict[str, Any]:
+        """Latencies of messages with a member ``at``, and what was lost and told of in gaps."""
+        return await self._ask("losses", "losses", 10.0)
 
     async def _ask(self, command: str, word: str, timeout: float) -> dict[str, Any]:
         self._commands.write(f"{command}\n".encode())

@@ -46,6 +46,14 @@ def resident_bytes() -> int:
     return int(_first_line("/proc/self/statm").split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
+def kernel_socket_bytes() -> int:
+    """Memory of the kernel's TCP sockets on this whole machine."""
+    for line in Path("/proc/net/sockstat").read_text().splitlines():
+        if line.startswith("TCP:"):
+            return int(line.split()[-1]) * os.sysconf("SC_PAGESIZE")
+    return 0
+
+
 def _processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

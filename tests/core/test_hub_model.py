@@ -22,9 +22,11 @@ from ledger import Ledger
 from recording_transport import FakeLoop, HubSide, RecordingTransport
 
 from wsserver_core.hub import Hub
-from wsserver_core.outgoing import DROP_REASONS, Frame
+from wsserver_core.outgoing import ALERT, DATA, DROP_REASONS, Frame
 
-BATCH, MAX_MESSAGES, MAX_BYTES = 3, 5, 9_000
+BATCH, MAX_MESSAGES, MAX_BYTES = 3, 16, 9_000
+SLOW_MESSAGES, SLOW_BYTES = MAX_MESSAGES // 2, MAX_BYTES // 2
+WATCH_MESSAGES, WATCH_BYTES = SLOW_MESSAGES // 2, SLOW_BYTES // 2
 FRAMES_PER_SEND, BYTES_PER_SEND = 64, 256 * 1024
 
 
@@ -40,10 +42,43 @@ class Twin:
     received: bytes = b""
     leaving: int = 0
     blocked: bool = False
+    stalled: bool = False
     closing: bool = False
     finish: bool = False
     overflowed: bool = False
     dead: bool = False
+    slow: bool = False
+    slow_since: float = 0.0
+    crowded: bool = False
+    lagging: bool = False
+    losses: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        return sum(len(frame.wire) for frame in self.queue)
+
+    def is_over(self, frame: Frame, messages: int, size: int) -> bool:
+        """Whether one more frame would pass a bound."""
+        return bool(self.queue) and (len(self.queue) >= messages or self.size + len(frame.wire) > size)
+
+    def drop(self, reason: str, unwanted: Callable[[Frame], bool]) -> bool:
+        """Drop the unwanted of what has not begun to leave; whether there were any."""
+        gone = [frame for frame in self.queue[self.leaving :] if unwanted(frame)]
+        self.queue[self.leaving :] = [frame for frame in self.queue[self.leaving :] if frame not in gone]
+        for frame in gone:
+            self.lose(frame, reason)
+        return bool(gone)
+
+    def lose(self, frame: Frame, reason: str) -> None:
+        if self.lagging and frame.topic is not None and reason in ("slow", "conflated", "expired"):
+            self.losses.setdefault((frame.topic, reason), []).append(frame.seq)
+
+    def told(self) -> list[tuple[object, ...]]:
+        """What ``take_losses`` should say."""
+        return [
+            ("log", topic, reason, min(seqs), max(seqs), len(seqs))
+            for (topic, reason), seqs in self.losses.items()
+        ]
 
     @property
     def slot(self) -> int:
@@ -81,6 +116,8 @@ def joined(frames: list[Frame]) -> bytes:
 
 picks = st.integers(0, 1_000_000)
 sizes = st.sampled_from([0, 1, 10, 300, 3_000, 20_000])
+small_sizes = st.sampled_from([1, 10, 300])
+kinds = st.integers(0, 6)
 
 
 class HubAgainstItsTwin(RuleBasedStateMachine):
@@ -93,6 +130,13 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
         )
         self.told: list[int] = []
         self.hub.on_overflow = lambda side: self.told.append(side.handle)
+        self.relieved: list[int] = []
+        self.relieved_expected: list[int] = []
+        self.eased: list[int] = []
+        self.hub.on_relief = lambda side: self.relieved.append(side.handle)
+        self.reliefs_left = BATCH
+        self.slow_age = float("inf")
+        self.queued_at: dict[Frame, float] = {}
         self.ledger = Ledger(self.hub)
         self.twins: list[Twin] = []
         self.stale: list[int] = [0]
@@ -101,10 +145,16 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
         self.told_expected: list[int] = []
         self.number = 0
 
-    def frame(self, size: int) -> Frame:
-        """A frame whose bytes are nobody else's."""
+    def frame(self, size: int, kind: int = 0) -> Frame:
+        """A frame whose bytes are nobody else's. From kind 4 on it is data of one of three streams."""
         self.number += 1
-        return Frame((b"<%d>" % self.number).ljust(size, b"%c" % (33 + self.number % 90)) if size else b"")
+        wire = (b"<%d>" % self.number).ljust(size, b"%c" % (33 + self.number % 90)) if size else b""
+        self.queued_at[frame := Frame(
+            wire, None, min(kind, DATA),
+            topic=f"t{kind % 2}" if kind else None, log="log", seq=self.number,
+            stream=kind if kind > DATA else None,
+        )] = self.hub.now  # fmt: skip
+        return frame
 
     def pick(self, number: int) -> Twin:
         return self.twins[number % len(self.twins)]
@@ -163,21 +213,28 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
     # -- queueing
 
     @precondition(lambda self: self.twins)
-    @rule(number=picks, size=sizes, final=st.sampled_from([False] * 7 + [True]))
-    def enqueue(self, number: int, size: int, final: bool) -> None:
-        twin, frame = self.pick(number), self.frame(size)
-        expected = self.expect(twin, frame, final)
-        assert self.ledger.enqueue(twin.handle, frame, final) == expected
+    @rule(number=picks, size=sizes, kind=kinds, final=st.sampled_from([False] * 7 + [True]))
+    def enqueue(self, number: int, size: int, kind: int, final: bool) -> None:
+        twin, frame = self.pick(number), self.frame(size, kind)
+        outcome = self.ledger.enqueue(twin.handle, frame, final)
+        assert outcome == self.expect(twin, frame, final)
 
-    @rule(numbers=st.lists(picks, max_size=6), size=sizes)
-    def enqueue_many(self, numbers: list[int], size: int) -> None:
-        frame = self.frame(size)
+    @precondition(lambda self: self.twins)
+    @rule(number=picks, size=small_sizes, kind=kinds, times=st.integers(2, 20))
+    def enqueue_often(self, number: int, size: int, kind: int, times: int) -> None:
+        for _ in range(times):
+            self.enqueue(number, size, kind, False)
+
+    @rule(numbers=st.lists(picks, max_size=6), size=sizes, kind=kinds)
+    def enqueue_many(self, numbers: list[int], size: int, kind: int) -> None:
+        frame = self.frame(size, kind)
         chosen = list(dict.fromkeys(self.twins[n % len(self.twins)].handle for n in numbers if self.twins))
-        outcomes = [self.expect(self.twin_of(handle), frame, False) for handle in chosen]
         gone = [handle for handle in self.stale[-3:] if handle and not self.slot_in(chosen, handle)]
         gone = list({handle & 0xFFFFFFFF: handle for handle in gone}.values())
-        expected = (outcomes.count(0), outcomes.count(1), outcomes.count(2) + len(gone))
-        assert self.ledger.enqueue_many(chosen + gone, frame) == expected
+        # What the hub sends in between shows only afterwards.
+        outcome = self.ledger.enqueue_many(chosen + gone, frame)
+        outcomes = [self.expect(self.twin_of(handle), frame, False) for handle in chosen]
+        assert outcome == (outcomes.count(0), outcomes.count(1), outcomes.count(2) + len(gone))
 
     @rule(number=picks)
     def enqueue_on_a_stale_handle(self, number: int) -> None:
@@ -190,18 +247,111 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
     def expect(self, twin: Twin, frame: Frame, final: bool) -> int:
         if twin.closing:
             return 2
-        if not final:
-            if twin.overflowed:
-                return 1
-            size = sum(len(waiting.wire) for waiting in twin.queue) + len(frame.wire)
-            if twin.queue and (len(twin.queue) >= MAX_MESSAGES or size > MAX_BYTES):
-                twin.overflowed = True
-                self.overflowed.append(twin.handle)
-                return 1
+        if final:
+            twin.crowded = False
+        elif twin.overflowed:
+            twin.lose(frame, "slow")
+            return 1
+        elif twin.slow or twin.is_over(frame, WATCH_MESSAGES, WATCH_BYTES):
+            outcome = self.expect_closely(twin, frame)
+            if outcome:
+                return outcome
         twin.queue.append(frame)
         twin.closing = final
         self.mark_dirty(twin)
         return 0
+
+    def expect_closely(self, twin: Twin, frame: Frame) -> int:
+        if not twin.slow and not twin.blocked and self.reliefs_left:
+            self.reliefs_left -= 1
+            self.follow_send(twin)
+            if twin.closing:
+                return 2
+            if not twin.is_over(frame, WATCH_MESSAGES, WATCH_BYTES):
+                return 0
+        if not twin.slow and not twin.blocked:
+            twin.crowded = True
+        elif not twin.slow and twin.is_over(frame, SLOW_MESSAGES, SLOW_BYTES):
+            self.become_slow(twin)
+        if twin.slow and frame.importance == DATA and frame.stream is not None:
+            self.thin(twin, "conflated", lambda waiting: waiting.stream == frame.stream)
+        for importance in (DATA, ALERT):
+            if frame.importance < importance and twin.is_over(frame, MAX_MESSAGES, MAX_BYTES):
+                self.thin(twin, "slow", lambda waiting, gone=importance: waiting.importance == gone)
+        if twin.is_over(frame, MAX_MESSAGES, MAX_BYTES):
+            twin.lagging = True
+            twin.lose(frame, "slow")
+            twin.overflowed = True
+            self.overflowed.append(twin.handle)
+            return 1
+        return 0
+
+    def thin(self, twin: Twin, reason: str, unwanted: Callable[[Frame], bool]) -> None:
+        if twin.drop(reason, unwanted):
+            self.ease(twin)
+
+    def become_slow(self, twin: Twin) -> None:
+        twin.slow = twin.lagging = True
+        twin.slow_since = self.hub.now
+        waiting = [f for f in twin.queue[twin.leaving :] if f.stream is not None and f.importance == DATA]
+        newest = {frame.stream: frame for frame in waiting}
+        self.thin(twin, "conflated", lambda frame: frame in waiting and newest[frame.stream] is not frame)
+
+    def ease(self, twin: Twin) -> None:
+        """What it looks like from outside that a connection keeps up again."""
+        if len(twin.queue) > WATCH_MESSAGES // 2 or twin.size > WATCH_BYTES // 2:
+            return
+        if twin.queue and self.hub.now - self.queued_at[twin.queue[0]] > self.slow_age / 2:
+            return
+        twin.crowded = False
+        if twin.slow and not twin.blocked and not twin.closing:
+            twin.slow = False
+            self.eased.append(twin.handle)
+
+    @rule(seconds=st.sampled_from([0.25, 1.0, 4.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.hub.now += seconds
+
+    @rule()
+    def sweep_slow(self) -> None:
+        self.slow_age = 5.0
+        self.hub.sweep_slow(self.hub.now - 5.0, self.hub.now - 12.0)
+        for twin in self.twins:
+            oldest = self.queued_at[twin.queue[0]] if twin.queue else self.hub.now
+            if twin.stalled and not twin.slow and not twin.closing and self.hub.now - oldest > 5.0:
+                self.become_slow(twin)
+        # In the order in which they became slow, which the twins do not keep.
+        due = self.hub.now - 12.0
+        late = [t for t in self.twins if t.slow and not t.closing and not t.overflowed and t.slow_since < due]
+        for twin in sorted(late, key=lambda twin: self.hub.slow_handles().index(twin.handle)):
+            twin.overflowed = True
+            self.overflowed.append(twin.handle)
+
+    @precondition(lambda self: self.twins)
+    @rule(number=picks)
+    def take_losses(self, number: int) -> None:
+        twin = self.pick(number)
+        assert self.hub.take_losses(twin.handle) == twin.told()
+        twin.losses.clear()
+
+    @precondition(lambda self: self.twins)
+    @rule(number=picks, importance=st.sampled_from([ALERT, DATA]))
+    def shed(self, number: int, importance: int) -> None:
+        twin = self.pick(number)
+        before = len(twin.queue)
+        self.thin(twin, "slow", lambda frame: frame.importance == importance)
+        assert self.hub.shed(twin.handle, importance) == before - len(twin.queue)
+
+    @precondition(lambda self: self.twins)
+    @rule(number=picks, size=sizes)
+    def insist(self, number: int, size: int) -> None:
+        twin, frame = self.pick(number), self.frame(size)
+        outcome = self.hub.insist(twin.handle, frame)
+        assert outcome == (2 if twin.closing else 0)
+        self.ledger.taken[frame] += outcome == 0
+        if outcome == 0:
+            twin.queue.append(frame)
+            self.mark_dirty(twin)
 
     def twin_of(self, handle: int) -> Twin:
         return next(twin for twin in self.twins if twin.handle == handle)
@@ -216,7 +366,7 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
         twin = self.pick(number)
         dropped = twin.queue[twin.leaving :]
         assert self.hub.discard(twin.handle, reason) == len(dropped)
-        del twin.queue[twin.leaving :]
+        self.thin(twin, DROP_REASONS[reason], lambda frame: True)
         for frame in dropped:
             assert frame.dropped[DROP_REASONS[reason]] >= 1
         if dropped and not twin.queue and twin.finish:
@@ -231,7 +381,8 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
         twin = self.pick(number)
         if not twin.transport.held:
             self.hub.block(twin.handle)
-            twin.blocked = True
+            twin.blocked = twin.stalled = True
+            twin.crowded = False
 
     @precondition(lambda self: self.twins)
     @rule(number=picks)
@@ -252,8 +403,10 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
     def follow_unblock(self, twin: Twin) -> None:
         if not twin.blocked:
             return
-        twin.blocked = False
+        twin.blocked = twin.stalled = False
         twin.settle(twin.leaving)
+        if twin.slow:
+            self.ease(twin)
         if twin.queue:
             self.mark_dirty(twin)
 
@@ -288,12 +441,13 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
     def turn(self) -> None:
         assert len(self.loop.soon) == 1
         self.loop.turn()
+        self.reliefs_left = BATCH
         self.follow_overflow()
         self.follow_slice(BATCH)
 
     @rule()
     def flush_all(self) -> None:
-        self.hub.batch_size = len(self.dirty) or 1
+        self.hub.batch_size = max(len(self.dirty), BATCH)
         self.hub.flush_all()
         self.hub.batch_size = BATCH
         self.follow_overflow()
@@ -307,6 +461,12 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
                     twin.overflowed = False
                     self.told_expected.append(handle)
         self.overflowed.clear()
+        eased, self.eased = self.eased, []
+        for twin in (twin for handle in eased for twin in self.twins if twin.handle == handle):
+            if not twin.slow:
+                self.relieved_expected.append(twin.handle)
+                twin.lagging = False
+                twin.losses.clear()
 
     def follow_slice(self, batch: int) -> None:
         served, self.dirty = self.dirty[:batch], self.dirty[batch:]
@@ -318,32 +478,43 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
         ]
         # Direct sends are settled before any transport is written to.
         for twin in sorted(ready, key=lambda twin: twin.peer is None):
-            count = twin.next_send()
-            if twin.peer is not None:
-                figures = self.hub.connection_figures(twin.handle)
-                assert figures is not None
-                # flush_all may have sent more than once before the twin gets to look.
-                count = min(count, figures[0] - len(twin.written))
-                twin.settle(count)
-                if "abort" in twin.transport.calls:
-                    twin.dead = twin.closing = True
-                    continue
-                if (
-                    len(twin.written) == figures[0]
-                    and (twin.transport.held or twin.transport.lost)
-                    and twin.queue
-                ):
-                    twin.blocked, twin.leaving = True, 1
-                    continue
-            elif twin.transport.held:
-                twin.blocked, twin.leaving = True, count
-                continue
-            else:
-                twin.settle(count)
-            if twin.queue:
-                self.mark_dirty(twin)
-            elif twin.finish:
-                assert twin.transport.closing or twin.transport.ended
+            self.follow_send(twin)
+
+    def follow_send(self, twin: Twin) -> None:
+        """What came of one send, as far as it can be seen."""
+        count = twin.next_send()
+        if twin.peer is not None:
+            figures = self.hub.connection_figures(twin.handle)
+            assert figures is not None
+            # flush_all may have sent more than once before the twin gets to look.
+            whole, count = count, min(count, figures[0] - len(twin.written))
+            twin.settle(count)
+            if "abort" in twin.transport.calls:
+                twin.dead = twin.closing = True
+                return
+            if (
+                len(twin.written) == figures[0]
+                and (twin.transport.held or twin.transport.lost)
+                and twin.queue
+            ):
+                twin.blocked = twin.stalled = True
+                twin.crowded = False
+                twin.leaving = 1
+                return
+            assert count == whole
+        elif twin.transport.held:
+            twin.blocked = twin.stalled = True
+            twin.crowded = False
+            twin.leaving = count
+            return
+        else:
+            twin.settle(count)
+        if twin.slow or twin.crowded:
+            self.ease(twin)
+        if twin.queue:
+            self.mark_dirty(twin)
+        elif twin.finish:
+            assert twin.transport.closing or twin.transport.ended
 
     # -- what must hold
 
@@ -353,8 +524,13 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
         assert self.hub.open_count == len(self.twins)
         assert self.hub.frames_queued == sum(len(twin.queue) for twin in self.twins)
         assert self.hub.dirty_connections == len(self.dirty)
-        assert bool(self.loop.soon) >= bool(self.dirty or self.overflowed)
+        assert bool(self.loop.soon) >= bool(self.dirty or self.overflowed or self.eased)
         assert self.told == self.told_expected
+        assert self.relieved == self.relieved_expected
+        assert self.hub.slow_count == sum(twin.slow for twin in self.twins)
+        assert self.hub.crowded_count == sum(twin.crowded for twin in self.twins)
+        waiting = {frame: len(frame.wire) for twin in self.twins for frame in twin.queue}
+        assert self.hub.pinned_bytes == sum(waiting.values())
         for twin in self.twins:
             assert self.hub.connection_figures(twin.handle) == (
                 len(twin.written),
@@ -363,6 +539,7 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
                 len(joined(twin.queue)),
             )
             assert self.hub.is_blocked(twin.handle) == twin.blocked
+            assert self.hub.is_slow(twin.handle) == twin.slow
         for handle in self.stale:
             assert self.hub.connection_figures(handle) is None
 
