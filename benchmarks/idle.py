@@ -15,16 +15,13 @@ from typing import Any
 
 from benchmarks.load_client import load_client
 from benchmarks.machine import facts, pin
-from benchmarks.real_server import SUBSCRIBE, load_profile, real_server, write_tokens
+from benchmarks.real_server import HEARTBEATS, SUBSCRIBE, load_profile, real_server, write_tokens
 
 SETTLING = 2.0
 """Seconds between the last subscribe and the measurement."""
 
 WINDOW = 5.0
 """Seconds of one reading: their spread shows what else the machine did."""
-
-HEARTBEATS = {"connection.heartbeat_interval": "30s", "connection.timeout": "90s"}
-"""The defaults, which the profile of the other benchmarks switches off."""
 
 
 async def idle(connections: int, seconds: float) -> dict[str, Any]:

@@ -14,6 +14,9 @@ from wsserver.web.server import WebSocketServer
 
 PROFILE = Path(__file__).with_name("profile.toml")
 
+HEARTBEATS = {"connection.heartbeat_interval": "30s", "connection.timeout": "90s"}
+"""The defaults, which the profile switches off."""
+
 SUBSCRIPTION_TYPE = "ecg"
 SUBSCRIBE = '{"type":"subscribe","topic":"type:ecg"}'
 
