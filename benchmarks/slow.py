@@ -188,8 +188,8 @@ def table(result: dict[str, Any]) -> str:
     before, after = result["everybody_reads"], result["a_tenth_stalled"]
     end, outcomes = result["after"], result["outcomes"]
     lines = [
-        f"{result['connections']:,} connections, {result['messages_per_second']:.1f} messages of 2 kB a second, "
-        f"half of {result['capacity']:,.0f} deliveries/s, for {result['seconds']:.0f} s",
+        f"{result['connections']:,} connections, {result['messages_per_second']:.1f} messages of 2 kB a "
+        f"second, half of {result['capacity']:,.0f} deliveries/s, for {result['seconds']:.0f} s",
         f"  {'latency, ms':34}{'p50':>9}{'p99':>9}{'p99.9':>9}{'max':>9}",
     ]
     for name, one in (("everybody reads", before), (f"{result['stalled']:,} stalled, the others", after)):
@@ -210,8 +210,8 @@ def table(result: dict[str, Any]) -> str:
         f"{end['fewest_alerts']} to {end['most_alerts']} received by each",
         f"  accounts: {outcomes['matched']:,} matched = {outcomes['delivered']:,} delivered"
         f" + {outcomes['refused']:,} refused",
-        f"    delivered = {outcomes['written']:,} written + {outcomes['queued']:,} queued + {dropped:,} dropped: "
-        f"{'adds up' if outcomes['adds_up'] else 'DOES NOT ADD UP'}",
+        f"    delivered = {outcomes['written']:,} written + {outcomes['queued']:,} queued + {dropped:,} "
+        f"dropped: {'adds up' if outcomes['adds_up'] else 'DOES NOT ADD UP'}",
         "",
     ]
     return "\n".join(lines)
