@@ -10,8 +10,11 @@ idle     the server's share of one core with 10,000 connections that only answer
 filters  time to find a message's receivers among 12,500 to 100,000 subscriptions with filters of
          six kinds, against a scan of them all in plain Python and one of compiled filters;
          memory and time per subscription
+drain    clients sent away by TERM: how fast they return, to a successor and to another instance,
+         how long they are away, how long the process takes to end
+herd     kill -9 under all clients: how long until all are back, and what that does to the loop
 
-Without a name all five run, each in a process of its own. Needs Linux, a C compiler and about
+Without a name all of them run, each in a process of its own. Needs Linux, a C compiler and about
 11,000 file descriptors; the server takes the first processor and the load client the last.
 Settings: benchmarks/profile.toml. Filters are measured without the server and need neither.
 """
@@ -26,9 +29,10 @@ from typing import Any
 import click
 import uvloop
 
-from benchmarks import accept, fanout, filters, growth_plot, idle, memory
+from benchmarks import accept, drain, fanout, filters, growth_plot, herd, idle, memory
+from wsserver.settings import ShutdownSettings
 
-NAMES = ("fanout", "memory", "accept", "idle", "filters")
+NAMES = ("fanout", "memory", "accept", "idle", "filters", "drain", "herd")
 
 IDLE_SECONDS, IDLE_SECONDS_QUICK = 60.0, 5.0
 
@@ -43,6 +47,7 @@ IDLE_SECONDS, IDLE_SECONDS_QUICK = 60.0, 5.0
     type=click.IntRange(100, 1_000_000),
     help="One size of filters instead of the usual ones.",
 )
+@click.option("--rate", type=click.FloatRange(1, 100_000), help="Clients per second that a drain sends back.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), help="Draw there (PNG) how filters' times grow with the size."
 )
@@ -53,6 +58,7 @@ def main(
     connections: int | None,
     rounds: int | None,
     subscriptions: int | None,
+    rate: float | None,
     plot: Path | None,
     target: Path | None,
 ) -> None:
@@ -65,6 +71,12 @@ def main(
         result = _all(sys.argv[1:])
     elif name == "filters":
         result = _filters(quick, subscriptions, rounds, plot)
+    elif name == "drain":
+        crowd = connections or (1_000 if quick else 10_000)
+        result = uvloop.run(drain.drain(crowd, rate or ShutdownSettings().return_rate))
+        click.echo(drain.table(result))
+    elif name == "herd":
+        result = _herd(quick, connections, rounds)
     else:
         result = _one(name, quick, connections, rounds)
     if target is not None:
@@ -88,6 +100,14 @@ def _one(name: str, quick: bool, connections: int | None, rounds: int | None) ->
         result = uvloop.run(accept.accept(connections or (500 if quick else 2_000), rounds))
         text = accept.table(result)
     click.echo(text)
+    return result
+
+
+def _herd(quick: bool, connections: int | None, rounds: int | None) -> dict[str, Any]:
+    policies = list(herd.POLICIES)[: 1 if quick else None]
+    crowd = connections or (1_000 if quick else 10_000)
+    result = uvloop.run(herd.herd(crowd, rounds or (1 if quick else 3), policies))
+    click.echo(herd.table(result))
     return result
 
 

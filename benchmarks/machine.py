@@ -54,6 +54,13 @@ def kernel_socket_bytes() -> int:
     return 0
 
 
+def listen_drops() -> int:
+    """Connections that the kernel has dropped on this machine because a queue of them was full."""
+    lines = Path("/proc/net/netstat").read_text().splitlines()
+    names, values = [line.split() for line in lines if line.startswith("TcpExt:")]
+    return int(values[names.index("ListenDrops")])
+
+
 def _processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

@@ -149,6 +149,31 @@ def test_filters_draws_how_times_grow(tmp_path: Path, require_tool: Callable[[bo
     assert target.read_bytes().startswith(b"\x89PNG")
 
 
+def test_drain_brings_everybody_back_at_the_rate(tmp_path: Path) -> None:
+    result = run("drain", tmp_path, "--connections", "40", "--rate", "50")
+    assert [stage["variant"] for stage in result["stages"]] == ["in place", "elsewhere"]
+    for stage in result["stages"]:
+        assert stage["exit_status"] == 0
+        assert stage["returned"] == 40
+        assert stage["peak_per_second"] < 2 * 50
+        assert stage["client_strange"] == 0
+        assert stage["exit_s"] < 30
+        assert stage["longest_away_s"] < 30
+    in_place, elsewhere = result["stages"]
+    assert in_place["handshakes"] == 40 + in_place["refused_over_http"]
+    assert elsewhere["longest_away_s"] < in_place["longest_away_s"]
+
+
+def test_herd_brings_everybody_back(tmp_path: Path) -> None:
+    result = run("herd", tmp_path, "--quick", "--connections", "40")
+    (stage,) = result["stages"]
+    (one,) = stage["rounds"]
+    assert one["returned"] == 40
+    assert one["refused_by_tcp"] > 0, "some must have come too early, or nothing was killed"
+    assert one["client_strange"] == 0
+    assert one["successor"]["cpu_seconds"] > 0
+
+
 def test_an_unknown_benchmark_is_a_usage_error() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "coffee"], cwd=ROOT, capture_output=True, timeout=60, check=False

@@ -1,6 +1,7 @@
 """Running the server by itself: sockets, signals, start and end."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -151,6 +152,9 @@ async def _serve(loaded: Loaded, *, dev: bool, demo: bool) -> int:
         click.echo(line)
     sys.stdout.flush()
     logger.info("listening on %s", server.url)
+    # What is here now stays to the end; looking for garbage in it took 30 ms each time.
+    gc.collect()
+    gc.freeze()
     stopping, stop_now, hung_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def stop() -> None:
