@@ -143,6 +143,16 @@ def serve(loaded: Loaded, *, dev: bool = False, demo: bool = False) -> int:
 
 async def _serve(loaded: Loaded, *, dev: bool, demo: bool) -> int:
     server = websocket_server
+    stopping, stop_now, hung_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        (stop_now if stopping.is_set() else stopping).set()
+
+    # Before anybody is told that it listens: until then HUP would end the process.
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     try:
         await server.start(loaded, dev=dev, demo=demo)
     except CannotStartError as fault:
@@ -155,28 +165,29 @@ async def _serve(loaded: Loaded, *, dev: bool, demo: bool) -> int:
     # What is here now stays to the end; looking for garbage in it took 30 ms each time.
     gc.collect()
     gc.freeze()
-    stopping, stop_now, hung_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    def stop() -> None:
-        (stop_now if stopping.is_set() else stopping).set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     reloading = asyncio.ensure_future(_reload_on(hung_up, server, loaded, dev=dev, demo=demo))
     await stopping.wait()
     reloading.cancel()
-    draining = asyncio.ensure_future(server.drain())
+    draining = asyncio.ensure_future(_drain(server))
     impatience = asyncio.ensure_future(stop_now.wait())
     await asyncio.wait({draining, impatience}, return_when=asyncio.FIRST_COMPLETED)
     for task in (draining, impatience):
         task.cancel()
     await asyncio.wait({draining, impatience})
-    failed = draining.done() and not draining.cancelled() and draining.exception() is not None
+    failed = not draining.cancelled() and not draining.result()
     await server.stop()
     logger.info("stopped")
     return FAILED if failed else CLOSED
+
+
+async def _drain(server: WebSocketServer) -> bool:
+    """Drain, and say whether that went well."""
+    try:
+        await server.drain()
+    except Exception:
+        report_incident("draining")
+        return False
+    return True
 
 
 async def _reload_on(
