@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -119,7 +120,7 @@ def methods(*headings: str) -> list[str]:
 def test_every_method_of_the_tables_exists_with_these_parameters(owner, headings):
     for call in methods(*headings):
         name, _, parameters = call.removeprefix("await ").partition("(")
-        member = getattr(owner, name)
+        member = attrgetter(name)(owner)
         if not parameters:
             continue
         shown = [part.split("=")[0].strip() for part in parameters.rstrip(")").split(",") if part.strip()]

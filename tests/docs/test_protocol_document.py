@@ -58,9 +58,8 @@ def test_every_command_has_an_example_that_the_server_understands():
         assert decode_command(json.dumps(command).encode()).__struct_config__.tag == command["type"]
 
 
-def test_every_control_message_that_is_sent_has_an_example():
-    reserved_only = {"gap"}
-    assert {example["type"] for example in CONTROLS} == CONTROL_TYPES - reserved_only
+def test_every_control_message_has_an_example():
+    assert {example["type"] for example in CONTROLS} == CONTROL_TYPES
 
 
 def test_control_examples_have_the_members_of_their_structs():
@@ -229,3 +228,20 @@ def test_the_filters_of_the_table_are_filters():
     for text, message in messages.items():
         assert engine.matches(message, json.loads(text), {}), text
         assert not engine.matches({"type": "other"}, json.loads(text), {}), text
+
+
+def test_slow_readers_are_treated_as_the_defaults_say():
+    settings = Settings()
+    backpressure = settings.backpressure
+    text = " ".join(PROTOCOL.read_text().split())
+    assert backpressure.slow_share == 0.5
+    assert f"waited for {settings.broadcast.timeout:g} seconds (`broadcast.timeout`), or half of what" in text
+    for named in (
+        *backpressure.conflatable_types,
+        *backpressure.stream_fields,
+        *backpressure.alert_severities,
+        *backpressure.critical_severities,
+    ):
+        assert f"`{named}`" in text, named
+    assert backpressure.slow_timeout == 120
+    assert "is slow for two minutes" in text
