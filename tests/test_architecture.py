@@ -141,7 +141,7 @@ def test_every_module_loads_by_itself_without_warnings():
 
 # Only real sockets show what these do; their tests are named for the behaviour.
 BY_BEHAVIOUR = {
-    "web/alert_routes.py": "integration/test_alerts.py",
+    "web/alert_routes.py": "integration/test_alerts_live.py",
     "web/app.py": "integration/test_embedding.py",
     "web/bearer.py": "integration/test_rest.py",
     "web/draining.py": "integration/test_drain_live.py",
