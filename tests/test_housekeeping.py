@@ -80,3 +80,37 @@ def test_it_ticks_until_it_is_stopped(housekeeping: Housekeeping) -> None:
     housekeeping.stop()
     assert loop.later == []
     housekeeping.stop()
+
+
+def test_after_a_stall_the_loop_reads_first_and_then_deadlines_are_looked_at(
+    clock: FakeClock, housekeeping: Housekeeping
+) -> None:
+    loop, done = HandLoop(), []
+    housekeeping.every(0, lambda: done.append(clock.monotonic()))
+    began = clock.monotonic()
+
+    def turn(seconds: float) -> None:
+        clock.advance(seconds)
+        ((delay, callback),), loop.later = loop.later, []
+        assert delay == TICK
+        callback()
+
+    housekeeping.start(loop)
+    turn(2 * TICK)
+    turn(60.0)
+    assert [moment - began for moment in done] == [0.5]
+    turn(TICK)
+    assert [moment - began for moment in done] == [0.5, 60.75]
+
+
+def test_a_loop_that_is_late_all_the_time_leaves_out_one_tick(
+    clock: FakeClock, housekeeping: Housekeeping
+) -> None:
+    loop, done = HandLoop(), []
+    housekeeping.every(0, lambda: done.append(1))
+    housekeeping.start(loop)
+    for _ in range(10):
+        clock.advance(1.0)
+        ((_, callback),), loop.later = loop.later, []
+        callback()
+    assert len(done) == 9

@@ -15,7 +15,7 @@ SPECIFIED = {
 async def test_the_document_has_every_member_of_the_specifications_example_and_plain_numbers() -> None:
     bench = await Workbench().start()
     document = specification_metrics(bench.service)
-    assert document.keys() == SPECIFIED.keys()
+    assert document.keys() == {*SPECIFIED, "health"}
     for section, members in SPECIFIED.items():
         assert members <= document[section].keys()
         assert all(type(document[section][member]) in (int, float) for member in members)
@@ -55,3 +55,11 @@ async def test_an_expired_subscription_counts_as_expired_until_it_is_cleaned_up(
     bench.clock.advance(3600)
     subscriptions = specification_metrics(bench.service)["subscriptions"]
     assert (subscriptions["total"], subscriptions["active"], subscriptions["expired"]) == (1, 0, 1)
+
+
+async def test_health_is_that_of_the_monitor() -> None:
+    bench = await Workbench().start()
+    await bench.client()
+    health = specification_metrics(bench.service)["health"]
+    assert health == bench.service.health.get_health_metrics()
+    assert health["healthy_connections"] == 1

@@ -12,6 +12,10 @@ TICK: Final = 0.25
 """Seconds between two looks; also the grain of the hub's coarse clock."""
 
 
+LATE: Final = 2 * TICK
+"""Seconds between two ticks from which on the later one came late."""
+
+
 @dataclass(slots=True)
 class _Chore:
     work: Callable[[], object]
@@ -45,10 +49,21 @@ class Housekeeping:
                 report_incident("doing a periodic chore")
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tick on this loop until ``stop``."""
+        """Tick on this loop until ``stop``.
+
+        A tick that comes late is left out: the loop stood still, and what clients have sent
+        meanwhile is read first, before anybody's deadline is looked at. Of several late ones in a
+        row only the first is.
+        """
+        last, late = self._clock.monotonic(), False
 
         def turn() -> None:
-            self.tick()
+            nonlocal last, late
+            now, was_late = self._clock.monotonic(), late
+            late = now - last > LATE
+            last = now
+            if was_late or not late:
+                self.tick()
             self._handle = loop.call_later(TICK, turn)
 
         self._handle = loop.call_later(TICK, turn)

@@ -47,4 +47,5 @@ def specification_metrics(service: Service) -> dict[str, Any]:
             "filter_operations": manager.broadcasts.filter_operations,
             "memory_usage_mb": round(_PROCESS.memory_info().rss / 2**20, 1),
         },
+        "health": service.health.get_health_metrics(),
     }

@@ -115,6 +115,7 @@ def methods(*headings: str) -> list[str]:
     [
         (connection_manager, ("method", "returns")),
         (connection_manager.subscription_manager, ("method", "meaning")),
+        (connection_manager.health_monitor, ("method of `health_monitor`",)),
     ],
 )
 def test_every_method_of_the_tables_exists_with_these_parameters(owner, headings):
@@ -144,10 +145,11 @@ def test_every_name_of_the_specification_is_where_the_table_says():
     owners = {
         "connection_manager": connection_manager,
         "subscription_manager": connection_manager.subscription_manager,
+        "health_monitor": connection_manager.health_monitor,
     }
     for theirs, ours in table(EMBEDDING, "specification", "here"):
         if "same names" in ours:
-            owner = owners["subscription_manager" if "subscription_manager" in ours else "connection_manager"]
+            owner = owners[next((name for name in owners if name in ours), "connection_manager")]
             for name in re.findall(r"`(?:\w+\.)?(\w+)`", theirs):
                 assert hasattr(owner, name), name
         for path in re.findall(r"`(wsserver(?:\.\w+)+)", ours):

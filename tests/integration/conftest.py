@@ -1,10 +1,18 @@
 """Real servers on real sockets. A test that leaves an error in the log or an entry in an index fails."""
 
+import asyncio
+import contextlib
+import os
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from live_server import LiveServer, StartServer, settings_of
+from live_server import SECRET, LiveServer, StartServer, settings_of
+from server_process import ServerProcess
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -28,3 +36,30 @@ async def start_server() -> AsyncIterator[StartServer]:
 async def server(start_server: StartServer) -> LiveServer:
     """A server with the default settings."""
     return await start_server()
+
+
+@pytest.fixture
+async def run(tmp_path: Path) -> AsyncIterator[Any]:
+    """Starts server processes with the text of a settings file: ``await run(settings)``."""
+    children: list[ServerProcess] = []
+
+    async def start(settings: str = "", *arguments: str, secret: str | None = SECRET) -> ServerProcess:
+        file = tmp_path / "settings.toml"
+        file.write_text(settings)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "WSSERVER_SHUTDOWN__NOTICE": "0"}
+        if secret is not None:
+            environment["WSSERVER_AUTH__SECRET"] = secret
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "wsserver", "run", "--config", str(file), *(arguments or ("--port", "0")),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment, cwd=tmp_path,
+        )  # fmt: skip
+        children.append(ServerProcess(process))
+        return children[-1]
+
+    start.file = tmp_path / "settings.toml"
+    yield start
+    for child in children:
+        if child.process.returncode is None:
+            child.process.kill()
+            with contextlib.suppress(TimeoutError):
+                await child.ended()

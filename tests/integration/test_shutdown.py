@@ -1,15 +1,10 @@
 """Going down, and going on with new settings: in this process, and as a process of its own."""
 
 import asyncio
-import contextlib
 import json
-import os
-import re
 import signal
 import socket
-import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +13,7 @@ import websockets
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from http_request import request
-from live_server import SECRET, LiveServer, claims_of, sign, token_of, until
+from live_server import LiveServer, claims_of, sign, token_of, until
 from raw_socket import command
 from ward_client import WardClient
 
@@ -124,72 +119,6 @@ async def test_stopping_without_a_drain_closes_what_is_open(server: LiveServer) 
 
 
 # -- as a process
-
-
-class Child:
-    """``python -m wsserver run`` with a settings file."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-        self.output = ""
-        self.log = ""
-        self.port = 0
-        self._readers = [
-            asyncio.create_task(self._read(process.stdout, "output")),
-            asyncio.create_task(self._read(process.stderr, "log")),
-        ]
-
-    async def _read(self, stream: asyncio.StreamReader | None, where: str) -> None:
-        assert stream is not None
-        while line := (await stream.readline()).decode():
-            setattr(self, where, getattr(self, where) + line)
-
-    async def listening(self) -> None:
-        def told() -> Any:
-            assert self.process.returncode is None, self.output + self.log
-            return re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.output)
-
-        await until(told, patience=30)
-        self.port = int(told()[1])
-
-    async def ended(self) -> int:
-        async with asyncio.timeout(30):
-            await asyncio.gather(*self._readers)
-            return await self.process.wait()
-
-    async def enter(self, user: str = "u1", role: str = "doctor") -> WardClient:
-        client = await WardClient.open(
-            self.port, headers={"Authorization": f"Bearer {sign(claims_of(user, role))}"}
-        )
-        first = await client.receive()
-        assert first["type"] == "connected", first
-        return client
-
-
-@pytest.fixture
-async def run(tmp_path: Path) -> AsyncIterator[Any]:
-    children: list[Child] = []
-
-    async def start(settings: str = "", *arguments: str, secret: str | None = SECRET) -> Child:
-        file = tmp_path / "settings.toml"
-        file.write_text(settings)
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "WSSERVER_SHUTDOWN__NOTICE": "0"}
-        if secret is not None:
-            environment["WSSERVER_AUTH__SECRET"] = secret
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "wsserver", "run", "--config", str(file), *(arguments or ("--port", "0")),
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment, cwd=tmp_path,
-        )  # fmt: skip
-        children.append(Child(process))
-        return children[-1]
-
-    start.file = tmp_path / "settings.toml"
-    yield start
-    for child in children:
-        if child.process.returncode is None:
-            child.process.kill()
-            with contextlib.suppress(TimeoutError):
-                await child.ended()
 
 
 LOWER = "[connection]\nmax_connections = 50\nmax_connections_per_role = 50\n[logging]\nformat = 'text'\n"

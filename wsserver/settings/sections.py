@@ -119,10 +119,13 @@ class ConnectionSettings(Section, frozen=True, kw_only=True):
     """
 
     heartbeat_interval: SomeSeconds = 30.0
-    """Seconds between two pings to a connection; below `timeout`."""
+    """Seconds between two pings to a connection, give or take 20 %; below `timeout`."""
 
     timeout: SomeSeconds = 90.0
-    """Seconds without any frame after which a connection is closed with 4006."""
+    """Seconds without any frame after which a connection is closed with 4006.
+
+    One whose round trips take over a second on the average has twice as long.
+    """
 
     cleanup_interval: SomeSeconds = 60.0
     """Seconds between two sweeps for what ended connections have left behind, such as revocations."""

@@ -1,0 +1,48 @@
+"""The server as a process of its own, as an operator starts it."""
+
+import asyncio
+import re
+from typing import Any
+
+from live_server import claims_of, sign, until
+from ward_client import WardClient
+
+
+class ServerProcess:
+    """``python -m wsserver run`` with a settings file."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.output = ""
+        self.log = ""
+        self.port = 0
+        self._readers = [
+            asyncio.create_task(self._read(process.stdout, "output")),
+            asyncio.create_task(self._read(process.stderr, "log")),
+        ]
+
+    async def _read(self, stream: asyncio.StreamReader | None, where: str) -> None:
+        assert stream is not None
+        while line := (await stream.readline()).decode():
+            setattr(self, where, getattr(self, where) + line)
+
+    async def listening(self) -> None:
+        def told() -> Any:
+            assert self.process.returncode is None, self.output + self.log
+            return re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.output)
+
+        await until(told, patience=30)
+        self.port = int(told()[1])
+
+    async def ended(self) -> int:
+        async with asyncio.timeout(30):
+            await asyncio.gather(*self._readers)
+            return await self.process.wait()
+
+    async def enter(self, user: str = "u1", role: str = "doctor") -> WardClient:
+        client = await WardClient.open(
+            self.port, headers={"Authorization": f"Bearer {sign(claims_of(user, role))}"}
+        )
+        first = await client.receive()
+        assert first["type"] == "connected", first
+        return client
