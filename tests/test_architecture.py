@@ -149,6 +149,7 @@ BY_BEHAVIOUR = {
     "web/endpoint.py": "integration/test_connect.py",
     "web/request_body.py": "integration/test_rest.py",
     "web/key_fetch.py": "integration/test_keys_live.py",
+    "web/listener.py": "integration/test_descriptors_live.py",
     "web/responses.py": "integration/test_rest.py",
     "web/server.py": "integration/test_shutdown.py",
     "cli/failures.py": "cli/test_main.py",

@@ -103,6 +103,18 @@ def test_it_clears_away_once_a_minute_however_long_it_lasts(ward):
     assert ward.given_back == 2
 
 
+def test_while_memory_is_short_it_is_given_back_every_ten_seconds(ward):
+    ward.look(percent=95)
+    assert ward.given_back == 1
+    ward.look(9, percent=75)
+    assert ward.given_back == 1
+    ward.look(2)
+    assert ward.given_back == 2
+    ward.look(percent=60)
+    ward.look(30, percent=75)
+    assert ward.given_back == 2
+
+
 def test_at_ninety_percent_it_takes_nobody_new_and_does_less_at_a_time(ward):
     ward.look(percent=89.9)
     assert not ward.overload.active
@@ -156,10 +168,6 @@ def test_it_is_entered_once_and_told_once(ward):
 
 
 def test_publishers_are_held_back_for_memory_and_for_nothing_else(ward):
-    class Backpressure:
-        memory_pressure = False
-
-    ward.manager.backpressure = Backpressure()
     ward.look(percent=95)
     assert ward.manager.backpressure.memory_pressure
     ward.overload.enter(Cause.OPERATOR)

@@ -42,6 +42,12 @@ LEAVE_AFTER: Final = 10
 CLEANUP_PAUSE: Final = 60.0
 """Least seconds between two emergency clean-ups that nobody asked for."""
 
+GIVE_BACK_PAUSE: Final = 10.0
+"""Seconds between two attempts to give memory back while it is short.
+
+What is freed often stays with the process, and publishers would wait for memory that nobody uses.
+"""
+
 HOLD_OFF: Final = 60.0
 """Seconds after an operator has ended an overload in which none begins by itself."""
 
@@ -94,6 +100,7 @@ class Overload:
         self._in_time = 0
         self._calm = 0
         self._cleaned_at: float | None = None
+        self._gave_back_at = 0.0
         self._hold_off_until = 0.0
         self._normal: tuple[float, int] | None = None
         self._reduced = (0.0, 0)
@@ -159,6 +166,8 @@ class Overload:
             self._cleaned_at is None or now - self._cleaned_at >= CLEANUP_PAUSE
         ):
             self.trigger_emergency_cleanup()
+        if Cause.MEMORY in self._causes and now - self._gave_back_at >= GIVE_BACK_PAUSE:
+            self._give_memory_back()
         if now >= self._hold_off_until:
             if percent >= settings.enter_at:
                 self.enter(Cause.MEMORY)
@@ -219,9 +228,7 @@ class Overload:
 
     def _hold_publishers(self) -> None:
         # Publishers fill the memory, not those who read it; for a late loop they are not to blame.
-        backpressure = getattr(self._manager, "backpressure", None)
-        if backpressure is not None:
-            backpressure.memory_pressure = Cause.MEMORY in self._causes
+        self._manager.backpressure.memory_pressure = Cause.MEMORY in self._causes
 
     def _slow_down(self) -> None:
         manager = self._manager
@@ -250,11 +257,15 @@ class Overload:
         """Drop what nobody needs any more and give memory back; returns how much of what went."""
         self._cleaned_at = self._manager.clock.monotonic()
         dropped = {name: clean() or 0 for name, clean in self.cleaners.items()}
-        self._give_back()
+        self._give_memory_back()
         logger.warning(
             "emergency clean-up: %s", ", ".join(f"{count} {name}" for name, count in dropped.items())
         )
         return dropped
+
+    def _give_memory_back(self) -> None:
+        self._gave_back_at = self._manager.clock.monotonic()
+        self._give_back()
 
     def monitor_memory_usage(self) -> float:
         """Percent of memory in use; at ``overload.cleanup_at`` and above a clean-up is triggered."""

@@ -19,7 +19,7 @@ from wsserver.service import Service
 from wsserver.settings import Settings
 from wsserver.settings import sections as section_types
 from wsserver.web.app import setup
-from wsserver.web.server import BACKLOG
+from wsserver.web.listener import BACKLOG
 
 SECRET = "a-secret-of-the-integration-tests-that-is-long-enough"
 ALL_SCOPES = "broadcast:patient broadcast:type broadcast:all metrics:read admin:read admin:write"

@@ -29,7 +29,7 @@ class ServerProcess:
     async def listening(self) -> None:
         def told() -> Any:
             assert self.process.returncode is None, self.output + self.log
-            return re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.output)
+            return re.search(r"listening on https?://127\.0\.0\.1:(\d+)", self.output)
 
         await until(told, patience=30)
         self.port = int(told()[1])

@@ -70,6 +70,23 @@ def test_without_a_proc_there_is_nothing_to_say():
     assert room(500, count=fail).used() == 0
 
 
+def test_the_next_number_is_the_lowest_free_one():
+    real = DescriptorRoom(FakeClock())
+    lowest = os.dup(0)
+    os.close(lowest)
+    assert real.next_number() == lowest
+    assert os.dup(0) == lowest, "it was only looked at"
+    os.close(lowest)
+
+
+def test_without_a_free_number_it_is_the_limit(monkeypatch):
+    def fail(_: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "dup", fail)
+    assert room(500).next_number() == 500
+
+
 def test_both_counts_agree_on_this_process():
     real = DescriptorRoom(FakeClock())
     quick = real._count()

@@ -1,5 +1,6 @@
 """How many file descriptors are left, and which of them are kept for what must go on."""
 
+import os
 import resource
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,16 @@ class DescriptorRoom:
                 # None left to open the directory with: that is an answer, too.
                 self._counted = self.limit
         return self._counted
+
+    def next_number(self) -> int:
+        """The number that the next descriptor would have; the limit where there is none."""
+        try:
+            # Standard error, which is open in every process that logs; what it is does not matter.
+            descriptor = os.dup(2)
+        except OSError:
+            return self.limit
+        os.close(descriptor)
+        return descriptor
 
     def percent(self) -> float:
         """Share in use of what clients may take; over 100 the reserve is being used."""

@@ -77,12 +77,21 @@ class Endpoint:
         if len(self._service.admission) >= limit:
             raise HandshakeRefused(CONNECTION_LIMIT, details={"scope": "unauthenticated"}, retry_after=5.0)
 
+    def _check_descriptor(self, request: web.Request) -> None:
+        """The last descriptors are for REST calls and files, whoever has used up the others."""
+        transport, room = request.transport, self._service.overload.signals.descriptors
+        if transport is None:
+            return
+        if transport.get_extra_info("socket").fileno() >= room.client_ceiling:
+            raise HandshakeRefused(CONNECTION_LIMIT, details={"scope": "descriptors"}, retry_after=5.0)
+
     def _enter(self, request: web.Request) -> tuple[Handshake, Callable[[], None]]:
         """Take a place and check the form of the request; the cheapest refusals come first."""
         if self._settings is not self._service.settings:
             self._settings = settings = self._service.settings
             self.rules = HandshakeRules.of(settings.server, settings.auth)
             self.gate.limits = _gate_limits(settings)
+        self._check_descriptor(request)
         client = client_of(request, self.rules.trusted_proxies)
         self.gate.draining = self._service.draining
         self.gate.accepting = self._service.manager.accepting

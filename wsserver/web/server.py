@@ -25,11 +25,12 @@ from wsserver.settings.descriptors import TooFewDescriptorsError, fit_descriptor
 from wsserver.settings.startup import restart_needed
 from wsserver.web.app import setup
 from wsserver.web.demo_routes import with_visitors
+from wsserver.web.doorman import Doorman
+from wsserver.web.listener import Listener
 from wsserver.web.responses import answer_in_json
 
 logger = logging.getLogger("wsserver.server")
 
-BACKLOG: Final = 4096
 REQUEST_TIMEOUT: Final = 10.0
 """Seconds a client may take for the headers of its request; also how long an idle HTTP connection stays."""
 
@@ -58,6 +59,7 @@ class WebSocketServer:
     def __init__(self) -> None:
         self._service: Service | None = None
         self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
         self.url: str | None = None
         """Where it listens, e.g. ``http://127.0.0.1:8000``; None when it does not."""
 
@@ -78,7 +80,8 @@ class WebSocketServer:
                 "unset AIOHTTP_NO_EXTENSIONS or install aiohttp's wheel"
             )
         settings = loaded.settings
-        app = web.Application(middlewares=[answer_in_json])
+        doorman = Doorman()
+        app = web.Application(middlewares=[doorman.attend, answer_in_json])
         try:
             service = setup(app, settings, dev=dev, demo=demo)
             context = _tls_context(settings.server)
@@ -94,10 +97,11 @@ class WebSocketServer:
         )
         try:
             await runner.setup()
-            site = web.TCPSite(
-                runner, settings.server.host, settings.server.port, ssl_context=context, backlog=BACKLOG
-            )
-            await site.start()
+            room = service.overload.signals.descriptors
+            doorman.open(runner.server, room)
+            service.housekeeping.every(1.0, doorman.sweep)
+            listener = Listener(doorman, room, context)
+            port = await listener.open(settings.server.host, settings.server.port)
         except OSError as fault:
             await runner.cleanup()
             address = f"{settings.server.host}:{settings.server.port}"
@@ -105,8 +109,7 @@ class WebSocketServer:
         except BaseException:
             await runner.cleanup()
             raise
-        self._service, self._runner = service, runner
-        port = runner.addresses[0][1]
+        self._service, self._runner, self._listener = service, runner, listener
         host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
         self.url = f"{'https' if context else 'http'}://{host}:{port}"
 
@@ -119,9 +122,12 @@ class WebSocketServer:
         """End everything now."""
         service, self._service = self._service, None
         runner, self._runner = self._runner, None
+        listener, self._listener = self._listener, None
         self.url = None
         if service is not None:
             await service.stop()
+        if listener is not None:
+            await listener.close()
         if runner is not None:
             await runner.cleanup()
 
