@@ -10,6 +10,8 @@ idle     the server's share of one core with 10,000 connections that only answer
 filters  time to find a message's receivers among 12,500 to 100,000 subscriptions with filters of
          six kinds, against a scan of them all in plain Python and one of compiled filters;
          memory and time per subscription
+slow     what a tenth of 10,000 clients, which stop reading for a minute, cost the others, the memory
+         and their own alerts; and whether every loss is accounted for and told
 drain    clients sent away by TERM: how fast they return, to a successor and to another instance,
          how long they are away, how long the process takes to end
 herd     kill -9 under all clients: how long until all are back, and what that does to the loop
@@ -27,18 +29,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import uvloop
 
-from benchmarks import accept, drain, fanout, filters, growth_plot, herd, idle, memory
-from wsserver.settings import ShutdownSettings
-
-NAMES = ("fanout", "memory", "accept", "idle", "filters", "drain", "herd")
-
-IDLE_SECONDS, IDLE_SECONDS_QUICK = 60.0, 5.0
+from benchmarks import growth_plot
+from benchmarks.suite import SUITE, Options
 
 
 @click.command(help=__doc__)
-@click.argument("name", type=click.Choice(NAMES), required=False)
+@click.argument("name", type=click.Choice(tuple(SUITE)), required=False)
 @click.option("--quick", is_flag=True, help="Small sizes and few rounds: under a minute, for a first look.")
 @click.option("--connections", type=click.IntRange(1, 11_900), help="One size instead of the usual ones.")
 @click.option("--rounds", type=click.IntRange(1, 1000), help="Rounds that count, after one that does not.")
@@ -47,78 +44,30 @@ IDLE_SECONDS, IDLE_SECONDS_QUICK = 60.0, 5.0
     type=click.IntRange(100, 1_000_000),
     help="One size of filters instead of the usual ones.",
 )
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.5, 3600),
+    help="How long idle and slow look on, and clients are stalled.",
+)
 @click.option("--rate", type=click.FloatRange(1, 100_000), help="Clients per second that a drain sends back.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), help="Draw there (PNG) how filters' times grow with the size."
 )
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Write them here, too.")
-def main(
-    name: str | None,
-    quick: bool,
-    connections: int | None,
-    rounds: int | None,
-    subscriptions: int | None,
-    rate: float | None,
-    plot: Path | None,
-    target: Path | None,
-) -> None:
-    if plot is not None:
+def main(name: str | None, target: Path | None, **given: Any) -> None:
+    options = Options(**given)
+    if options.plot is not None:
         try:
             growth_plot.check_possible()
         except growth_plot.PlotImpossible as fault:
             raise click.ClickException(f"--plot: {fault}") from None
     if name is None:
         result = _all(sys.argv[1:])
-    elif name == "filters":
-        result = _filters(quick, subscriptions, rounds, plot)
-    elif name == "drain":
-        crowd = connections or (1_000 if quick else 10_000)
-        result = uvloop.run(drain.drain(crowd, rate or ShutdownSettings().return_rate))
-        click.echo(drain.table(result))
-    elif name == "herd":
-        result = _herd(quick, connections, rounds)
     else:
-        result = _one(name, quick, connections, rounds)
+        result = SUITE[name].measure(options)
+        click.echo(SUITE[name].table(result))
     if target is not None:
         target.write_text(json.dumps(result, indent=2) + "\n")
-
-
-def _one(name: str, quick: bool, connections: int | None, rounds: int | None) -> dict[str, Any]:
-    rounds = rounds or (3 if quick else 9)
-    if name == "fanout":
-        sizes = [connections] if connections else [200, 1_000] if quick else [1_000, 10_000]
-        result = uvloop.run(fanout.fanout(sizes, rounds))
-        text = fanout.table(result)
-    elif name == "memory":
-        result = uvloop.run(memory.memory(connections or (1_000 if quick else 10_000)))
-        text = memory.table(result)
-    elif name == "idle":
-        size = connections or (1_000 if quick else 10_000)
-        result = uvloop.run(idle.idle(size, IDLE_SECONDS_QUICK if quick else IDLE_SECONDS))
-        text = idle.table(result)
-    else:
-        result = uvloop.run(accept.accept(connections or (500 if quick else 2_000), rounds))
-        text = accept.table(result)
-    click.echo(text)
-    return result
-
-
-def _herd(quick: bool, connections: int | None, rounds: int | None) -> dict[str, Any]:
-    policies = list(herd.POLICIES)[: 1 if quick else None]
-    crowd = connections or (1_000 if quick else 10_000)
-    result = uvloop.run(herd.herd(crowd, rounds or (1 if quick else 3), policies))
-    click.echo(herd.table(result))
-    return result
-
-
-def _filters(quick: bool, subscriptions: int | None, rounds: int | None, plot: Path | None) -> dict[str, Any]:
-    usual = [5_000, 10_000] if quick else [12_500, 25_000, 50_000, 100_000]
-    result = filters.filters([subscriptions] if subscriptions else usual, rounds or (3 if quick else 9))
-    click.echo(filters.table(result))
-    if plot is not None:
-        growth_plot.draw(result, plot)
-        click.echo(f"drawn: {plot}")
-    return result
 
 
 def _all(options: list[str]) -> dict[str, Any]:
@@ -126,7 +75,7 @@ def _all(options: list[str]) -> dict[str, Any]:
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as directory:
         target = Path(directory) / "result.json"
-        for name in NAMES:
+        for name in SUITE:
             # The last --json wins.
             subprocess.run(
                 [sys.executable, "-m", "benchmarks", name, *options, "--json", str(target)], check=True

@@ -174,6 +174,19 @@ def test_herd_brings_everybody_back(tmp_path: Path) -> None:
     assert one["successor"]["cpu_seconds"] > 0
 
 
+def test_slow_accounts_for_every_message(tmp_path: Path) -> None:
+    result = run("slow", tmp_path, "--connections", "40", "--seconds", "2")
+    assert result["stalled"] == 4
+    assert result["while_stalled"]["became_slow"] >= 4
+    assert result["a_tenth_stalled"]["missing_elsewhere"] == 0
+    after, outcomes = result["after"], result["outcomes"]
+    assert after["missing"] == after["told"] == sum(outcomes["dropped"].values()) > 0
+    assert after["untold_connections"] == after["lost"] == 0
+    assert after["fewest_alerts"] == after["most_alerts"] == result["alerts"]
+    assert outcomes["adds_up"]
+    assert outcomes["matched"] == outcomes["written"] + after["missing"]
+
+
 def test_an_unknown_benchmark_is_a_usage_error() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "coffee"], cwd=ROOT, capture_output=True, timeout=60, check=False
