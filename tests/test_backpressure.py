@@ -239,6 +239,21 @@ def test_data_waits_while_memory_is_short(bench: SlowBench) -> None:
     assert refusal(bench, DATA) is None
 
 
+def test_publishers_wait_for_memory_that_is_left_until_the_next_look(bench: SlowBench) -> None:
+    handler = bench.manager.backpressure
+    handler.note_room(1000, 2000)
+    assert [handler.must_wait(DATA, 1000), handler.must_wait(DATA, 1001)] == [False, True]
+    assert [handler.must_wait(ALERT, 2000), handler.must_wait(ALERT, 2001)] == [False, True]
+    assert not handler.must_wait(CRITICAL, 5000)
+    one, _ = bench.watcher("u1")
+    bench.manager.send_message(one, {"severity": "critical", "text": "x" * 500})
+    assert handler.must_wait(DATA, 900), "what is queued since then takes of that room"
+    handler.note_room(-1, -1)
+    assert handler.must_wait(DATA)
+    handler.note_room(float("inf"), float("inf"))
+    assert not handler.must_wait(DATA, 1 << 20)
+
+
 def crowded() -> tuple[SlowBench, list[RecordingWebSocket]]:
     """A server that is behind: so much published in one turn that it had to stop sending in between."""
     bench = SlowBench(backpressure={"max_queue_messages": 40}, broadcast={"batch_size": 1})

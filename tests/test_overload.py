@@ -27,6 +27,7 @@ from wsserver.overload import (
     trigger_emergency_cleanup,
 )
 from wsserver.settings import Settings
+from wsserver_core.outgoing import ALERT, DATA
 
 
 class Ward(Bench):
@@ -174,6 +175,48 @@ def test_publishers_are_held_back_for_memory_and_for_nothing_else(ward):
     ward.look(percent=50)
     assert not ward.manager.backpressure.memory_pressure
     assert ward.overload.active
+
+
+def test_memory_is_watched_between_the_looks(ward):
+    handler = ward.manager.backpressure
+    ward.percent = 80
+    ward.overload.watch_memory()
+    # Up to 90 % of 100,000 bytes for data, up to 97 % for alerts.
+    assert [handler.must_wait(DATA, size) for size in (10_000, 10_001)] == [False, True]
+    assert [handler.must_wait(ALERT, size) for size in (17_000, 17_001)] == [False, True]
+    ward.percent = 90
+    ward.overload.watch_memory()
+    assert ward.overload.causes == ["memory"]
+    assert handler.must_wait(DATA)
+    ward.overload.leave_by_hand()
+    ward.overload.watch_memory()
+    assert not ward.overload.active
+    assert not handler.must_wait(DATA, 1 << 20)
+    ward.clock.advance(HOLD_OFF)
+    ward.overload.watch_memory()
+    assert ward.overload.active
+    ward.overload.close()
+    assert not handler.must_wait(DATA, 1 << 20)
+
+
+def test_memory_that_was_used_up_between_two_looks_is_an_overload(ward):
+    handler = ward.manager.backpressure
+    ward.percent = 80
+    ward.overload.watch_memory()
+    assert handler.must_wait(DATA, 20_000)
+    ward.overload.watch_memory()
+    assert ward.overload.causes == ["memory"]
+    assert handler.must_wait(DATA)
+    ward.look(percent=69)
+    assert not ward.overload.active
+
+
+def test_switched_off_memory_holds_nobody_back():
+    ward = Ward(overload={"automatic": False, "memory_limit": 100_000})
+    ward.percent = 99
+    ward.overload.watch_memory()
+    assert not ward.overload.active
+    assert not ward.manager.backpressure.must_wait(DATA, 1 << 20)
 
 
 # -- the loop

@@ -5,6 +5,7 @@ how long, what a client is told of its losses, and when it is the publishers who
 """
 
 import logging
+import math
 from typing import Any, Final, cast
 
 from wsserver.clock import Clock
@@ -49,6 +50,9 @@ class BackpressureHandler:
         self._waiting = False
         self.memory_pressure = False
         """Set while the process is short of memory: then publishers of data have to wait."""
+        self.out_of_room = False
+        """Whether that was needed since the last ``note_room``, before anybody had set it."""
+        self._data_ceiling = self._alert_ceiling = math.inf
         self.closed = 0
         """Connections that were ended for being slow."""
         self.refused = 0
@@ -85,16 +89,32 @@ class BackpressureHandler:
             self.refused += 1
             raise ServerError(BACKPRESSURE, retry_after_ms=RETRY_AFTER_MS)
 
+    def note_room(self, data: float, alerts: float) -> None:
+        """Say for how many more bytes in the queues there is memory, until the next look at it.
+
+        Memory is looked at a few times a second, and publishers may fill a container in between.
+        """
+        pinned = self._hub.pinned_bytes
+        self.out_of_room = False
+        self._data_ceiling, self._alert_ceiling = pinned + data, pinned + alerts
+
     def must_wait(self, importance: int, size: int = 0) -> bool:
         """Whether ``admit`` would refuse this now."""
         pinned, budget = self._hub.pinned_bytes + size, self.max_total_bytes
         if pinned > LOW * budget:
             self._shed()
             pinned = self._hub.pinned_bytes + size
+        if importance <= CRITICAL:
+            return pinned > budget * RESERVE
         if importance < DATA:
-            return pinned > budget * (RESERVE if importance <= CRITICAL else 1)
+            return pinned > min(budget, self._alert_ceiling)
         self._waiting = pinned > budget * (LOW if self._waiting else HIGH)
-        return self._waiting or self.memory_pressure or self._hub.crowded_count > 0
+        if self._waiting or self.memory_pressure or self._hub.crowded_count > 0:
+            return True
+        if pinned > self._data_ceiling:
+            self.out_of_room = True
+            return True
+        return False
 
     @property
     def is_behind(self) -> bool:

@@ -9,6 +9,7 @@ are in the hands of clients, who could shut the door on others with them.
 """
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum, unique
 from typing import Any, Final
@@ -51,6 +52,9 @@ What is freed often stays with the process, and publishers would wait for memory
 HOLD_OFF: Final = 60.0
 """Seconds after an operator has ended an overload in which none begins by itself."""
 
+ALERTS_WAIT_AT: Final = 97.0
+"""Percent of memory at which publishers of alerts wait as well: killed, the server delivers nothing."""
+
 MAX_DETAILS: Final = 4096
 """Bytes of the details of an alert, as JSON."""
 
@@ -72,8 +76,9 @@ class Cause(StrEnum):
 class Overload:
     """Watches one server, raises its alerts, and defends it.
 
-    ``tick`` once a second. What it changes while active (accepting, clean-up interval, slice
-    size, publishers) it restores at the end. Nothing that a client is using is ever taken away.
+    ``tick`` once a second, ``watch_memory`` more often. What it changes while active (accepting,
+    clean-up interval, slice size, publishers) it restores at the end. Nothing that a client is using
+    is ever taken away.
     """
 
     def __init__(
@@ -151,6 +156,21 @@ class Overload:
             self._judge(load)
         if self._calm >= LEAVE_AFTER:
             self.leave(Cause.REQUESTED)
+
+    def watch_memory(self) -> None:
+        """Look at memory alone, several times a second: publishers can fill 100 MB in each."""
+        settings, usage = self._settings, self.signals.memory.usage()
+        backpressure = self._manager.backpressure
+        if not settings.automatic or self._manager.clock.monotonic() < self._hold_off_until:
+            backpressure.note_room(math.inf, math.inf)
+            return
+        if usage.percent >= settings.enter_at or backpressure.out_of_room:
+            self.enter(Cause.MEMORY)
+        share = usage.limit / 100
+        backpressure.note_room(
+            share * settings.enter_at - usage.used,
+            share * max(ALERTS_WAIT_AT, settings.enter_at) - usage.used,
+        )
 
     def _count_looks(self, load: Load) -> None:
         late = load.loop_lag >= self._settings.max_loop_lag
@@ -286,6 +306,7 @@ class Overload:
 
     def close(self) -> None:
         """Restore what was changed, without a word; the manager may serve on without this."""
+        self._manager.backpressure.note_room(math.inf, math.inf)
         if self._causes:
             self._causes.clear()
             self._hold_publishers()

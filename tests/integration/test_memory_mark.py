@@ -123,9 +123,11 @@ SETTINGS = """
 max_connections = 2000
 max_connections_per_user = 2000
 max_connections_per_role = "none"
+[broadcast]
+timeout = "1h"
 [backpressure]
 max_total_bytes = "4GiB"
-slow_timeout = "1h"
+slow_timeout = "2h"
 [logging]
 format = "text"
 """
@@ -161,7 +163,7 @@ async def test_in_a_container_publishers_wait_before_the_kernel_kills(run, group
     token = token_of("backend", "service", scope=ALL_SCOPES)
 
     async def post(number: int) -> int:
-        body = {"type": "alarm", "severity": "warning", "text": "x" * 60_000, "n": number}
+        body = {"type": "note", "text": "x" * 60_000, "n": number}
         target = f"/ws/broadcast/patient/{number % 400}"
         return (await request(child.port, "POST", target, body, token=token)).status
 
