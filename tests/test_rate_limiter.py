@@ -284,6 +284,20 @@ async def test_a_user_whose_connections_are_closed_again_and_again_must_wait() -
     await bench.client()
 
 
+async def test_nonsense_counts_against_the_user_as_well() -> None:
+    bench = await Workbench().start()
+    for _ in range(OFFENDERS + 1):
+        far_end = await bench.client()
+        for _ in range(20):
+            far_end.send_raw(TEXT, b"x")
+        await bench.settle()
+        assert far_end.close_code == 4503
+    far_end = bench.newcomer()
+    far_end.send(type="connect", token=bench.token())
+    await bench.settle()
+    assert far_end.take()[0]["details"] == {"scope": "user", "limit": "offences"}
+
+
 async def test_too_many_pings_count_as_going_on() -> None:
     bench = await started(control_burst=3)
     far_end = await client(bench)

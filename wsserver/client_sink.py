@@ -70,7 +70,9 @@ class ClientSink:
         """Pings or pongs come too fast."""
         owner = connection.owner
         error = self._rates.flood("control", wait)
-        self._rates.expel(error, owner.user_id if type(owner) is ConnectionMetadata else None)
+        self._rates.expel(error)
+        if type(owner) is ConnectionMetadata:
+            self._rates.hold_against(owner.user_id)
         self._end(connection, error, CloseCode.RATE_LIMIT)
 
     def pong_received(self, connection: Connection, payload: bytes) -> None:

@@ -129,12 +129,13 @@ class MessageRouter:
             metadata.binary_faults += 1
             code = CloseCode.BINARY_PROTOCOL if metadata.binary_faults >= MAX_BINARY_FAULTS else None
         elif error.kind is RATE_LIMIT and self._rates.offend(metadata):
-            self._rates.expel(error, metadata.user_id)
+            self._rates.expel(error)
             code = CloseCode.RATE_LIMIT
         elif error.kind is FILTER_ERROR:
             self._rates.charge_refused_filter(metadata)
         metadata.link.send_text(control.Error.of(error, request_id).encode())
         if code is not None:
+            self._rates.hold_against(metadata.user_id)
             self._manager.disconnect(metadata.connection_id, _LAST_WORDS[code], code=code)
 
     async def close(self) -> None:

@@ -25,7 +25,7 @@ STAY_AWAY: Final = 5.0
 """Seconds that a client is told to stay away at least when it is closed for going on and on."""
 
 OFFENDERS: Final = 10
-"""Connections of one user that may be closed with 4110 shortly after each other."""
+"""Connections of one user that may be closed shortly after each other for what they sent."""
 
 FORGIVEN_AFTER: Final = 10.0
 """Seconds after which one of them is forgiven. In debt, no new connection of the user is taken."""
@@ -152,7 +152,7 @@ class RateLimiter:
             raise self._refusal("token", "requests", wait)
 
     def check_entry(self, user_id: str) -> None:
-        """Raise ServerError 1010 for a user too many of whose connections were closed for going on."""
+        """Raise ServerError 1010 for a user too many of whose connections were closed for what they sent."""
         wait = self.users.debt(user_id, OFFENCES)
         if wait:
             raise self._refusal("user", "offences", wait)
@@ -181,12 +181,14 @@ class RateLimiter:
         """Count a refusal; True when the connection has run up too many and is to be closed."""
         return metadata.link.spend(OFFENCES, 1.0) > 0
 
-    def expel(self, error: ServerError, user_id: str | None = None) -> None:
-        """Note that a connection is closed with 4110; ``error``, told before, says how long to stay away."""
+    def expel(self, error: ServerError) -> None:
+        """Let ``error``, which goes before a close with 4110, say how long to stay away."""
         self.offenders += 1
         error.retry_after_ms = max(error.retry_after_ms or 0, _milliseconds(STAY_AWAY))
-        if user_id is not None:
-            self.users.charge(user_id, OFFENCES)
+
+    def hold_against(self, user_id: str) -> None:
+        """Note that a connection of a user is closed for what it sent, be it too much or nonsense."""
+        self.users.charge(user_id, OFFENCES)
 
     # -- housekeeping and figures
 
@@ -222,7 +224,7 @@ _TEXTS: Final[dict[Limit, str]] = {
     "subscribes": "Too many subscribe, unsubscribe and refresh commands.",
     "control": "Too many pings and pongs.",
     "requests": "Too many requests.",
-    "offences": "Too many connections of this user did not keep to the rates.",
+    "offences": "Too many connections of this user were closed for what they sent.",
 }
 
 
