@@ -9,8 +9,10 @@ import pytest
 from far_end import BINARY, FarEnd, masked
 from workbench import Workbench, assert_nothing_left
 
+from wsserver import admission
 from wsserver.access.claims import Claims
-from wsserver.admission import MAX_FAULTS
+from wsserver.admission import MAX_FAULTS, MOST_HELD_OFF
+from wsserver.rate_limiter import OFFENDERS
 
 
 @pytest.fixture
@@ -299,3 +301,32 @@ async def test_closing_stops_checks_under_way() -> None:
     assert not bench.service.admission._tasks
     await bench.service.admission.close()
     await bench.service.authenticator.close()
+
+
+async def test_who_comes_back_at_once_again_and_again_is_kept_waiting_for_the_refusal(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "HOLD_OFF", 3600.0)
+    for _ in range(OFFENDERS + 1):
+        bench.service.rates.hold_against("u1")
+    comers = [bench.newcomer() for _ in range(MOST_HELD_OFF + 2)]
+    for comer in comers:
+        comer.send(type="connect", token=bench.token())
+    await bench.settle()
+    assert [comer.close_code for comer in comers] == [None] * MOST_HELD_OFF + [4110] * 2
+    await bench.client("u2")
+    await bench.service.admission.close()
+    assert not bench.service.admission._held_off
+
+
+async def test_the_wait_for_a_refusal_ends(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "HOLD_OFF", 0)
+    for _ in range(OFFENDERS + 1):
+        bench.service.rates.hold_against("u1")
+    comer = bench.newcomer()
+    comer.send(type="connect", token=bench.token())
+    await bench.settle()
+    (error,) = comer.take()
+    assert (error["code"], error["details"]["limit"], comer.close_code) == (1010, "offences", 4110)
+    assert error["retry_after_ms"] > 0
+    assert not bench.service.admission._held_off

@@ -7,9 +7,18 @@ from fake_clock import FakeClock
 from far_end import TEXT, FarEnd
 from workbench import Bench, Workbench
 
+from wsserver import admission
 from wsserver.errors import ServerError
-from wsserver.rate_limiter import FORGIVEN_AFTER, OFFENDERS, REFUSED_FILTER_COST, STAY_AWAY, RateLimiter
+from wsserver.rate_limiter import (
+    FORGIVEN_AFTER,
+    OFFENDERS,
+    PATTERN_COST,
+    REFUSED_FILTER_COST,
+    STAY_AWAY,
+    RateLimiter,
+)
 from wsserver.settings import RateLimitSettings
+from wsserver_core.buckets import SUBSCRIBES
 
 SMALL: dict[str, Any] = {
     "messages_per_second": 10.0, "burst": 20, "subscribes_per_second": 2.0, "subscribe_burst": 8,
@@ -112,6 +121,18 @@ async def test_a_refused_filter_costs_as_much_as_ten() -> None:
     assert said(await bench.ask(other, type="refresh")) == ["refreshed"]
     assert said(await bench.ask(other, type="refresh")) == ["refreshed"]
     assert said(await bench.ask(other, type="refresh")) == [("user", "subscribes", 500)]
+
+
+async def test_patterns_that_nobody_used_before_cost_more() -> None:
+    bench = await started(subscribe_burst=50)
+    far_end = await client(bench)
+    link = bench.owner(far_end).link
+    filters = {"a": {"$regex": "^x"}, "b": {"$regex": "^y"}}
+    for topic, spent in (("type:a", 1 + 2 * PATTERN_COST), ("type:b", 2 + 2 * PATTERN_COST)):
+        await bench.ask(far_end, type="subscribe", topic=topic, filters=filters)
+        assert link.spent(SUBSCRIBES) == pytest.approx(spent)
+    await bench.ask(far_end, type="subscribe", topic="type:c", filters={"a": 1})
+    assert link.spent(SUBSCRIBES) == pytest.approx(3 + 2 * PATTERN_COST)
 
 
 async def test_who_goes_on_is_closed_with_4110_and_told_to_stay_away() -> None:
@@ -266,7 +287,10 @@ async def test_a_user_who_sends_too_much_is_not_read_on_that_connection() -> Non
     assert (first.reading, second.reading) == (True, True)
 
 
-async def test_a_user_whose_connections_are_closed_again_and_again_must_wait() -> None:
+async def test_a_user_whose_connections_are_closed_again_and_again_must_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(admission, "HOLD_OFF", 0)
     bench = await started(refusals=1, burst=1)
     for number in range(OFFENDERS + 1):
         far_end = await bench.client()
@@ -284,7 +308,8 @@ async def test_a_user_whose_connections_are_closed_again_and_again_must_wait() -
     await bench.client()
 
 
-async def test_nonsense_counts_against_the_user_as_well() -> None:
+async def test_nonsense_counts_against_the_user_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "HOLD_OFF", 0)
     bench = await Workbench().start()
     for _ in range(OFFENDERS + 1):
         far_end = await bench.client()

@@ -48,6 +48,19 @@ async def test_the_figures_are_those_of_what_happened() -> None:
     assert (performance["broadcast_operations"], performance["filter_operations"]) == (2, 2)
 
 
+async def test_what_is_refused_and_who_is_held_up_is_told() -> None:
+    bench = await Workbench(
+        rate_limit={"burst": 2, "refusals": 1, "byte_burst": 1024, "bytes_per_second": 1024}
+    ).start()
+    client, other = await bench.client(), await bench.client("u2")
+    for _ in range(3):
+        await bench.ask(client, type="ack", message_id="m")
+    other.send_raw(1, b'{"type":"ack","message_id":"m"}'.ljust(2000))
+    document = specification_metrics(bench.service)
+    assert document["messages"]["refused"]["connection_messages"] == 2
+    assert (document["connections"]["offenders"], document["connections"]["throttled"]) == (1, 1)
+
+
 async def test_an_expired_subscription_counts_as_expired_until_it_is_cleaned_up() -> None:
     bench = await Workbench().start()
     one, _ = bench.connect()

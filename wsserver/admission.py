@@ -1,6 +1,7 @@
 """From an open socket to a connection: credentials, limits, ``connected``."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -32,6 +33,15 @@ from wsserver_core.frames import TEXT, ReadLimits
 MAX_FAULTS: Final = 3
 """Frames other than a valid ``connect`` that a newcomer may send."""
 
+HOLD_OFF: Final = 1.0
+"""Seconds for which it is put off to refuse a user whose connections were closed for what they sent.
+
+Who comes back at once comes once a second then; without it a loop of handshakes took half a processor.
+"""
+
+MOST_HELD_OFF: Final = 10
+"""Handshakes of one user that wait so; more than these are refused at once."""
+
 
 class Admission:
     """Lets newcomers in, or tells them why not and closes."""
@@ -55,6 +65,7 @@ class Admission:
         self._admitted = admitted
         self._deadlines: dict[Newcomer, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._held_off: Counter[str] = Counter()
 
     def __len__(self) -> int:
         """Newcomers who have not proved anything yet."""
@@ -131,6 +142,23 @@ class Admission:
 
     async def check(self, token: str) -> Principal | ServerError:
         """Who a token stands for, or the error to tell. Never raises a fault of ours at the client."""
+        outcome = await self._identify(token)
+        if isinstance(outcome, Principal) and self._rates.is_held_off(outcome.user_id):
+            await self._hold_off(outcome.user_id)
+        return outcome
+
+    async def _hold_off(self, user_id: str) -> None:
+        if self._held_off[user_id] >= MOST_HELD_OFF:
+            return
+        self._held_off[user_id] += 1
+        try:
+            await asyncio.sleep(HOLD_OFF)
+        finally:
+            self._held_off[user_id] -= 1
+            if not self._held_off[user_id]:
+                del self._held_off[user_id]
+
+    async def _identify(self, token: str) -> Principal | ServerError:
         try:
             async with asyncio.timeout(self._manager.settings.auth.timeout):
                 return await self._authenticator.authenticate(token)

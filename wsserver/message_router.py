@@ -163,6 +163,7 @@ class MessageRouter:
         subscription, replaced = self._manager.subscription_manager.subscribe(
             metadata, topic, command.filters
         )
+        self._rates.charge_patterns(metadata, subscription.program)
         answer = control.SubscriptionConfirmed(
             request_id=command.request_id,
             subscription_id=subscription.subscription_id,

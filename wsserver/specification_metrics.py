@@ -18,6 +18,7 @@ def specification_metrics(service: Service) -> dict[str, Any]:
     """
     manager = service.manager
     subscriptions = manager.subscription_manager.get_metrics()
+    rates = service.rates.get_metrics()
     received, bytes_received = service.inlet.received_totals()
     active = len(manager.connections)
     return {
@@ -27,6 +28,8 @@ def specification_metrics(service: Service) -> dict[str, Any]:
             "disconnected": manager.opened - active,
             "errors": manager.faults,
             "slow": manager.slow_connections(),
+            "throttled": service.inlet.throttled_connections,
+            "offenders": rates["offenders_closed"],
         },
         "messages": {
             "sent": manager.hub.frames_written,
@@ -35,6 +38,7 @@ def specification_metrics(service: Service) -> dict[str, Any]:
             "bytes_received": bytes_received,
             "queued": manager.hub.frames_queued,
             "dropped": manager.hub.frames_dropped,
+            "refused": rates["refused"],
         },
         "subscriptions": {
             "total": subscriptions["total"],

@@ -18,7 +18,7 @@ from wsserver.protocol import control
 from wsserver.protocol.commands import COMMAND_TYPES, decode_command
 from wsserver.protocol.control import CONTROL_TYPES
 from wsserver.protocol.json_rules import MAX_DEPTH
-from wsserver.rate_limiter import FORGIVEN_AFTER, OFFENDERS, REFUSED_FILTER_COST
+from wsserver.rate_limiter import FORGIVEN_AFTER, OFFENDERS, PATTERN_COST, REFUSED_FILTER_COST
 from wsserver.settings import AccessSettings, ConnectionSettings, RoleSettings, Settings
 from wsserver.settings.units import format_size
 from wsserver.web.app import setup
@@ -209,7 +209,8 @@ def test_the_limits_are_the_defaults():
     text = PROTOCOL.read_text()
     assert f"4503 after {MAX_FAULTS} of them" in text
     assert f"4110 after {rate.refusals} refusals" in text
-    assert (REFUSED_FILTER_COST, OFFENDERS, FORGIVEN_AFTER) == (9, 10, 10), "as the text says"
+    costs = REFUSED_FILTER_COST, PATTERN_COST, OFFENDERS, FORGIVEN_AFTER
+    assert costs == (9, 4, 10, 10), "as the text says"
 
 
 def test_the_filters_of_the_table_are_filters():

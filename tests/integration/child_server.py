@@ -19,10 +19,11 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass
-class Share:
-    """What part of one processor a process took in a stretch of time."""
+class Usage:
+    """What a process took of a processor in a stretch of time, both in seconds."""
 
-    share: float = 0.0
+    used: float = 0.0
+    passed: float = 0.0
 
 
 class ChildServer:
@@ -57,12 +58,12 @@ class ChildServer:
         return client
 
     @contextlib.contextmanager
-    def cpu(self) -> Iterator[Share]:
-        """Its share of one processor while the block runs."""
-        measured = Share()
+    def cpu(self) -> Iterator[Usage]:
+        """What it takes while the block runs; known behind it."""
+        usage = Usage()
         started, before = time.monotonic(), self._seconds()
-        yield measured
-        measured.share = (self._seconds() - before) / (time.monotonic() - started)
+        yield usage
+        usage.used, usage.passed = self._seconds() - before, time.monotonic() - started
 
     def _seconds(self) -> float:
         times = self.process.cpu_times()
