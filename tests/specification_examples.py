@@ -16,6 +16,10 @@ from datetime import datetime
 from typing import Any, List
 from unittest.mock import MagicMock
 
+import psutil
+
+from wsserver.overload import send_alert, trigger_emergency_cleanup
+
 connection_manager: Any = None
 subscription_manager: Any = None
 mock_websocket = MagicMock()
@@ -165,3 +169,36 @@ def profile_websocket_operations():
 
     print("=== WebSocket Performance Profile ===")
     stats.print_stats(10)  # Top 10 functions
+
+
+def monitor_memory_usage():
+    import psutil
+    memory_usage = psutil.virtual_memory().percent
+    if memory_usage > 80:
+        logger.warning(f"High memory usage: {memory_usage}%")
+        trigger_emergency_cleanup()
+
+
+async def handle_system_overload():
+    """Emergency response to system overload."""
+
+    logger.critical("System overload detected - initiating emergency procedures")
+
+    # 1. Stop accepting new connections
+    connection_manager.set_accept_connections(False)
+
+    # 2. Increase cleanup frequency
+    connection_manager.set_cleanup_interval(30)  # 30 seconds
+
+    # 3. Reduce broadcast batch size
+    connection_manager.set_broadcast_batch_size(25)
+
+    # 4. Enable aggressive cleanup
+    await subscription_manager.aggressive_cleanup()
+
+    # 5. Notify monitoring system
+    await send_alert("SYSTEM_OVERLOAD", {
+        "connections": len(connection_manager.connections),
+        "subscriptions": len(subscription_manager.get_all_subscriptions()),
+        "memory_usage": psutil.virtual_memory().percent
+    })

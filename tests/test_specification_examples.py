@@ -2,12 +2,14 @@
 
 import logging
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import specification_examples as examples
 from far_end import FarEnd
 from workbench import Bench, Workbench
 
+from wsserver import overload
 from wsserver.errors import ServerError
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
@@ -209,3 +211,31 @@ async def test_the_examples_of_the_rest_interface_reach_their_subscribers(
     assert report == 1
     bench.loop.run()
     assert len(far_end.take()) == 1
+
+
+async def test_the_emergency_procedure_refuses_newcomers_and_raises_its_alert(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overload, "_default", bench.service.overload)
+    far_end = await frontend(bench)
+    await examples.handle_system_overload()
+    assert (bench.manager.cleanup_interval, bench.manager.hub.batch_size) == (30, 25)
+    alert = bench.service.alerts.history(1)[0]
+    assert alert.name == "SYSTEM_OVERLOAD"
+    assert alert.details is not None
+    assert (alert.details["connections"], alert.details["subscriptions"]) == (1, 3)
+    refused = await bench.ask(bench.newcomer(), type="connect", token=bench.token("u2"))
+    assert refused[0]["code"] == 1013
+    assert (await bench.ask(far_end, type="ping"))[0]["type"] == "pong"
+
+
+async def test_watching_memory_cleans_up_over_the_mark_and_not_below(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleanups: list[float] = []
+    monkeypatch.setattr(overload, "_default", bench.service.overload)
+    bench.service.overload.cleaners["noted"] = lambda: cleanups.append(1.0) or 1
+    for percent, times in ((80.0, 0), (80.1, 1)):
+        monkeypatch.setattr("psutil.virtual_memory", lambda percent=percent: MagicMock(percent=percent))
+        examples.monitor_memory_usage()
+        assert len(cleanups) == times

@@ -92,7 +92,7 @@ class Overload:
         """``give_back`` returns freed memory to the system; it must not block for long."""
         self.alerts = alerts
         self.signals = signals
-        self.cleaners: dict[str, Callable[[], int | None]] = {
+        self.cleaners: dict[str, Callable[[], int]] = {
             "subscriptions": manager.subscription_manager.cleanup,
             "orphans": manager.subscription_manager.cleanup_orphaned_subscriptions,
         }
@@ -276,7 +276,7 @@ class Overload:
     def trigger_emergency_cleanup(self) -> dict[str, int]:
         """Drop what nobody needs any more and give memory back; returns how much of what went."""
         self._cleaned_at = self._manager.clock.monotonic()
-        dropped = {name: clean() or 0 for name, clean in self.cleaners.items()}
+        dropped = {name: clean() for name, clean in self.cleaners.items()}
         self._give_memory_back()
         logger.warning(
             "emergency clean-up: %s", ", ".join(f"{count} {name}" for name, count in dropped.items())
@@ -367,9 +367,9 @@ def monitor_memory_usage() -> float:
 def send_alert(name: str, details: Mapping[str, Any] | None = None) -> AwaitableInt:
     """Log an alert of your own, list it at ``/ws/alerts`` and post it to the webhook.
 
-    Never blocks: posting goes on by itself. ``details`` leave this machine, so they must be
-    about the server and not about patients. Raises ValueError for a name that is no id or for
-    details that are not JSON or over 4 KiB. The result may be awaited or not.
+    Never blocks: posting goes on by itself. For the thread of the event loop. ``details`` leave this
+    machine, so they must be about the server and not about patients. Raises ValueError for a name
+    that is no id or for details that are not JSON or over 4 KiB. The result may be awaited or not.
     """
     default_overload().alerts.notify(canonical_id(name, "name"), checked_details(details))
     return AwaitableInt(1)

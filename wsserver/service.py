@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sized
 
 from wsserver.access.authenticator import Authenticator
 from wsserver.access.keys import KeyTable
@@ -147,7 +147,10 @@ class Service:
             latency=self.health.average_latency,
         )
         overload = Overload(self.manager, signals, self.alerts)
-        overload.cleaners["revocations"] = self.revocations.prune
+        overload.cleaners["revocations"] = lambda: _shrink(self.revocations, self.revocations.prune)
+        overload.cleaners["users' rates"] = lambda: _shrink(self.rates.users, self.rates.users.sweep)
+        overload.cleaners["tokens' rates"] = lambda: _shrink(self.rates.tokens, self.rates.tokens.sweep)
+        overload.cleaners["patients' rights"] = self.authenticator.prune
         if self.manager is default_manager:
             adopt(overload)
         return overload
@@ -371,6 +374,13 @@ def _key_settings(auth: AuthSettings) -> tuple[object, ...]:
         auth.jwks_file,
         auth.jwks_refresh_min,
     )
+
+
+def _shrink(table: Sized, clean: Callable[[], object]) -> int:
+    """By how many entries a table gets smaller."""
+    before = len(table)
+    clean()
+    return before - len(table)
 
 
 def _sizes(limit: int, inbound: InboundSettings) -> tuple[int, int, int]:

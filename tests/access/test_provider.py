@@ -283,3 +283,15 @@ async def test_closing_stops_the_questions_under_way(
     with pytest.raises(asyncio.CancelledError):
         await question
     assert directory.at_once == 0
+
+
+async def test_pruning_forgets_what_cannot_stand_in_any_more(directory, cached, clock, make_claims) -> None:
+    await ask(cached, make_claims(user_id="u1"))
+    clock.advance(20)
+    await ask(cached, make_claims(user_id="u2"))
+    assert cached.prune() == 0
+    clock.advance(11)
+    assert cached.prune() == 1
+    clock.advance(30)
+    assert cached.prune() == 1
+    assert cached.prune() == 0

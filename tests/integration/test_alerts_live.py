@@ -1,6 +1,7 @@
 """Alerts and overload from outside: what operators see, what clients and publishers feel."""
 
 import asyncio
+import signal
 import time
 from typing import Any
 
@@ -208,3 +209,15 @@ async def test_new_thresholds_come_with_a_reload(server: LiveServer) -> None:
     await server.service.reconfigure(fresh)
     await until(lambda: server.service.alerts.level("connection_count").text == "warning")
     assert (await alerts(server))["current"]["connection_count"]["warning"] == 1
+
+
+async def test_hup_takes_new_thresholds(run) -> None:
+    """As operators do it: a changed file and a signal."""
+    roles = "[connection]\nmax_connections_per_role = 100\n[logging]\nformat = 'text'\n"
+    child = await run(roles)
+    await child.listening()
+    client = await child.enter()
+    run.file.write_text(f"{roles}[alerts]\nconnection_count_warning = 1\n")
+    child.process.send_signal(signal.SIGHUP)
+    await until(lambda: "alert connection_count is warning: 1 connections, threshold 1" in child.log)
+    await client.close()

@@ -87,6 +87,16 @@ def test_without_a_free_number_it_is_the_limit(monkeypatch):
     assert room(500).next_number() == 500
 
 
+def test_it_is_full_by_number_or_by_count(monkeypatch):
+    monkeypatch.setattr(os, "dup", lambda _: 1000)
+    monkeypatch.setattr(os, "close", lambda _: None)
+    # Of 256 that are kept back 64 are for files.
+    assert not room(1100, count=lambda: 1000).is_full()
+    assert room(1064, count=lambda: 1).is_full()
+    assert room(1100, count=lambda: 1100 - 64).is_full()
+    assert not room(1100, count=lambda: None, count_slowly=lambda: 1099).is_full()
+
+
 def test_both_counts_agree_on_this_process():
     real = DescriptorRoom(FakeClock())
     quick = real._count()

@@ -68,6 +68,10 @@ class Authenticator:
         scope = self._scopes.intern(left)
         return replace(principal, patients=scope.patients, scope=scope)
 
+    def prune(self) -> int:
+        """Forget what providers said and what counts no more; returns how many answers."""
+        return self._provider.prune() if isinstance(self._provider, CachedAccessProvider) else 0
+
     async def close(self) -> None:
         """Stop questions to the provider and fetches of keys under way."""
         if isinstance(self._provider, CachedAccessProvider):

@@ -116,6 +116,13 @@ class CachedAccessProvider:
             flight.add_done_callback(lambda _: self._flights.pop(key))
         return await asyncio.shield(flight)
 
+    def prune(self) -> int:
+        """Forget the answers that cannot stand in for others any more; returns how many."""
+        before = len(self._answers)
+        while self._first_is_stale():
+            del self._answers[next(iter(self._answers))]
+        return before - len(self._answers)
+
     async def close(self) -> None:
         """Stop every question under way."""
         flights = list(self._flights.values())

@@ -79,6 +79,17 @@ class DescriptorRoom:
                 self._counted = self.limit
         return self._counted
 
+    def is_full(self) -> bool:
+        """Whether the part for clients and requests is used up, so that only that for files is left."""
+        if self.next_number() >= self.request_ceiling:
+            return True
+        # Numbers alone are not enough where sockets cannot be refused by theirs.
+        try:
+            open_now = self._count()
+        except OSError:
+            return False
+        return open_now is not None and open_now >= self.request_ceiling
+
     def next_number(self) -> int:
         """The number that the next descriptor would have; the limit where there is none."""
         try:

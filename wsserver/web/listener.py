@@ -5,6 +5,7 @@ the doorman cannot send it away. But whoever is not accepted waits in the kernel
 """
 
 import asyncio
+import logging
 import os
 import socket
 import ssl
@@ -12,6 +13,8 @@ from collections.abc import Callable
 from typing import Final
 
 from wsserver.observe.descriptor_room import DescriptorRoom
+
+logger = logging.getLogger("wsserver.server")
 
 BACKLOG: Final = 4096
 """Connections that may wait in the kernel."""
@@ -63,21 +66,17 @@ class Listener:
             await asyncio.wait({resuming})
         for server in self._servers:
             server.close()
-        for kept in self._kept:
-            kept.close()
-        self._servers, self._kept = [], []
+        self._servers = []
+        self._let_go()
 
     @property
     def _patience(self) -> float | None:
         return None if self._context is None else HANDSHAKE_PATIENCE
 
     def _accepted(self) -> asyncio.BaseProtocol:
-        if self._context is not None and self._resuming is None and not self._has_room():
+        if self._context is not None and self._resuming is None and self._room.is_full():
             self._pause()
         return self._factory()
-
-    def _has_room(self) -> bool:
-        return self._room.next_number() < self._room.request_ceiling
 
     def _pause(self) -> None:
         self.pauses += 1
@@ -85,23 +84,43 @@ class Listener:
 
     async def _resume(self) -> None:
         loop = asyncio.get_running_loop()
-        # Closing one of two descriptors of a listening socket leaves those who wait in its queue.
-        self._kept = [
-            socket.socket(fileno=os.dup(one.fileno())) for server in self._servers for one in server.sockets
-        ]
+        try:
+            # Closing one of two descriptors of a listening socket leaves those who wait in its queue.
+            for one in [one for server in self._servers for one in server.sockets]:
+                self._kept.append(_another(one))
+        except OSError:
+            self._let_go()
+            return
         for server in self._servers:
             server.close()
         self._servers = []
-        while not self._has_room():  # noqa: ASYNC110 -- the kernel tells nobody when a descriptor is free
+        while self._room.is_full():  # noqa: ASYNC110 -- the kernel tells nobody when a descriptor is free
             await asyncio.sleep(PAUSE)
         while self._kept:
-            self._servers.append(
-                await loop.create_server(
+            try:
+                server = await loop.create_server(
                     self._accepted,
-                    sock=self._kept.pop(),
+                    sock=_another(self._kept[-1]),
                     ssl=self._context,
                     ssl_handshake_timeout=self._patience,
                     backlog=BACKLOG,
                 )
-            )
+            except OSError as fault:
+                # What is kept goes on listening, so nobody is lost meanwhile.
+                logger.warning("cannot accept connections again yet: %s", os.strerror(fault.errno or 0))
+                await asyncio.sleep(PAUSE)
+            else:
+                self._servers.append(server)
+                self._kept.pop().close()
         self._resuming = None
+
+    def _let_go(self) -> None:
+        for kept in self._kept:
+            kept.close()
+        self._kept.clear()
+        self._resuming = None
+
+
+def _another(listening: socket.socket) -> socket.socket:
+    """The same socket under another descriptor."""
+    return socket.socket(fileno=os.dup(listening.fileno()))
