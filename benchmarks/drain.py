@@ -49,11 +49,12 @@ async def _stage(variant: str, clients: int, rate: float, core: int | None, toke
         if variant == "elsewhere":
             other = await stack.enter_async_context(server_process(**variables))
             await client.go_to(other.port)
+        await first.figures()
         client.expect_return()
         drops = listen_drops()
         began = time.monotonic()
         first.send(signal.SIGTERM)
-        status = await first.ended(60)
+        status, figures = await first.ended(60)
         took = time.monotonic() - began
         if other is None:
             other = await stack.enter_async_context(server_process(first.port, **variables))
@@ -62,6 +63,7 @@ async def _stage(variant: str, clients: int, rate: float, core: int | None, toke
             "variant": variant,
             "exit_status": status,
             "exit_s": round(took, 2),
+            "drained": figures,
             "successor_started_after_s": round(other.started_after, 2),
             **client.record(began).as_dict(),
             "all_back_after_s": round(report["at"] - began, 2),
@@ -83,6 +85,8 @@ def table(result: dict[str, Any]) -> str:
         f"{one['peak_per_100_ms']:,} in 100 ms ({one['peak_per_100_ms'] * 10 / rate:.2f})\n"
         f"    away: half of them for {one['median_away_s']:.1f} s, at most {one['longest_away_s']:.1f} s; "
         f"{one['clients_refused']:,} clients refused, for {one['longest_refused_s']:.1f} s at most\n"
+        f"    while it drains: worst stall of the loop {one['drained']['worst_stall_ms']:.0f} ms "
+        f"(at most {one['drained']['most_work_at_a_time_ms']:.0f} ms of it own work)\n"
         f"    successor: worst stall of the loop {one['successor']['worst_stall_ms']:.0f} ms "
         f"(at most {one['successor']['most_work_at_a_time_ms']:.0f} ms of it own work); "
         f"{one['listen_drops']} connections dropped by the kernel's queue\n"

@@ -23,11 +23,11 @@ INITIAL_MS = 1_000
 CAP_MS = 30_000
 
 POLICIES = {
+    "half a second and full jitter": {"floor": 500},
     "full jitter": {},
-    "full jitter over 0.5 s": {"floor": 500},
-    "plus or minus a tenth": {"spread": 0.1},
+    "a tenth of jitter": {"spread": 0.1},
 }
-"""From nothing to the whole delay, the same with a least delay, and as the specification's example has it."""
+"""As protocol.md asks for; the same without the least delay; and as many clients have it."""
 
 
 async def herd(clients: int, rounds: int, policies: Iterable[str] = POLICIES) -> dict[str, Any]:

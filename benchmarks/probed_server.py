@@ -1,9 +1,10 @@
 """``wsserver run`` with a probe in its event loop: ``python -m benchmarks.probed_server [options of run]``.
 
-On USR1 it writes one line of JSON about the time since the last one to standard output.
+On USR1, and when it ends, it writes one line of JSON about the time since the last one to standard output.
 """
 
 import asyncio
+import atexit
 import json
 import signal
 import sys
@@ -53,7 +54,12 @@ async def start(*arguments: Any, **options: Any) -> None:
     await type(websocket_server).start(websocket_server, *arguments, **options)
     loop = asyncio.get_running_loop()
     probe = LoopProbe(loop)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: print(json.dumps(probe.take()), flush=True))
+
+    def tell() -> None:
+        print(json.dumps(probe.take()), flush=True)
+
+    loop.add_signal_handler(signal.SIGUSR1, tell)
+    atexit.register(tell)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,12 @@ class ServerProcess:
         """Send it a signal."""
         self._process.send_signal(number)
 
-    async def ended(self, timeout: float) -> int:
-        """Its exit status, once it has ended. Raises TimeoutError."""
+    async def ended(self, timeout: float) -> tuple[int, dict[str, Any]]:
+        """Its exit status and its last figures, if it had any, once it has ended. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
             assert self._process.stdout is not None
-            await self._process.stdout.read()
-            return await self._process.wait()
+            last = await self._process.stdout.read()
+            return await self._process.wait(), json.loads(last or b"{}")
 
     async def figures(self) -> dict[str, Any]:
         """What its probe has seen since the last call."""

@@ -1,5 +1,7 @@
 """Going down as a whole."""
 
+from functools import partial
+
 import pytest
 from test_drain import Nap
 from workbench import Bench, assert_nothing_left
@@ -10,13 +12,24 @@ from wsserver.errors import ServerError
 from wsserver.lifecycle import graceful_shutdown
 
 
-async def test_everybody_leaves_and_subscriptions_end() -> None:
+async def note(ended: list[object], part: object) -> None:
+    ended.append(part)
+
+
+async def test_everybody_leaves_and_then_subscriptions_and_monitoring_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     bench = Bench()
     connection_id, websocket = bench.connect()
     assert bench.manager.subscribe(connection_id, "ecg")
+    ended = []
+    subscriptions, health = bench.manager.subscription_manager, bench.manager.health_monitor
+    for part in (subscriptions, health):
+        monkeypatch.setattr(part, "shutdown", partial(note, ended, part))
     assert await graceful_shutdown(bench.manager, sleep=Nap(bench)) == 1
     bench.loop.run()
     assert websocket.close_code == 4020
+    assert ended == [subscriptions, health]
     assert_nothing_left(bench.manager)
 
 

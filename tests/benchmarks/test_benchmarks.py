@@ -169,7 +169,7 @@ def test_herd_brings_everybody_back(tmp_path: Path) -> None:
     (stage,) = result["stages"]
     (one,) = stage["rounds"]
     assert one["returned"] == 40
-    assert one["refused_by_tcp"] > 0, "some must have come too early, or nothing was killed"
+    assert one["handshakes"] == 40
     assert one["client_strange"] == 0
     assert one["successor"]["cpu_seconds"] > 0
 

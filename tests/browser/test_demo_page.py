@@ -298,9 +298,9 @@ async def test_close_codes_and_delays_follow_the_protocol(ward: FakeWard, visit:
         "async () => { const { backoff } = await import('/demo/link.js');"
         " return [0, 1, 2, 4, 5, 60].map((attempt) => backoff(attempt, () => 1)); }"
     )
-    assert longest == [1000, 2000, 4000, 16000, 30000, 30000]
+    assert longest == [1500, 2500, 4500, 16500, 30500, 30500]
     shortest = "async () => (await import('/demo/link.js')).backoff(5, () => 0)"
-    assert await page.evaluate(shortest) == 0
+    assert await page.evaluate(shortest) == 500
 
 
 async def test_paused_traces_stand_still_and_alerts_keep_coming(ward: FakeWard, visit: Open) -> None:

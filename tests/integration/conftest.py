@@ -43,7 +43,9 @@ async def run(tmp_path: Path) -> AsyncIterator[Any]:
     """Starts server processes with the text of a settings file: ``await run(settings)``."""
     children: list[ServerProcess] = []
 
-    async def start(settings: str = "", *arguments: str, secret: str | None = SECRET) -> ServerProcess:
+    async def start(
+        settings: str = "", *arguments: str, secret: str | None = SECRET, log: int = asyncio.subprocess.PIPE
+    ) -> ServerProcess:
         file = tmp_path / "settings.toml"
         file.write_text(settings)
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "WSSERVER_SHUTDOWN__NOTICE": "0"}
@@ -51,7 +53,7 @@ async def run(tmp_path: Path) -> AsyncIterator[Any]:
             environment["WSSERVER_AUTH__SECRET"] = secret
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "wsserver", "run", "--config", str(file), *(arguments or ("--port", "0")),
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment, cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE, stderr=log, env=environment, cwd=tmp_path,
         )  # fmt: skip
         children.append(ServerProcess(process))
         return children[-1]

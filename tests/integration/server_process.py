@@ -17,12 +17,12 @@ class ServerProcess:
         self.log = ""
         self.port = 0
         self._readers = [
-            asyncio.create_task(self._read(process.stdout, "output")),
-            asyncio.create_task(self._read(process.stderr, "log")),
+            asyncio.create_task(self._read(stream, where))
+            for stream, where in ((process.stdout, "output"), (process.stderr, "log"))
+            if stream is not None
         ]
 
-    async def _read(self, stream: asyncio.StreamReader | None, where: str) -> None:
-        assert stream is not None
+    async def _read(self, stream: asyncio.StreamReader, where: str) -> None:
         while line := (await stream.readline()).decode():
             setattr(self, where, getattr(self, where) + line)
 

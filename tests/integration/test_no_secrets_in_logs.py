@@ -174,6 +174,33 @@ async def a_full_day(server: LiveServer, tokens: list[str]) -> list[str]:
     pages = ("/ws/metrics", "/health", "/ready", "/nowhere", f"/ws/broadcast/patient/{PATIENT}")
     answers = [await server.http("GET", path, token=fresh(user="ops", role="admin")) for path in pages]
     seen += [answer.body.decode() for answer in answers]
+    # Too fast, too slow, silent; an overload that comes and goes; a drain that is taken back.
+    fast = await server.raw(fresh())
+    await fast.send(command("ping", t=PATIENT) * 500)
+    assert (await fast.read_close())[0] == 4110
+    path = f"/ws/connect?subscriptions=patient:{PATIENT}"
+    slow = await server.raw(fresh(user="c4n4ry-slow"), path=path, receive_buffer=4096)
+    await slow.read_message()
+    for number in range(200):
+        text = f"canary-value {number} " * 500
+        server.manager.broadcast_to_patient(PATIENT, {"type": "alert", "severity": "high", "text": text})
+    await until(lambda: server.manager.backpressure.get_metrics()["closed_slow"] > 0)
+    await slow.abort()
+    silent = await server.raw(fresh(user="c4n4ry-silent"))
+    await until(lambda: any(one.user_id == "c4n4ry-silent" for one in server.manager.connections.values()))
+    (gone,) = [one for one in server.manager.connections.values() if one.user_id == "c4n4ry-silent"]
+    server.manager._end_silent(gone)
+    assert (await silent.read_close())[0] == 4006
+    operator = fresh(user="ops", role="admin", scope="admin:read admin:write")
+    for method, path, body in (
+        ("POST", "/ws/emergency", {"active": True}),
+        ("POST", "/ws/emergency", {"active": False}),
+        ("POST", "/ws/drain", {"notice": 1, "return_rate": 0.01, "timeout": 3600}),
+        ("GET", "/ws/drain", None),
+        ("DELETE", "/ws/drain", None),
+        ("GET", "/ws/alerts", None),
+    ):
+        seen.append((await server.http(method, path, body, token=operator)).body.decode())
     # The end of some, by their users and by us.
     await server.http("POST", "/ws/revoke", {"user": USER}, token=fresh(user="ops", role="admin"))
     assert (await client.closing())[0] == 4511
@@ -185,12 +212,14 @@ async def test_no_token_in_any_line_and_no_person_above_debug(start_server, log:
     server = await start_server(
         auth={"allow_query_token": True}, options={"provider": BrokenProvider()}, shutdown={"timeout": 0.5},
         connection={"max_connections_per_user": 100},
+        backpressure={"max_queue_bytes": 128 * 1024, "send_buffer": 16 * 1024},
     )  # fmt: skip
     server.service.inlet.close_timeout = 0.5
     tokens: list[str] = []
     seen = await a_full_day(server, tokens)
     await until(lambda: server.manager.hub.open_count == 0)
-    server.faults.seen = [line for line in server.faults.seen if "incident" not in line]
+    meant = ("wsserver.incidents", "wsserver.overload")
+    server.faults.seen = [line for line in server.faults.seen if not line.startswith(meant)]
     assert len(tokens) > 30
     assert len(log.lines) > 10, "a day without a line proves nothing"
     secrets = parts_of(tokens)
@@ -203,7 +232,8 @@ async def test_no_token_in_any_line_and_no_person_above_debug(start_server, log:
     for page in seen:
         assert not [secret for secret in secrets if secret in page]
         assert not [personal for personal in PERSONAL if personal in page], page
-    assert any("incident" in line for _, line in log.lines)
+    for told in ("incident", "reads too slowly", "system overload", "draining: "):
+        assert any(told in line for _, line in log.lines), told
 
 
 async def test_a_rejected_tokens_exception_carries_nothing_of_it(server: LiveServer) -> None:

@@ -1,7 +1,9 @@
 """Going down, and going on with new settings: in this process, and as a process of its own."""
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
 import socket
 import time
@@ -16,6 +18,8 @@ from http_request import request
 from live_server import LiveServer, claims_of, sign, token_of, until
 from raw_socket import command
 from ward_client import WardClient
+
+from wsserver.web.server import HTTP_GRACE
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,6 +123,48 @@ async def test_stopping_without_a_drain_closes_what_is_open(server: LiveServer) 
 
 
 # -- as a process
+
+
+async def test_a_log_that_nobody_reads_holds_nothing_up(run) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 65536)
+    os.set_blocking(writing, True)
+    child = await run(LOWER, log=writing)
+    await child.listening()
+    run.file.write_text("[nonsense]\n")
+    for _ in range(20):
+        child.process.send_signal(signal.SIGHUP)
+        assert (await request(child.port, "GET", "/health")).status == 200
+    client = await child.enter()
+    child.process.send_signal(signal.SIGTERM)
+    assert (await client.closing())[0] == 4020
+    started = time.monotonic()
+    assert await child.ended() == 0
+    # The last lines are waited for, but for two seconds only.
+    assert time.monotonic() - started < 10
+    os.close(reading)
+    os.close(writing)
+
+
+async def test_a_request_that_does_not_end_holds_up_the_end_for_a_moment_only(run) -> None:
+    child = await run(LOWER)
+    await child.listening()
+    token = sign(claims_of("b", "service", scope="broadcast:all"))
+    reader, writer = await asyncio.open_connection("127.0.0.1", child.port)
+    writer.write(
+        f"POST /ws/broadcast/all HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        "Content-Length: 100\r\n\r\n{".encode()
+    )
+    assert (await request(child.port, "GET", "/health")).status == 200
+    child.process.send_signal(signal.SIGTERM)
+    started = time.monotonic()
+    assert await child.ended() == 0
+    assert time.monotonic() - started < HTTP_GRACE + 2
+    await reader.read()
+    writer.close()
 
 
 LOWER = "[connection]\nmax_connections = 50\nmax_connections_per_role = 50\n[logging]\nformat = 'text'\n"

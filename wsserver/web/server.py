@@ -34,6 +34,9 @@ logger = logging.getLogger("wsserver.server")
 REQUEST_TIMEOUT: Final = 10.0
 """Seconds a client may take for the headers of its request; also how long an idle HTTP connection stays."""
 
+HTTP_GRACE: Final = 2.0
+"""Seconds at the end for HTTP requests under way. With the drain's 25 it stays under 30."""
+
 DEV_SCOPES: Final = (
     "broadcast:patient",
     "broadcast:type",
@@ -92,7 +95,7 @@ class WebSocketServer:
             access_log=None,
             keepalive_timeout=REQUEST_TIMEOUT,
             handle_signals=False,
-            shutdown_timeout=min(5.0, settings.shutdown.timeout),
+            shutdown_timeout=HTTP_GRACE,
             lingering_time=1.0,
         )
         try:

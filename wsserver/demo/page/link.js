@@ -6,6 +6,8 @@
 
 const SUBPROTOCOL = "wsserver.v1.json";
 const CONNECT_TIMEOUT_MS = 10_000;
+/** So that the first attempts are not spent on a server that is only just starting. */
+const LEAST_DELAY_MS = 500;
 const FIRST_DELAY_MS = 1_000;
 const LONGEST_DELAY_MS = 30_000;
 const HEARTBEAT_MS = 30_000;
@@ -28,12 +30,12 @@ export function mayReconnect(code) {
 }
 
 /**
- * Full jitter: anything from nothing to the doubled delay, so that clients cut off together do not come
- * back together.
+ * Full jitter: half a second and anything from nothing to the doubled delay, so that clients cut off together
+ * do not come back together.
  * @param {number} attempt from 0 @param {() => number} random in [0, 1)
  */
 export function backoff(attempt, random = Math.random) {
-  return random() * Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(attempt, 16));
+  return LEAST_DELAY_MS + random() * Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(attempt, 16));
 }
 
 /**
