@@ -72,9 +72,9 @@ async def test_the_text_says_what_the_number_says() -> None:
 
 
 @pytest.mark.parametrize("restart_time", [None, 2.0])
-@pytest.mark.parametrize("late", [0.0, 0.03, 0.4])
-async def test_returns_stay_under_twice_the_rate_even_if_the_loop_is_late(
-    restart_time: float | None, late: float
+@pytest.mark.parametrize(("late", "stall"), [(0.0, 0.0), (0.03, 0.0), (0.4, 0.0), (0.0, 3.0)])
+async def test_returns_stay_under_twice_the_rate_even_if_the_loop_is_late_or_stands_still(
+    restart_time: float | None, late: float, stall: float
 ) -> None:
     bench = Bench(connection=MANY)
     websockets = crowd(bench, 1000)
@@ -85,6 +85,8 @@ async def test_returns_stay_under_twice_the_rate_even_if_the_loop_is_late(
         for number, one in enumerate(websockets):
             if one.close_code is not None:
                 closed_at.setdefault(number, bench.clock.monotonic())
+        if len(nap.open) == 20:
+            bench.clock.advance(stall)
 
     nap.between = note
     drain = Drain(bench.manager, plan(return_rate=200.0, restart_time=restart_time), sleep=nap)

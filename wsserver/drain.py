@@ -128,10 +128,10 @@ class Drain:
             self.closed = min(self.total, self.closed + portion)
             if self.closed == self.total:
                 return
-            # A stall of the loop puts the others off instead of closing two portions at once:
-            # each comes back so long after its own close.
+            # Each comes back so long after its own close, so what a stall of the loop has put off is
+            # made up for at one and a half times the pace, not at once.
             due = began + schedule.closes_after(self.closed)
-            await self._sleep(max(due - self._clock.monotonic(), schedule.step / 2))
+            await self._sleep(max(due - self._clock.monotonic(), schedule.step / 1.5))
         self.closed = self.total
 
     async def _linger(self) -> None:
