@@ -483,6 +483,14 @@ def test_who_speaks_and_never_answers_is_not_late_but_its_pings_are_missed(clini
     assert clinic.pulse.answered == 0
 
 
+def test_the_answers_of_the_unlisted_are_not_counted(clinic: Clinic) -> None:
+    connection, transport = clinic.admit(listed=False)
+    payload = clinic.run_until_pinged(transport)
+    assert clinic.pulse.answer(connection.handle, payload, clinic.hub.now) == 0.0
+    clinic.run_until_pinged(transport, 2)
+    assert (clinic.pulse.answered, clinic.pulse.missed) == (0, 0)
+
+
 def test_the_census_adds_up_round_trips(clinic: Clinic) -> None:
     patients = [clinic.admit()[0] for _ in range(4)]
     for connection, rtt in zip(patients, (0.25, 0.5, 2.0), strict=False):
