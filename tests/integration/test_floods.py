@@ -70,7 +70,8 @@ async def test_tiny_messages_are_nonsense_soon_and_cost_little(start: Start, sec
     with server.cpu() as cpu:
         flooder = await flood(server, again(frame(TEXT, b"x")), 50_000, seconds=seconds)
     assert set(flooder.closes) - {0} <= {4503, 4110}
-    assert flooder.closes[4503] == 10 + 1, "the eleventh is held against the user"
+    # The eleventh is one too many, and one is forgiven every ten seconds.
+    assert 11 <= flooder.closes[4503] <= 11 + seconds / 10
     assert flooder.closes[4110] > 0
     assert is_little(cpu), cpu
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import json
 import time
 from typing import Any
 
@@ -116,6 +117,38 @@ async def test_behind_a_trusted_proxy_every_client_has_an_address_of_its_own(sta
         )
     with pytest.raises(websockets.InvalidStatus):
         await server.connect(token_of("u9"), headers={"X-Forwarded-For": "203.0.113.3"})
+
+
+async def test_one_address_may_not_start_handshakes_for_ever(start_server) -> None:
+    server = await start_server(rate_limit={"handshakes_per_ip": 0.01, "handshake_burst": 2})
+    for number in range(2):
+        await (await server.enter(f"u{number}")).close()
+    with pytest.raises(websockets.InvalidStatus) as many:
+        await server.connect(token_of("u3"))
+    response = many.value.response
+    error = json.loads(response.body)["error"]
+    assert (response.status_code, error["code"]) == (429, 1010)
+    assert 90 <= int(response.headers["Retry-After"]) <= 100
+    assert 90_000 <= error["retry_after_ms"] <= 100_000
+    await server.service.reconfigure(settings_of(rate_limit={"handshakes_per_ip": None}))
+    await server.enter("u3")
+
+
+async def test_an_ipv6_client_is_its_network_of_64_bits(start_server) -> None:
+    server = await start_server(
+        rate_limit={"handshakes_per_ip": 0.01, "handshake_burst": 1},
+        server={"trusted_proxies": ("127.0.0.1",)},
+    )
+
+    async def comes_in(address: str) -> bool:
+        try:
+            await server.connect(token_of(), headers={"X-Forwarded-For": address})
+        except websockets.InvalidStatus as refusal:
+            return refusal.response.status_code != 429
+        return True
+
+    addresses = ["2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1", "203.0.113.1", "203.0.113.2"]
+    assert [await comes_in(address) for address in addresses] == [True, False, True, True, True]
 
 
 async def test_places_are_given_back_however_a_handshake_ends(start_server) -> None:

@@ -328,3 +328,24 @@ async def test_a_promise_of_idempotency_is_not_made_silently(server: LiveServer)
         "POST", "/ws/broadcast/all", {"a": 1}, token=token, headers={"Idempotency-Key": "k1"}
     )
     assert (answer.status, answer.json["error"]["code"]) == (501, 1003)
+
+
+async def test_a_token_subject_that_asks_too_often_is_answered_with_429(start_server) -> None:
+    server = await start_server(rate_limit={"requests_per_second": 0.01, "request_burst": 3})
+    mine, others = token_of("b", "service", scope=ALL_SCOPES), token_of("c", "service", scope=ALL_SCOPES)
+    before = server.manager.broadcasts.operations
+    answers = [await server.http("POST", "/ws/broadcast/all", {"n": n}, token=mine) for n in range(4)]
+    assert [answer.status for answer in answers] == [200, 200, 200, 429]
+    assert server.manager.broadcasts.operations == before + 3, "what is refused does nothing"
+    error = answers[-1].json["error"]
+    assert (error["code"], error["name"]) == (1010, "rate_limit_exceeded")
+    assert error["details"] == {"scope": "token", "limit": "requests"}
+    assert 90_000 <= error["retry_after_ms"] <= 100_000
+    assert 90 <= int(answers[-1].headers["retry-after"]) <= 100
+    # Another token of the same subject is no way out; another subject is not concerned, nor is /health.
+    again = token_of("b", "service", scope=ALL_SCOPES, jti="another")
+    assert (await server.http("GET", "/ws/metrics", token=again)).status == 429
+    assert (await server.http("GET", "/ws/metrics", token=others)).status == 200
+    assert (await server.http("GET", "/health")).status == 200
+    await server.service.reconfigure(settings_of(rate_limit={"requests_per_second": None}))
+    assert (await server.http("GET", "/ws/metrics", token=mine)).status == 200
