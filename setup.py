@@ -14,7 +14,7 @@ CHECKED = os.environ.get("WSSERVER_CHECKED", "") not in ("", "0")
 
 MODULES = [
     "nesting", "frames", "buckets", "recipients", "outgoing", "slots", "backlog", "hub", "pulse",
-    "connection",
+    "inlet", "connection",
     "patterns", "fields", "conditions", "expressions", "conjunctions", "filter_parser", "filters",
     "scopes", "matcher", "shelves", "roster", "subscriptions", "topic", "catalogue", "selection",
     "topics",

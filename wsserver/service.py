@@ -34,8 +34,8 @@ from wsserver.rate_limiter import RateLimiter
 from wsserver.rights_watch import RightsWatch
 from wsserver.settings import AuthSettings, InboundSettings, Settings, ShutdownSettings
 from wsserver.token_expiry import ExpirySchedule
-from wsserver_core.connection import Inlet
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
+from wsserver_core.inlet import Inlet
 from wsserver_core.outgoing import DROP_REASONS
 
 logger = logging.getLogger("wsserver")

@@ -1,8 +1,9 @@
 from libc.stdint cimport uint64_t
 
-from wsserver_core.buckets cimport KINDS, RateLimits
-from wsserver_core.frames cimport FrameReader, UnfinishedBudget
+from wsserver_core.buckets cimport KINDS
+from wsserver_core.frames cimport FrameReader
 from wsserver_core.hub cimport Hub
+from wsserver_core.inlet cimport Inlet
 from wsserver_core.outgoing cimport Frame
 
 # Who may hold reading back; each has a bit, so that nobody undoes another's pause.
@@ -11,25 +12,6 @@ cpdef enum:
     PAUSED_FOR_CREDENTIALS = 2
     PAUSED_FOR_RATE = 4
     PAUSED_FOR_MEMORY = 8
-
-
-cdef class Inlet:
-    cdef readonly Hub hub
-    cdef readonly object sink
-    cdef readonly UnfinishedBudget budget
-    cdef readonly RateLimits limits
-    cdef public double message_deadline
-    cdef public double close_timeout
-    cdef public int abort_reason       # what the queues of aborted connections are dropped for
-    cdef set connections
-    cdef uint64_t messages_of_closed
-    cdef uint64_t bytes_of_closed
-    cdef dict unfinished
-    cdef dict closing
-    cdef dict throttled            # connection -> when its reading goes on
-    cdef readonly uint64_t throttles
-    cdef object view
-    cdef const unsigned char *data
 
 
 cdef class Connection:

@@ -4,15 +4,13 @@ It reads frames, answers pings and closes, and passes messages on to a sink shar
 connections. It has no task and no timer: deadlines are looked after by ``Inlet.sweep``.
 """
 
-from libc.stdint cimport uint64_t
-
 from wsserver_core cimport buckets
-from wsserver_core.buckets cimport BYTES, CONTROL, KINDS, MESSAGES, RateLimits
+from wsserver_core.buckets cimport BYTES, CONTROL, KINDS, MESSAGES
 from wsserver_core.frames cimport (
     BINARY, CLOSE, OVERSIZE, PING, PONG, TEXT,
-    FrameReader, ReadLimits, UnfinishedBudget, encode_close, encode_frame,
+    FrameReader, ReadLimits, encode_close, encode_frame,
 )
-from wsserver_core.hub cimport Hub
+from wsserver_core.inlet cimport Inlet
 from wsserver_core.outgoing cimport DROPPED_CLOSED, Frame
 
 from wsserver_core.frames import decode_close
@@ -24,111 +22,8 @@ cdef enum:
     CLOSING = 2      # our close frame is queued; messages still coming in are ignored
     CLOSED = 3
 
-    # uvloop reads at most this much at a time; one buffer serves every connection, since
-    # each read is parsed before the next one starts.
-    READ_BUFFER = 64 * 1024
-
     ABNORMAL = 1006
     INTERNAL_ERROR = 1011
-    TOO_BIG = 1009
-
-
-cdef class Inlet:
-    """What the connections of one endpoint share on the way in.
-
-    ``sink`` receives what the connections read, on the loop's thread:
-
-    - ``message_received(connection, opcode, payload)`` a complete text (1) or binary (2) message;
-    - ``oversize_received(connection, size)`` a message over the limit was swallowed;
-    - ``pong_received(connection, payload)``;
-    - ``message_flood(connection, wait)`` a message was dropped because they come too fast;
-      one would be taken again in ``wait`` seconds;
-    - ``control_flood(connection, wait)`` the same for a ping or a pong;
-    - ``connection_closed(connection, code, reason)`` exactly once, after the socket is gone.
-
-    ``limits`` are the rates of each connection: of its messages, its control frames, its bytes.
-    One that sends too many bytes is not read for a while; the kernel's window then holds it up.
-    Times are seconds of the hub's coarse clock ``hub.now``, which ``sweep`` moves.
-    """
-
-    def __cinit__(self, Hub hub not None, object sink, UnfinishedBudget budget not None, *,
-                  RateLimits limits=None, double message_deadline=10.0, double close_timeout=5.0):
-        cdef bytearray memory = bytearray(READ_BUFFER)
-        self.hub = hub
-        self.sink = sink
-        self.budget = budget
-        self.limits = RateLimits() if limits is None else limits
-        self.message_deadline = message_deadline
-        self.close_timeout = close_timeout
-        self.abort_reason = DROPPED_CLOSED
-        self.connections = set()
-        self.unfinished = {}
-        self.closing = {}
-        self.throttled = {}
-        self.view = memoryview(memory)
-        # The view pins the bytearray: it cannot be resized or moved while the view lives.
-        self.data = <const unsigned char *> <char *> memory
-
-    @property
-    def unfinished_connections(self):
-        """Connections in the middle of a message."""
-        return len(self.unfinished)
-
-    @property
-    def closing_connections(self):
-        """Connections whose closing handshake is under way."""
-        return len(self.closing)
-
-    @property
-    def throttled_connections(self):
-        """Connections that are not read at present because they sent too much."""
-        return len(self.throttled)
-
-    def received_totals(self):
-        """``(messages, bytes)`` received over all connections of this endpoint since the start."""
-        cdef Connection connection
-        cdef uint64_t messages = self.messages_of_closed
-        cdef uint64_t size = self.bytes_of_closed
-        for connection in self.connections:
-            messages += connection.messages_received
-            size += connection.bytes_received
-        return messages, size
-
-    def abort_all(self):
-        """Drop every socket of this endpoint now."""
-        for connection in list(self.connections):
-            connection.abort()
-
-    def sweep(self, double now):
-        """Move the clock, read on where the rate allows it again, and end what has passed its deadline.
-
-        An unfinished message closes its connection with 1009; a closing handshake that the
-        peer does not complete ends in an abort.
-        """
-        cdef Connection connection
-        cdef double since, due
-        self.hub.now = now
-        for connection, due in list(self.throttled.items()):
-            if now >= due:
-                del self.throttled[connection]
-                connection.resume_reading(PAUSED_FOR_RATE)
-        # Both dictionaries are in order of time: insertion order, with a constant delay each.
-        for connection, since in list(self.unfinished.items()):
-            if now - since < self.message_deadline:
-                break
-            if connection.paused:
-                # Its end may have arrived, and it is we who do not look. Resuming starts it afresh.
-                continue
-            connection.fail(TOO_BIG, "message not finished in time")
-        for connection, since in list(self.closing.items()):
-            if now - since < self.close_timeout:
-                break
-            connection.abort()
-
-    def release_throttled(self):
-        """Read everybody again from the next ``sweep`` on: the rates have changed."""
-        for connection in self.throttled:
-            self.throttled[connection] = self.hub.now
 
 
 cdef class Connection:
@@ -204,8 +99,6 @@ cdef class Connection:
         self.paused = 0
         self.reader.close()
         self.inlet.connections.discard(self)
-        self.inlet.messages_of_closed += self.messages_received
-        self.inlet.bytes_of_closed += self.bytes_received
         self.inlet.unfinished.pop(self, None)
         self.inlet.closing.pop(self, None)
         self.inlet.throttled.pop(self, None)
@@ -232,6 +125,7 @@ cdef class Connection:
             return 0
         self.hub.touch(self.handle)
         self.bytes_received += size
+        self.inlet.bytes_received += size
         events = self.reader.feed_raw(data, size)
         if events is not None:
             for event in events:
@@ -268,6 +162,7 @@ cdef class Connection:
                 self.inlet.sink.pong_received(self, payload)
             return 0
         self.messages_received += 1
+        self.inlet.messages_received += 1
         wait = self.spend(MESSAGES, 1.0)
         if wait > 0:
             self.inlet.sink.message_flood(self, wait)
@@ -425,6 +320,10 @@ cdef class Connection:
         self.inlet.throttles += 1
         throttled[self] = due
         return 0
+
+    def unthrottle(self):
+        """Read again; for ``Inlet.sweep``."""
+        self.resume_reading(PAUSED_FOR_RATE)
 
     def pause_reading(self, unsigned char reason):
         """Stop reading from the client; the kernel's window then slows it down.

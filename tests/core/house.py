@@ -3,9 +3,10 @@
 from recording_sink import RecordingSink
 from recording_transport import FakeLoop, RecordingTransport
 
-from wsserver_core.connection import Connection, Inlet
+from wsserver_core.connection import Connection
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
 from wsserver_core.hub import Hub
+from wsserver_core.inlet import Inlet
 
 HELLO = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
 """The masked "Hello" of RFC 6455 section 5.7."""

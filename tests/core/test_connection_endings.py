@@ -9,7 +9,8 @@ from recording_transport import RecordingTransport
 from reference_frames import PING, PONG, TEXT, client_frame
 
 from wsserver_core.buckets import CONTROL, MESSAGES
-from wsserver_core.connection import Connection, Inlet
+from wsserver_core.connection import Connection
+from wsserver_core.inlet import Inlet
 from wsserver_core.outgoing import Frame
 
 

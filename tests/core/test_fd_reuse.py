@@ -21,10 +21,11 @@ import uvloop
 from recording_sink import RecordingSink
 from reference_frames import BINARY, CLOSE, client_frame, reference_encode
 
-from wsserver_core.connection import Connection, Inlet
+from wsserver_core.connection import Connection
 from wsserver_core.filters import FilterLimits, compile_filter
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
 from wsserver_core.hub import Hub
+from wsserver_core.inlet import Inlet
 from wsserver_core.outgoing import Frame
 from wsserver_core.recipients import Recipients
 from wsserver_core.scopes import Scope

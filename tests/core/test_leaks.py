@@ -17,10 +17,11 @@ from recording_sink import RecordingSink
 from recording_transport import FakeLoop, RecordingTransport
 from reference_frames import BINARY, PING, TEXT, client_frame, reference_encode
 
-from wsserver_core.connection import Connection, Inlet
+from wsserver_core.connection import Connection
 from wsserver_core.filters import FilterInterner, FilterLimits
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
 from wsserver_core.hub import Hub
+from wsserver_core.inlet import Inlet
 from wsserver_core.outgoing import Frame
 from wsserver_core.recipients import Recipients
 from wsserver_core.scopes import ScopeTable

@@ -18,9 +18,10 @@ from reference_frames import BINARY, CLOSE, PING, TEXT, client_frame, reference_
 from self_signed import make_contexts
 
 from wsserver.web.takeover import Handed, is_tls, take_over
-from wsserver_core.connection import PAUSED_FOR_TURN, Connection, Inlet
+from wsserver_core.connection import PAUSED_FOR_TURN, Connection
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
 from wsserver_core.hub import Hub
+from wsserver_core.inlet import Inlet
 from wsserver_core.outgoing import Frame
 
 REQUEST = (
