@@ -116,6 +116,24 @@ async def test_plain_bytes_at_a_tls_port_hurt_nobody(
     assert (await client.receive())["type"] == "connected"
 
 
+async def test_a_tls_client_beyond_its_rate_is_not_read_for_a_while_and_loses_nothing(
+    start_server, certificate: tuple[Path, Path], trusting: ssl.SSLContext
+) -> None:
+    settings = ServerSettings(tls_certificate=str(certificate[0]), tls_key=str(certificate[1]))
+    server = await start_server(
+        options={"tls": _tls_context(settings)},
+        rate_limit={"bytes_per_second": 1_000_000, "byte_burst": 300_000},
+    )
+    client = await server.connect(token_of(), tls=trusting)
+    await client.receive()
+    text = '{"type":"ack","message_id":"m"}'.ljust(10_000)
+    for _ in range(90):
+        await client.send_text(text)
+    await until(lambda: server.service.inlet.throttled_connections == 1)
+    await until(lambda: server.service.router.acknowledged == 90)
+    assert await client.everything() == []
+
+
 async def test_a_tls_client_that_never_reads_is_cut(tls_server: LiveServer, trusting: ssl.SSLContext) -> None:
     tls_server.service.inlet.close_timeout = 0.5
     slow = await tls_server.connect(
