@@ -516,6 +516,13 @@ async def test_the_service_looks_once_a_second_and_hurries_its_cleanups():
     assert service.overload.trigger_emergency_cleanup()["revocations"] == 1
 
 
+async def test_the_service_watches_memory_at_every_tick():
+    bench = await Workbench().start()
+    bench.service.overload.signals.memory.limit = 1
+    bench.pass_time(0.25)
+    assert bench.service.overload.causes == ["memory"]
+
+
 async def test_the_service_takes_new_thresholds_on_reload():
     bench = await Workbench().start()
     fresh = Settings(

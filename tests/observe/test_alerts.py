@@ -100,6 +100,12 @@ def test_a_value_above_the_margin_starts_the_holding_time_anew(watch):
     assert watch.see(67) is Level.OK
 
 
+def test_a_value_over_the_threshold_starts_the_holding_time_anew_as_well(watch):
+    watch.see(80, *[67] * 29)
+    assert watch.see(76, *[67] * 30) is Level.WARNING
+    assert watch.see(67) is Level.OK
+
+
 def test_critical_falls_to_the_level_that_holds(watch):
     watch.see(95)
     assert watch.see(*[80] * 30) is Level.CRITICAL

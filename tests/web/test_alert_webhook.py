@@ -28,8 +28,13 @@ class Pager:
         self.statuses: list[int] = []
         self.bodies: list[dict[str, Any]] = []
         self.attempts = 0
+        self.led_astray = 0
         self.hang = asyncio.Event()
         self.hang.set()
+
+    async def astray(self, request: web.Request) -> web.Response:
+        self.led_astray += 1
+        return web.Response()
 
     async def handle(self, request: web.Request) -> web.Response:
         self.attempts += 1
@@ -65,6 +70,7 @@ async def pager(aiohttp_server) -> tuple[Pager, str]:
     pager = Pager()
     app = web.Application()
     app.router.add_post(f"/{CANARY}", pager.handle)
+    app.router.add_route("*", "/elsewhere", pager.astray)
     server = await aiohttp_server(app)
     return pager, str(server.make_url(f"/{CANARY}"))
 
@@ -129,7 +135,7 @@ async def test_a_refusal_that_stays_one_is_not_tried_again(pager, posting, statu
     here = await posting(url)
     here.webhook.put(change())
     await here.until(lambda: here.webhook.dropped)
-    assert other_end.attempts == 1
+    assert (other_end.attempts, other_end.led_astray) == (1, 0)
     assert here.pauses == []
     # The next one is a new try.
     here.webhook.put(change())
