@@ -50,7 +50,7 @@ async def _stage(variant: str, clients: int, rate: float, core: int | None, toke
             other = await stack.enter_async_context(server_process(**variables))
             await client.go_to(other.port)
         await first.figures()
-        client.expect_return()
+        await client.expect_return()
         drops = listen_drops()
         began = time.monotonic()
         first.send(signal.SIGTERM)

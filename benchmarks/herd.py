@@ -58,7 +58,7 @@ async def _round(policy: str, clients: int, number: int, core: int | None, token
             )
         )  # fmt: skip
         await client.connect(clients)
-        client.expect_return()
+        await client.expect_return()
         drops = listen_drops()
         began = time.monotonic()
         first.send(signal.SIGKILL)

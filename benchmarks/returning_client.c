@@ -4,7 +4,8 @@
  *
  *   connect N     open N connections, each up to its confirmed subscription    -> connected {...}
  *   port N        reconnect there from now on                                  -> ok {...}
- *   await         wait until each has lost its connection and has another      -> returned {...}
+ *   await         wait until each has lost its connection and has another      -> armed {...},
+ *                                                                              then returned {...}
  *   report        how many are where                                           -> report {...}
  *
  * End of input ends it. A connection that ends comes back after a delay:
@@ -417,6 +418,7 @@ static void command(const char *line)
             clients[i].lost = false;
         lost = 0;
         awaiting = true;
+        answer("armed");
     } else if (strcmp(line, "report") == 0) {
         answer("report");
     } else {

@@ -36,9 +36,10 @@ class ReturningClient:
         self._say(f"port {port}")
         await self._answer("ok", 10)
 
-    def expect_return(self) -> None:
+    async def expect_return(self) -> None:
         """From now on each is to lose its connection and to get another."""
         self._say("await")
+        await self._answer("armed", 10)
 
     async def returned(self, timeout: float) -> dict[str, Any]:
         """Wait until that is so. Raises TimeoutError with how far they are."""

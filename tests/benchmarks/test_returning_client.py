@@ -73,7 +73,7 @@ async def returning(
         ) as client,
     ):
         await client.connect(clients)
-        client.expect_return()
+        await client.expect_return()
         began = time.monotonic()
         ward.closing.set()
         yield client, began
