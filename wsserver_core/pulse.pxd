@@ -3,27 +3,23 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from wsserver_core.hub cimport Hub
 from wsserver_core.outgoing cimport Frame
 from wsserver_core.slots cimport Slot
+from wsserver_core.wheel cimport Wheel
 
 
 cdef enum:
-    BUCKETS = 1024             # 256 s of ticks; what is due later stays for another round
     SENT = 1024                # pings whose time is remembered, one a tick
 
 
-# What is known of one watched slot. The links join those that stand in one bucket.
+# What is known of one watched slot. When it is looked at next, the wheel knows.
 cdef struct Beat:
     double asked_at            # when its newest ping was queued
     uint32_t generation        # of the handle that is watched; 0: none
-    uint32_t next
-    uint32_t previous
-    uint32_t due               # the tick of the next look
-    uint32_t ping_due          # the tick of the next ping, at or after ``due``
+    uint32_t ping_due          # the tick of the next ping, not before the next look
     uint32_t asked             # number of its newest ping; 0 before the first
     uint32_t answered          # number of the newest ping that it has answered
     float rtt                  # smoothed, in seconds; negative before the first
-    uint16_t bucket
     uint16_t missed            # rounds in a row in which nothing came
-    uint32_t flags
+    uint16_t flags
 
 
 # One ping, which many connections were sent.
@@ -50,12 +46,11 @@ cdef class Pulse:
     cdef Beat *beats
     cdef uint32_t capacity
     cdef uint32_t top
-    cdef uint32_t heads[BUCKETS + 1]   # the last one: those that are being looked at
+    cdef Wheel wheel
     cdef Ping sent[SENT]
     cdef Frame frame           # of this tick, once somebody needs it
     cdef uint32_t number       # of the newest ping
-    cdef uint32_t tick         # done up to here
-    cdef uint32_t target       # the tick of now
+    cdef uint32_t target       # the tick of now, which the wheel has yet to reach while we advance
     cdef double now
     cdef double listened       # seconds in which we were there to hear something
     cdef double trusted_since  # the end of our last absence
@@ -71,10 +66,7 @@ cdef class Pulse:
     cdef uint32_t ticks(self, double seconds) noexcept
     cdef double limit_of(self, Beat *beat) noexcept
     cdef bint is_late(self, Beat *beat, Slot *slot) noexcept
-    cdef void link(self, uint32_t index, uint32_t due) noexcept
-    cdef void unlink(self, uint32_t index) noexcept
-    cdef void put(self, uint32_t index, uint32_t bucket) noexcept
-    cdef void plan(self, uint32_t index, Slot *slot) noexcept
+    cdef int plan(self, uint32_t index, Slot *slot) except -1
     cdef void excuse(self, double seconds) noexcept
     cdef int look(self, uint32_t index, bint absent, list stale) except -1
     cdef int ask(self, uint32_t index, Slot *slot) except -1

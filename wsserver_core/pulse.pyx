@@ -1,8 +1,8 @@
-"""A timing wheel over the hub's slots: who is pinged when, and who has fallen silent.
+"""Heartbeats of the hub's connections: who is pinged when, and who has fallen silent.
 
-Every watched connection stands in the bucket of the tick at which it is looked at next:
+Every watched connection stands on a timing wheel, at the tick at which it is looked at next:
 when its next ping is due or its silence would be too long, whichever comes first. A tick costs
-as much as stands in its bucket, however large the table is.
+as much as is due in it, however many connections there are.
 
 Time in which the loop did not run is not silence of anybody: the wheel moves on by a bounded
 step only, and the last sign of life of every connection by the rest. Whoever seems to have been
@@ -12,13 +12,14 @@ has read what waits in the sockets.
 
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.math cimport ceil
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from wsserver_core.frames cimport PING, encode_frame
 from wsserver_core.hub cimport Hub
 from wsserver_core.outgoing cimport Frame
 from wsserver_core.slots cimport Slot, handle_of
+from wsserver_core.wheel cimport NOWHERE, Wheel
 
 cdef enum:
     # Beat flags.
@@ -27,11 +28,9 @@ cdef enum:
     PENDING = 4       # its newest ping is neither answered nor given up
     SUSPECT = 8       # was silent for too long when we came back from an absence
 
-    IN_HAND = BUCKETS
     FIRST_CAPACITY = 64
     PAYLOAD = 8       # bytes of a ping: its number and its token, four each
 
-cdef uint32_t NOWHERE = 0xFFFFFFFF
 # A ping that is due in 8 years is due never, and ticks are counted in 32 bits.
 cdef double MAX_TICKS = 1 << 30
 # The weight of a new round trip in the smoothed one, as RFC 6298 section 2 has it.
@@ -54,7 +53,6 @@ cdef class Pulse:
 
     def __cinit__(self, Hub hub not None, *, double interval, double timeout, double tick=0.25,
                   double jitter=0.2, double slow_rtt=1.0, double slow_factor=2.0, uint64_t seed=1):
-        cdef uint32_t i
         if not (interval > 0 and timeout > 0 and tick > 0):
             raise ValueError("interval, timeout and tick must be positive")
         if not (0 <= jitter < 1 and slow_factor >= 1):
@@ -69,8 +67,7 @@ cdef class Pulse:
         self.dice = seed or 1
         self.now = hub.now
         self.trusted_since = self.ruled_since = hub.now
-        for i in range(BUCKETS + 1):
-            self.heads[i] = NOWHERE
+        self.wheel = Wheel()
 
     def __dealloc__(self):
         PyMem_Free(self.beats)
@@ -102,6 +99,7 @@ cdef class Pulse:
             raise ValueError("no such connection")
         if self.beat_of(handle) != NULL:
             return 0
+        self.wheel.reserve(index)
         if index >= self.capacity:
             capacity = max(<uint32_t> FIRST_CAPACITY, index + 1, self.capacity + self.capacity // 2)
             memory = PyMem_Realloc(self.beats, capacity * sizeof(Beat))
@@ -121,18 +119,16 @@ cdef class Pulse:
         beat.generation = <uint32_t> (handle >> 32)
         beat.rtt = -1.0
         beat.flags = (MORTAL if mortal else 0) | (LISTED if listed else 0)
-        beat.ping_due = self.tick + self.ticks(self.draw() * self.interval)
+        beat.ping_due = self.wheel.tick + self.ticks(self.draw() * self.interval)
         self.watched += 1
-        self.put(index, IN_HAND)
-        self.plan(index, slot)
-        return 0
+        return self.plan(index, slot)
 
     cpdef bint forget(self, uint64_t handle):
         """Have done with a connection; False when it is not watched."""
         cdef Beat *beat = self.beat_of(handle)
         if beat == NULL:
             return False
-        self.unlink(<uint32_t> handle)
+        self.wheel.remove(<uint32_t> handle)
         beat.generation = 0
         self.watched -= 1
         return True
@@ -165,7 +161,7 @@ cdef class Pulse:
             if slot == NULL:
                 self.forget(handle_of(index, beat.generation))
                 continue
-            beat.ping_due = self.tick + self.ticks(self.draw() * interval)
+            beat.ping_due = self.wheel.tick + self.ticks(self.draw() * interval)
             self.plan(index, slot)
 
     # -- the wheel
@@ -185,31 +181,7 @@ cdef class Pulse:
     cdef double limit_of(self, Beat *beat) noexcept:
         return self.timeout * (self.slow_factor if beat.rtt > self.slow_rtt else 1.0)
 
-    cdef void put(self, uint32_t index, uint32_t bucket) noexcept:
-        cdef Beat *beat = &self.beats[index]
-        cdef uint32_t first = self.heads[bucket]
-        beat.bucket = bucket
-        beat.previous = NOWHERE
-        beat.next = first
-        if first != NOWHERE:
-            self.beats[first].previous = index
-        self.heads[bucket] = index
-
-    cdef void unlink(self, uint32_t index) noexcept:
-        cdef Beat *beat = &self.beats[index]
-        if beat.previous == NOWHERE:
-            self.heads[beat.bucket] = beat.next
-        else:
-            self.beats[beat.previous].next = beat.next
-        if beat.next != NOWHERE:
-            self.beats[beat.next].previous = beat.previous
-
-    cdef void link(self, uint32_t index, uint32_t due) noexcept:
-        self.unlink(index)
-        self.beats[index].due = due
-        self.put(index, due % BUCKETS)
-
-    cdef void plan(self, uint32_t index, Slot *slot) noexcept:
+    cdef int plan(self, uint32_t index, Slot *slot) except -1:
         """Put a connection where it is looked at next."""
         cdef Beat *beat = &self.beats[index]
         cdef uint32_t due = beat.ping_due
@@ -219,7 +191,7 @@ cdef class Pulse:
                 max(slot.last_received, self.ruled_since) + self.limit_of(beat) - self.now
             )
             due = min(due, deadline)
-        self.link(index, max(due, self.tick + 1))
+        return self.wheel.put(index, due)
 
     cpdef list advance(self, double now, uint32_t token):
         """Ping those whose turn has come; returns the owners of the silent.
@@ -229,7 +201,7 @@ cdef class Pulse:
         """
         cdef list stale = []
         cdef double step = now - self.now
-        cdef uint32_t index, bucket
+        cdef uint32_t index
         cdef bint absent = step > LONG_STEP * self.tick_length
         if step <= 0:
             return stale
@@ -244,20 +216,13 @@ cdef class Pulse:
         self.target = <uint32_t> (self.listened / self.tick_length)
         self.number += 1
         self.sent[self.number % SENT] = Ping(now, self.number, token)
-        while self.tick != self.target:
-            self.tick += 1
-            bucket = self.tick % BUCKETS
-            # Taken out as a whole: what is put back meanwhile belongs to a later tick.
-            while self.heads[bucket] != NOWHERE:
-                index = self.heads[bucket]
-                self.unlink(index)
-                self.put(index, IN_HAND)
-            while self.heads[<int> IN_HAND] != NOWHERE:
-                index = self.heads[<int> IN_HAND]
-                if self.beats[index].due > self.tick:
-                    self.link(index, self.beats[index].due)
-                else:
-                    self.look(index, absent, stale)
+        while self.wheel.tick != self.target:
+            self.wheel.turn()
+            while True:
+                index = self.wheel.take()
+                if index == NOWHERE:
+                    break
+                self.look(index, absent, stale)
         self.frame = None
         return stale
 
@@ -282,8 +247,8 @@ cdef class Pulse:
             return 0
         # First of all it gets another turn, whatever happens in this one. Not one of the same
         # call, between which and this one nothing could have been read.
-        self.link(index, self.target + 1)
-        beat.flags &= ~<uint32_t> SUSPECT
+        self.wheel.put(index, self.target + 1)
+        beat.flags &= ~<uint16_t> SUSPECT
         if beat.flags & MORTAL and (
             self.now - max(slot.last_received, self.ruled_since) >= self.limit_of(beat)
         ):
@@ -292,12 +257,10 @@ cdef class Pulse:
                 return 0
             self.settle(beat, slot)
             stale.append(<object> slot.owner)
-            self.link(index, self.target + self.ticks(self.interval))
-            return 0
-        if beat.ping_due <= self.tick:
+            return self.wheel.put(index, self.target + self.ticks(self.interval))
+        if beat.ping_due <= self.wheel.tick:
             return self.ask(index, slot)
-        self.plan(index, slot)
-        return 0
+        return self.plan(index, slot)
 
     cdef int ask(self, uint32_t index, Slot *slot) except -1:
         """Send a ping, and plan the next one."""
@@ -308,7 +271,7 @@ cdef class Pulse:
         cdef double gap = self.interval * (1.0 - self.jitter + 2.0 * self.jitter * self.draw())
         cdef int i
         self.settle(beat, slot)
-        beat.ping_due = self.tick + self.ticks(
+        beat.ping_due = self.wheel.tick + self.ticks(
             min(gap, (self.interval + max(self.interval, self.timeout)) / 2) - self.tick_length / 2
         )
         if self.frame is None:
@@ -322,14 +285,13 @@ cdef class Pulse:
             beat.asked = self.number
             beat.asked_at = self.now
             beat.flags |= PENDING
-        self.plan(index, slot)
-        return 0
+        return self.plan(index, slot)
 
     cdef void settle(self, Beat *beat, Slot *slot) noexcept:
         """Count what came of the last ping, unless we were away meanwhile."""
         if not beat.flags & PENDING:
             return
-        beat.flags &= ~<uint32_t> PENDING
+        beat.flags &= ~<uint16_t> PENDING
         if beat.asked_at < self.trusted_since:
             return
         if beat.flags & LISTED:
@@ -377,7 +339,7 @@ cdef class Pulse:
         beat.answered = number
         beat.missed = 0
         if number == beat.asked and beat.flags & PENDING:
-            beat.flags &= ~<uint32_t> PENDING
+            beat.flags &= ~<uint16_t> PENDING
             if beat.flags & LISTED:
                 self.answered += 1
         if at < self.trusted_since or now < at:
