@@ -317,10 +317,15 @@ class AlertBook:
 def _log(change: AlertChange) -> None:
     # Not an error even when critical: a server that is full works as it should.
     severity = logging.WARNING if change.level else logging.INFO
-    facts = (
-        "" if change.value is None else f": {change.value:.4g} {change.unit}, threshold {change.threshold:g}"
-    )
+    facts = ""
+    if change.value is not None and change.threshold is not None:
+        facts = f": {_plain(change.value)} {change.unit}, threshold {_plain(change.threshold)}"
     logger.log(severity, "alert %s is %s%s", change.name, change.level.text, facts)
+
+
+def _plain(value: float) -> str:
+    """``9612``, ``76.3``, ``0.412``: never with an exponent, which is for machines."""
+    return f"{value:.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _rounded(value: float | None) -> float | None:
