@@ -1,6 +1,9 @@
 """From a message to queues: counts, places, and one encoding for all."""
 
+from typing import Any
+
 import pytest
+from far_end import RecordingWebSocket
 from workbench import Bench
 
 from wsserver.protocol.message import PublishedMessage
@@ -61,3 +64,66 @@ def test_one_connection_gets_what_it_may_see_and_is_counted(bench: Bench) -> Non
     assert engine.send_to(0, True, EVERYTHING, message) == 0
     bench.loop.run()
     assert len(websocket.messages) == 1
+
+
+class Publishing(RecordingWebSocket):
+    """Publishes something about another patient when it is first written to."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self.bench = bench
+        self.armed = True
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if self.armed:
+            self.armed = False
+            self.bench.manager.broadcast_to_patient(2, {"severity": "critical", "n": 100})
+
+
+def test_a_websocket_that_publishes_when_it_is_written_to_mixes_nothing_up() -> None:
+    """Also where so much waits that sockets are written to in the middle of a broadcast."""
+    bench = Bench(backpressure={"max_queue_messages": 40})
+    publishing = Publishing(bench)
+    watchers = {}
+    bench.manager.subscribe(str(bench.manager.connect(publishing, "u", "doctor", 1)), "patient", 1)
+    for patient in (1, 2):
+        for number in range(3):
+            one, watchers[patient, number] = bench.connect(f"u{patient}{number}", "doctor", patient)
+            assert bench.manager.subscribe(one, "patient", patient)
+    for number in range(20):
+        bench.manager.broadcast_to_patient(1, {"severity": "critical", "n": number})
+    bench.loop.run()
+    for (patient, _), websocket in watchers.items():
+        assert [message["n"] for message in websocket.messages] == ([*range(20)] if patient == 1 else [100])
+
+
+class Interrupted:
+    """A hub in whose first broadcast somebody else publishes."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.hub = bench.manager.hub
+        self.armed = True
+
+    def enqueue_many(self, recipients: Any, frame: Any) -> tuple[int, int, int]:
+        if self.armed:
+            self.armed = False
+            self.bench.manager.broadcast_to_patient(2, {"n": 2})
+        return self.hub.enqueue_many(recipients, frame)
+
+
+def test_a_broadcast_within_a_broadcast_has_recipients_of_its_own(bench: Bench) -> None:
+    watchers = {patient: bench.connect(f"u{patient}", "doctor", patient) for patient in (1, 2)}
+    for patient, (one, _) in watchers.items():
+        assert bench.manager.subscribe(one, "patient", patient)
+    bench.manager.broadcasts.hub = Interrupted(bench)  # type: ignore[assignment]
+    for send in (
+        lambda: bench.manager.broadcast_to_patient(1, {"n": 1}),
+        lambda: bench.manager.send_message(watchers[1][0], {"patient_id": 1, "n": 1}),
+    ):
+        bench.manager.broadcasts.hub.armed = True  # type: ignore[attr-defined]
+        assert send().delivered == 1
+    bench.loop.run()
+    for patient, (_, websocket) in watchers.items():
+        assert [message["n"] for message in websocket.messages] == [patient] * 2

@@ -6,7 +6,7 @@ import pytest
 from hand_loop import HandLoop
 
 from wsserver.errors import BACKPRESSURE, ServerError
-from wsserver.inbox import Inbox
+from wsserver.inbox import SLICE, Inbox
 from wsserver.protocol.report import DeliveryReport
 
 
@@ -107,3 +107,14 @@ def test_what_waits_is_done_by_the_next_loop(loop: HandLoop) -> None:
     second.run()
     assert future.done()
     loop.run()
+
+
+def test_a_thread_that_floods_has_a_part_of_each_turn(loop: HandLoop) -> None:
+    inbox = bound(loop, 1_000)
+    for number in range(SLICE * 2 + 1):
+        inbox.put(lambda number=number: report(number))
+    left = []
+    while len(inbox):
+        loop.turn()
+        left.append(len(inbox))
+    assert left == [SLICE + 1, 1, 0]

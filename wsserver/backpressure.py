@@ -102,13 +102,15 @@ class BackpressureHandler:
         """Whether ``admit`` would refuse this now."""
         pinned, budget = self._hub.pinned_bytes + size, self.max_total_bytes
         if pinned > LOW * budget:
-            self._shed()
+            self._shed(size)
             pinned = self._hub.pinned_bytes + size
         if importance <= CRITICAL:
             return pinned > budget * RESERVE
         if importance < DATA:
             return pinned > min(budget, self._alert_ceiling)
         self._waiting = pinned > budget * (LOW if self._waiting else HIGH)
+        if self._hub.crowded_count:
+            self._hub.relieve_outsiders()
         if self._waiting or self.memory_pressure or self._hub.crowded_count > 0:
             return True
         if pinned > self._data_ceiling:
@@ -121,13 +123,13 @@ class BackpressureHandler:
         """Whether much waits for clients that would take it: the server does not keep up."""
         return self._hub.crowded_count > 0
 
-    def _shed(self) -> None:
-        """Take from the slow what they may lose, the longest slow first, until there is room."""
+    def _shed(self, size: int = 0) -> None:
+        """Take from the slow what they may lose, the longest slow first, to have room for so many bytes."""
         now = self._clock.monotonic()
         if now - self._shed_at < SHED_INTERVAL:
             return
         self._shed_at = now
-        room = LOW * self.max_total_bytes
+        room = LOW * self.max_total_bytes - size
         for importance in (DATA, ALERT):
             for handle in self._hub.slow_handles():
                 if self._hub.pinned_bytes <= room:
@@ -139,10 +141,11 @@ class BackpressureHandler:
     def tick(self) -> None:
         """Find those who have become slow, and end those who have been slow for too long."""
         now = self._clock.monotonic()
-        away = self._last_tick is not None and now - self._last_tick > LONGEST_TICK
+        passed = 0.0 if self._last_tick is None else now - self._last_tick
         self._last_tick = now
-        if away:
+        if passed > LONGEST_TICK:
             # What waited meanwhile waited for us.
+            self._hub.excuse(passed)
             return
         self._hub.sweep_slow(now - self.slow_after, now - self.slow_timeout)
         if self._hub.pinned_bytes > LOW * self.max_total_bytes:
@@ -160,12 +163,16 @@ class BackpressureHandler:
     def _tell_losses(self, owner: Any) -> None:
         handle, metadata = owner.handle, owner.owner
         for log, topic, reason, first, last, count in self._hub.take_losses(handle):
-            if not isinstance(metadata, ConnectionMetadata) or not _may_hear_of(metadata, topic):
+            if not isinstance(metadata, ConnectionMetadata):
+                continue
+            patient = None if topic is None else Topic.parse(topic).patient_id
+            # Its rights may have ended meanwhile, and may end while this waits.
+            if patient is not None and not metadata.principal.may_see(patient):
                 continue
             gap = Gap(
                 log=log or "", topic=topic, from_=first, to=last, count=count, reason=cast(GapReason, reason)
             )
-            self._hub.insist(handle, Frame(encode_frame(TEXT, gap.encode())))
+            self._hub.insist(handle, Frame(encode_frame(TEXT, gap.encode()), patient))
 
     def get_metrics(self) -> dict[str, Any]:
         """Figures of now and since the start; bytes are those of frames."""
@@ -184,9 +191,3 @@ class BackpressureHandler:
             "publishers_refused": self.refused,
             "publishers_wait": self.must_wait(DATA),
         }
-
-
-def _may_hear_of(metadata: ConnectionMetadata, topic: str | None) -> bool:
-    """Whether a topic may still be named to this client: its rights may have ended meanwhile."""
-    patient = None if topic is None else Topic.parse(topic).patient_id
-    return patient is None or metadata.principal.may_see(patient)

@@ -27,7 +27,7 @@ class BroadcastEngine:
         self._backpressure = backpressure
         self._clock = clock
         self._ids = MessageIds(clock)
-        self._recipients = Recipients()
+        self._recipients: Recipients | None = Recipients()
         self.census = FieldCensus()
         """Which fields messages have had."""
         self.operations = 0
@@ -42,8 +42,7 @@ class BroadcastEngine:
         when its publisher has to wait.
         """
         importance = self._admit(message)
-        recipients = self._recipients
-        recipients.clear()
+        recipients = self._take_recipients()
         everyone = topic == EVERYTHING
         selection = self._index.select(
             None if everyone else topic.subscription_type,
@@ -58,7 +57,13 @@ class BroadcastEngine:
         self.operations += 1
         self.filter_operations += selection.matching + selection.filtered
         return self._deliver(
-            topic, message, importance, selection.considered, selection.filtered, selection.denied
+            topic,
+            message,
+            importance,
+            recipients,
+            selection.considered,
+            selection.filtered,
+            selection.denied,
         )
 
     def send_to(self, handle: int, allowed: bool, topic: Topic, message: PublishedMessage) -> DeliveryReport:
@@ -67,10 +72,22 @@ class BroadcastEngine:
         Raises ServerError 1005 when its publisher has to wait.
         """
         importance = self._admit(message)
-        self._recipients.clear()
+        recipients = self._take_recipients()
         if allowed and handle:
-            self._recipients.add(handle)
-        return self._deliver(topic, message, importance, 1, 0, 0 if allowed else 1)
+            recipients.add(handle)
+        return self._deliver(topic, message, importance, recipients, 1, 0, 0 if allowed else 1)
+
+    def _take_recipients(self) -> Recipients:
+        """The list that is used again and again; another one for whoever publishes while it is in use.
+
+        Sockets are written to in the middle of a broadcast. Were anybody called back from there, one
+        message must still never reach the recipients of another.
+        """
+        recipients, self._recipients = self._recipients, None
+        if recipients is None:
+            return Recipients()
+        recipients.clear()
+        return recipients
 
     def _admit(self, message: PublishedMessage) -> int:
         importance = self._backpressure.importance.of(message)
@@ -82,6 +99,7 @@ class BroadcastEngine:
         topic: Topic,
         message: PublishedMessage,
         importance: int,
+        recipients: Recipients,
         considered: int,
         filtered: int,
         denied: int,
@@ -98,8 +116,9 @@ class BroadcastEngine:
             seq=meta.seq,
             stream=self._backpressure.importance.stream(meta.topic, message),
         )
-        matched = len(self._recipients)
-        delivered, slow, closing = self.hub.enqueue_many(self._recipients, frame)
+        matched = len(recipients)
+        delivered, slow, closing = self.hub.enqueue_many(recipients, frame)
+        self._recipients = recipients
         refused = {reason: count for reason, count in (("slow", slow), ("closing", closing)) if count}
         return DeliveryReport(
             message_id=meta.id,

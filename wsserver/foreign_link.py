@@ -28,7 +28,7 @@ class ForeignLink:
         """The metadata of its connection, once there is one."""
         self.closed: Callable[[], object] | None = None
         """Called once, when the object has been closed."""
-        self.handle = hub.open(self, -1, self)
+        self.handle = hub.open(self, -1, self, True)
 
     # -- the hub's transport
 

@@ -22,6 +22,7 @@ cdef class Backlog(SlotTable):
     cdef bint scheduled
     cdef list overflowed           # handles whose owners must decide
     cdef list relieved             # handles of those that keep up again
+    cdef list outsiders            # handles of crowded ones with foreign transports
     cdef dict laggards             # handle -> since when it is slow, and what it lost
     cdef public object on_overflow
     cdef public object on_relief
@@ -52,11 +53,14 @@ cdef class Backlog(SlotTable):
     cdef int mark_dirty(self, uint32_t index) except -1
     cdef int drained(self, uint32_t index) except -1
     cdef int report(self, str message, list faults) except -1
-    cdef int relieve(self, uint64_t handle) except -1
+    cdef bint relieve(self, uint64_t handle, bint outsiders=*) except -1
+    cdef int crowd(self, Slot *slot, uint64_t handle) except -1
     cdef int admit_closely(self, uint64_t handle, Frame frame) except -1
     cdef bint is_over(self, Slot *slot, uint64_t size, uint32_t messages, uint64_t bytes_) noexcept
-    cdef int overflow(self, Slot *slot, uint64_t handle, Frame frame) except -1
-    cdef int become_slow(self, Slot *slot, uint64_t handle) except -1
+    cdef int overflow(self, uint64_t handle, Frame frame) except -1
+    cdef bint is_full(self, uint64_t handle, uint64_t size) noexcept
+    cdef int become_slow(self, uint64_t handle) except -1
+    cdef int conflate(self, uint64_t handle, Frame newer) except -1
     cdef int ease(self, Slot *slot, uint64_t handle) except -1
     cdef void stand_aside(self, Slot *slot) noexcept
     cdef uint32_t thin(self, uint64_t handle, Unwanted unwanted, object what, int reason) except? 4294967295

@@ -90,6 +90,12 @@ class Backlog(SlotTable):
         moments of the coarse clock ``now``.
         """
 
+    def relieve_outsiders(self) -> None:
+        """Write to crowded connections with foreign transports; whoever calls this has nothing half done."""
+
+    def excuse(self, seconds: float) -> None:
+        """This process was away for so long: nobody has been slow for that."""
+
     def take_losses(self, handle: int) -> list[tuple[str | None, str | None, str, int, int, int]]:
         """What a connection lost since it was last asked: ``(log, topic, reason, from, to, count)``.
 

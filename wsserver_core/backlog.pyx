@@ -19,7 +19,8 @@ from wsserver_core.outgoing cimport (
 )
 from wsserver_core.recipients cimport Recipients
 from wsserver_core.slots cimport (
-    BLOCKED, CLOSING, CROWDED, FINISH, HALF, OVERFLOWED, SLOW, Slot, SlotTable, frame_at, ring_of,
+    BLOCKED, CLOSING, CROWDED, FINISH, FOREIGN, HALF, OVERFLOWED, SLOW, Slot, SlotTable, frame_at,
+    ring_of,
 )
 
 from wsserver_core.outgoing import DROP_REASONS
@@ -36,10 +37,6 @@ cdef bint is_any(Frame frame, object what) except -1:
 
 cdef bint is_forbidden(Frame frame, object allowed) except -1:
     return frame.subject is not None and frame.subject not in allowed
-
-
-cdef bint is_superseded(Frame frame, object newer) except -1:
-    return (<Frame> newer).supersedes(frame)
 
 
 cdef bint is_not_the_newest(Frame frame, object waiting) except -1:
@@ -74,6 +71,7 @@ cdef class Backlog(SlotTable):
         self.loop = loop
         self.overflowed = []
         self.relieved = []
+        self.outsiders = []
         self.laggards = {}
         self.slow_age = float("inf")
         self._max_queue_messages = max_queue_messages
@@ -252,7 +250,7 @@ cdef class Backlog(SlotTable):
         if slot.flags & OVERFLOWED:
             self.note_loss(handle, frame, DROPPED_SLOW)
             return REFUSED_SLOW
-        if not slot.flags & (SLOW | BLOCKED) and self.reliefs_left:
+        if not slot.flags & (SLOW | BLOCKED | FOREIGN) and self.reliefs_left:
             # Whoever publishes in a long loop of its own leaves no turn for sending.
             self.reliefs_left -= 1
             self.relieve(handle)
@@ -264,27 +262,62 @@ cdef class Backlog(SlotTable):
                 return QUEUED
         if not slot.flags & SLOW:
             if not slot.flags & BLOCKED:
-                if not slot.flags & CROWDED:
-                    slot.flags |= CROWDED
-                    self.crowded_count += 1
+                self.crowd(slot, handle)
             elif self.is_over(slot, size, self.slow_messages, self.slow_bytes):
-                self.become_slow(slot, handle)
-        if slot.flags & SLOW and frame.importance == DATA and frame.stream is not None:
-            self.thin(handle, is_superseded, frame, DROPPED_CONFLATED)
-        if self.is_over(slot, size, self._max_queue_messages, self._max_queue_bytes):
+                self.become_slow(handle)
+        self.conflate(handle, frame)
+        # Nobody loses anything, or is ended, for what its socket would take.
+        while self.is_full(handle, size) and self.relieve(handle):
+            pass
+        if self.is_full(handle, size):
+            # From here on it loses, and has to be told.
+            self.become_slow(handle)
+            self.conflate(handle, frame)
             # Data makes room for what matters more, and alerts for what matters most.
-            if frame.importance < DATA:
+            if frame.importance < DATA and self.is_full(handle, size):
                 self.thin(handle, is_of, DATA, DROPPED_SLOW)
-            if (frame.importance < ALERT
-                    and self.is_over(slot, size, self._max_queue_messages, self._max_queue_bytes)):
+            if frame.importance < ALERT and self.is_full(handle, size):
                 self.thin(handle, is_of, ALERT, DROPPED_SLOW)
-            if self.is_over(slot, size, self._max_queue_messages, self._max_queue_bytes):
-                return self.overflow(slot, handle, frame)
+            if self.is_full(handle, size):
+                return self.overflow(handle, frame)
+        slot = self.slot_of(handle)
+        if slot == NULL or slot.flags & CLOSING:
+            return REFUSED_CLOSING
         self.push(slot, frame)
         return QUEUED
 
-    cdef int relieve(self, uint64_t handle) except -1:
-        """Send now what one connection's socket takes."""
+    def relieve_outsiders(self):
+        """Write to crowded connections with foreign transports; whoever calls this has nothing half done."""
+        cdef uint64_t handle
+        cdef Slot *slot
+        self.check_thread()
+        while self.outsiders and self.reliefs_left:
+            handle = self.outsiders.pop()
+            slot = self.slot_of(handle)
+            if slot != NULL and slot.flags & CROWDED:
+                self.reliefs_left -= 1
+                self.relieve(handle, True)
+
+    cdef bint is_full(self, uint64_t handle, uint64_t size) noexcept:
+        """Whether one more frame does not fit at all."""
+        cdef Slot *slot = self.slot_of(handle)
+        return (slot != NULL and not slot.flags & CLOSING
+                and self.is_over(slot, size, self._max_queue_messages, self._max_queue_bytes))
+
+    cdef bint relieve(self, uint64_t handle, bint outsiders=False) except -1:
+        """Send now what one connection's socket takes; False where that cannot be tried."""
+        return False
+
+    cdef int crowd(self, Slot *slot, uint64_t handle) except -1:
+        if slot.flags & CROWDED:
+            return 0
+        slot.flags |= CROWDED
+        self.crowded_count += 1
+        if slot.flags & FOREIGN:
+            self.outsiders.append(handle)
+        if self.crowded_count == 1 and self.flush_interval > 0:
+            # Publishers wait for this: it is no time to wait for more to join.
+            self.loop.call_soon(self.turn)
         return 0
 
     # -- taking out
@@ -292,29 +325,79 @@ cdef class Backlog(SlotTable):
     cdef uint32_t thin(self, uint64_t handle, Unwanted unwanted, object what,
                        int reason) except? 4294967295:
         """Drop the unwanted among what has not begun to leave; return how many. Order stays."""
+        # What is allocated may start the garbage collector, and with it anybody's code: none of
+        # that while the queue is half done.
+        cdef list dropped = []
         cdef Slot *slot = self.slot_of(handle)
         cdef PyObject **ring
         cdef Frame frame
         cdef uint32_t i, kept, mask
-        cdef uint32_t dropped = 0
         if slot == NULL:
             return 0
         ring = ring_of(slot)
         mask = slot.capacity - 1
-        kept = slot.leaving
-        for i in range(slot.leaving, slot.count):
-            frame = <Frame> ring[(slot.head + i) & mask]
-            if not unwanted(frame, what):
-                ring[(slot.head + kept) & mask] = <PyObject *> frame
+        i = kept = slot.leaving
+        try:
+            while i < slot.count:
+                frame = <Frame> ring[(slot.head + i) & mask]
+                if unwanted(frame, what):
+                    dropped.append(frame)
+                    self.let_go(slot, frame, reason)
+                else:
+                    ring[(slot.head + kept) & mask] = <PyObject *> frame
+                    kept += 1
+                i += 1
+        finally:
+            while i < slot.count:
+                ring[(slot.head + kept) & mask] = ring[(slot.head + i) & mask]
                 kept += 1
-                continue
-            dropped += 1
+                i += 1
+            slot.count = kept
+        for frame in dropped:
             self.note_loss(handle, frame, reason)
-            self.let_go(slot, frame, reason)
-        slot.count = kept
-        if dropped and slot.flags & (SLOW | CROWDED):
+        slot = self.slot_of(handle)
+        if dropped and slot != NULL and slot.flags & (SLOW | CROWDED):
             self.ease(slot, handle)
-        return dropped
+        return len(dropped)
+
+    cdef int conflate(self, uint64_t handle, Frame newer) except -1:
+        """Drop the older frame of the same stream, of which a slow connection has one at the most.
+
+        This is done for every message to everybody who is slow: it only compares numbers on its
+        way, and closes the gap from the shorter side. Where streams take turns it is at the front.
+        """
+        cdef Slot *slot = self.slot_of(handle)
+        cdef PyObject **ring
+        cdef PyObject *waiting
+        cdef uint32_t i, place, mask
+        cdef Frame older
+        if slot == NULL or not slot.flags & SLOW or newer.importance != DATA or newer.stream is None:
+            return 0
+        ring = ring_of(slot)
+        mask = slot.capacity - 1
+        for i in range(slot.leaving, slot.count):
+            waiting = ring[(slot.head + i) & mask]
+            if (<Frame> waiting).stream_hash == newer.stream_hash:
+                older = <Frame> waiting
+                if newer.supersedes(older):
+                    break
+        else:
+            return 0
+        place = i
+        if place < slot.count // 2:
+            for i in range(place, 0, -1):
+                ring[(slot.head + i) & mask] = ring[(slot.head + i - 1) & mask]
+            slot.head = (slot.head + 1) & mask
+        else:
+            for i in range(place, slot.count - 1):
+                ring[(slot.head + i) & mask] = ring[(slot.head + i + 1) & mask]
+        slot.count -= 1
+        self.let_go(slot, older, DROPPED_CONFLATED)
+        self.note_loss(handle, older, DROPPED_CONFLATED)
+        slot = self.slot_of(handle)
+        if slot != NULL:
+            self.ease(slot, handle)
+        return 0
 
     cpdef uint32_t discard(self, uint64_t handle, int reason) except? 4294967295:
         """Drop what has not begun to leave, counted under a reason; return how many frames."""
@@ -396,7 +479,7 @@ cdef class Backlog(SlotTable):
             slot = self.slot_of(handle)
             if (slot != NULL and slot.count and not slot.flags & (SLOW | CLOSING)
                     and frame_at(slot, 0).queued_at < queued_before):
-                self.become_slow(slot, handle)
+                self.become_slow(handle)
         for handle, laggard in self.laggards.items():
             slot = self.slot_of(handle)
             if (slot != NULL and slot.flags & SLOW and not slot.flags & (CLOSING | OVERFLOWED)
@@ -405,6 +488,12 @@ cdef class Backlog(SlotTable):
                 self.overflowed.append(handle)
         if self.overflowed:
             self.schedule()
+
+    def excuse(self, double seconds):
+        """This process was away for so long: nobody has been slow for that."""
+        cdef Laggard laggard
+        for laggard in self.laggards.values():
+            laggard.since += seconds
 
     def take_losses(self, uint64_t handle):
         """What a connection lost since it was last asked: ``(log, topic, reason, from, to, count)``.
@@ -419,18 +508,23 @@ cdef class Backlog(SlotTable):
         losses, laggard.losses = laggard.losses, {}
         return [(log, topic, reason, *span) for (log, topic, reason), span in losses.items()]
 
-    cdef int become_slow(self, Slot *slot, uint64_t handle) except -1:
-        cdef Laggard laggard = self.laggards.pop(handle, None)
+    cdef int become_slow(self, uint64_t handle) except -1:
+        # First what is allocated, see thin().
+        cdef Laggard laggard = Laggard(self.now)
+        cdef Laggard earlier
         cdef dict waiting = {}
+        cdef Slot *slot = self.slot_of(handle)
         cdef Frame frame
         cdef uint32_t i
+        if slot == NULL or slot.flags & (SLOW | CLOSING):
+            return 0
+        earlier = self.laggards.pop(handle, None)
+        if earlier is not None:
+            laggard.losses = earlier.losses
+        self.laggards[handle] = laggard
         slot.flags |= SLOW
         self.slow_count += 1
         self.slow_entered += 1
-        if laggard is None:
-            laggard = Laggard(self.now)
-        laggard.since = self.now
-        self.laggards[handle] = laggard
         for i in range(slot.leaving, slot.count):
             frame = frame_at(slot, i)
             if frame.importance == DATA and frame.stream is not None:
@@ -463,12 +557,13 @@ cdef class Backlog(SlotTable):
             slot.flags &= ~<uint32_t> CROWDED
             self.crowded_count -= 1
 
-    cdef int overflow(self, Slot *slot, uint64_t handle, Frame frame) except -1:
-        if handle not in self.laggards:
-            self.laggards[handle] = Laggard(self.now)
+    cdef int overflow(self, uint64_t handle, Frame frame) except -1:
+        cdef Slot *slot
         self.note_loss(handle, frame, DROPPED_SLOW)
-        slot.flags |= OVERFLOWED
-        self.overflowed.append(handle)
+        slot = self.slot_of(handle)
+        if slot != NULL:
+            slot.flags |= OVERFLOWED
+            self.overflowed.append(handle)
         return REFUSED_SLOW
 
     cdef int note_loss(self, uint64_t handle, Frame frame, int reason) except -1:
@@ -494,6 +589,12 @@ cdef class Backlog(SlotTable):
             span[1] = max(span[1], frame.seq)
             span[2] += 1
         return 0
+
+    cdef void disarm(self, uint64_t handle) noexcept:
+        cdef Slot *slot = self.slot_of(handle)
+        SlotTable.disarm(self, handle)
+        if slot != NULL:
+            self.stand_aside(slot)
 
     cdef void leaves(self, Slot *slot, uint64_t handle):
         self.stand_aside(slot)

@@ -25,6 +25,7 @@ cdef class Hub(Backlog):
     cdef uint32_t iovecs_capacity
     cdef uint32_t _batch_size
     cdef bint in_slice
+    cdef list faults               # of transports, to be reported when nothing is half done
     cdef readonly uint64_t send_calls
 
     cpdef void finish(self, uint64_t handle, bint half=*)
@@ -39,4 +40,5 @@ cdef class Hub(Backlog):
     cdef int settle(self, Job *job) except -1
     cdef int through_transport(self, uint32_t index) except -1
     cdef int hand_over(self, uint32_t index, object data, uint32_t frames) except -1
+    cdef int report_faults(self) except -1
     cdef int give_up(self, uint32_t index, uint32_t generation) except -1

@@ -15,7 +15,7 @@ from posix.uio cimport iovec
 from wsserver_core.backlog cimport Backlog
 from wsserver_core.outgoing cimport Frame
 from wsserver_core.slots cimport (
-    BLOCKED, CLOSING, CROWDED, DEAD, DIRTY, FINISH, HALF, OPEN, SLOW, Slot, handle_of, ring_of,
+    BLOCKED, CLOSING, CROWDED, DEAD, DIRTY, FINISH, FOREIGN, HALF, OPEN, SLOW, Slot, handle_of, ring_of,
 )
 
 from contextlib import suppress
@@ -36,6 +36,8 @@ cdef enum:
     # than one; beyond 64 the gain is gone and a slice would hold the loop for too long.
     FRAMES_PER_SEND = 64
     BYTES_PER_SEND = 256 * 1024
+    # What is handed to a transport at once is copied for that connection alone.
+    BYTES_PER_COPY = 64 * 1024
 
 
 cdef class Hub(Backlog):
@@ -53,6 +55,7 @@ cdef class Hub(Backlog):
     def __cinit__(self, object loop, *, uint32_t batch_size=100, uint32_t max_queue_messages=1000,
                   uint64_t max_queue_bytes=1 << 20, double slow_share=0.5, double flush_interval=0.0):
         self.turn = self.flush_turn
+        self.faults = []
         self.batch_size = batch_size
         self.reliefs_left = batch_size
 
@@ -130,6 +133,7 @@ cdef class Hub(Backlog):
             return
         slot.flags &= ~<uint32_t> BLOCKED
         self.stalled.pop(handle, None)
+        self.note_copy(slot, 0)
         self.settle_front(slot, slot.leaving, True, 0)
         if slot.flags & SLOW:
             self.ease(slot, handle)
@@ -146,12 +150,15 @@ cdef class Hub(Backlog):
         # What is queued meanwhile needs no turn of its own.
         self.scheduled = True
         self.reliefs_left = self._batch_size
+        # All of them are about to be served.
+        self.outsiders.clear()
         try:
+            self.report_faults()
             self.announce()
             self.flush_slice()
         finally:
             self.scheduled = False
-            if self.dirty_count or self.overflowed or self.relieved:
+            if self.dirty_count or self.overflowed or self.relieved or self.faults:
                 # Not after flush_interval: that one is for joining messages, not for slices.
                 self.loop.call_soon(self.turn)
                 self.scheduled = True
@@ -166,6 +173,7 @@ cdef class Hub(Backlog):
         self.check_thread()
         if self.in_slice:
             return 0
+        self.report_faults()
         self.announce()
         while self.dirty_count:
             before = self.dirty_count
@@ -210,11 +218,13 @@ cdef class Hub(Backlog):
             self.in_slice = False
         self.report("fault in a transport", faults)
 
-    cdef int relieve(self, uint64_t handle) except -1:
+    cdef bint relieve(self, uint64_t handle, bint outsiders=False) except -1:
         cdef uint32_t index = <uint32_t> handle
         cdef Slot *slot = &self.slots[index]
         if self.in_slice or slot.flags & (BLOCKED | DEAD) or slot.count == 0:
-            return 0
+            return False
+        if slot.flags & FOREIGN and not outsiders:
+            return False
         self.reserve_jobs()
         self.in_slice = True
         try:
@@ -230,17 +240,25 @@ cdef class Hub(Backlog):
                 self.settle(&self.jobs[0])
         except Exception as fault:
             self.give_up(index, <uint32_t> (handle >> 32))
-            self.report("fault in a transport", [fault])
+            # Not now: whoever hears of it might publish in the middle of another broadcast.
+            self.faults.append(fault)
+            self.schedule()
         finally:
             self.in_slice = False
-        return 0
+        return True
+
+    cdef int report_faults(self) except -1:
+        cdef list faults = self.faults
+        if not faults:
+            return 0
+        self.faults = []
+        return self.report("fault in a transport", faults)
 
     cdef int give_up(self, uint32_t index, uint32_t generation) except -1:
         """A transport has raised: its connection ends, the others of the slice are served."""
         cdef Slot *slot = &self.slots[index]
         if slot.flags & OPEN and slot.generation == generation:
-            slot.fd = -1
-            slot.flags |= CLOSING | DEAD
+            self.disarm(handle_of(index, generation))
             with suppress(Exception):
                 (<object> slot.transport).abort()
         return 0
@@ -376,9 +394,8 @@ cdef class Hub(Backlog):
         if job.sent < 0:
             if job.error != EAGAIN:
                 # The transport closes itself when the loop reads the error; nothing more is sent.
-                slot.fd = -1
-                slot.flags |= CLOSING | DEAD
                 slot.leaving = 0
+                self.disarm(handle_of(index, slot.generation))
                 (<object> slot.transport).abort()
                 return 0
             job.sent = 0
@@ -410,7 +427,7 @@ cdef class Hub(Backlog):
         ring = ring_of(slot)
         while k < slot.count and k < FRAMES_PER_SEND:
             wire = (<Frame> ring[(slot.head + k) & (slot.capacity - 1)]).wire
-            if k and size + len(wire) > BYTES_PER_SEND:
+            if k and size + len(wire) > BYTES_PER_COPY:
                 break
             size += len(wire)
             parts.append(wire)
@@ -426,6 +443,11 @@ cdef class Hub(Backlog):
         self.stand_aside(slot)
         if transport.is_closing():
             return 0
+        slot = &self.slots[index]
+        if not slot.flags & OPEN or slot.generation != generation:
+            return 0
+        if slot.fd < 0:
+            self.note_copy(slot, <uint32_t> len(data))
         transport.write(data)
         if transport.get_write_buffer_size() or transport.is_closing():
             return 0

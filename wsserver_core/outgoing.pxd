@@ -1,3 +1,4 @@
+cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
 
@@ -18,13 +19,14 @@ cdef enum Drop:
     DROPS = 5
 
 
+@cython.final
 cdef class Frame:
     cdef readonly bytes wire
     cdef readonly str subject
     cdef readonly str topic
     cdef readonly str log
-    cdef readonly object stream
-    cdef Py_hash_t stream_hash
+    cdef readonly str stream
+    cdef Py_hash_t stream_hash     # 0 for what no other frame replaces
     cdef readonly uint64_t seq
     cdef double queued_at          # the hub's coarse clock when the first queue took it
     cdef readonly uint32_t queued

@@ -1,4 +1,3 @@
-from collections.abc import Hashable
 from typing import Final, final
 
 CONTROL: Final = 0
@@ -16,8 +15,11 @@ class Frame:
     ``subject`` is whom it is about, for those who may lose the right to it while it waits.
     ``importance`` (CONTROL, CRITICAL, ALERT, DATA) decides what a queue gives up first.
     ``topic``, ``log`` and ``seq`` say where a published message stands, so that a client can be
-    told of its loss. ``stream``, any hashable, marks data of which only the newest matters to
-    somebody who cannot keep up: a later frame of the same stream takes its place.
+    told of its loss. ``stream`` marks data of which only the newest matters to somebody who
+    cannot keep up: a later frame of the same stream takes its place.
+
+    It holds bytes and text only: letting go of one never runs anybody's code, so queues may do so
+    in the middle of a walk.
     """
 
     def __init__(
@@ -29,7 +31,7 @@ class Frame:
         topic: str | None = None,
         log: str | None = None,
         seq: int = 0,
-        stream: Hashable | None = None,
+        stream: str | None = None,
     ) -> None: ...
     @property
     def wire(self) -> bytes: ...
@@ -44,7 +46,7 @@ class Frame:
     @property
     def seq(self) -> int: ...
     @property
-    def stream(self) -> Hashable | None: ...
+    def stream(self) -> str | None: ...
     @property
     def queued(self) -> int: ...
     @property

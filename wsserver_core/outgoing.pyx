@@ -1,8 +1,11 @@
 """A message on its way out: encoded once, shared by every queue it stands in."""
 
+cimport cython
+
 DROP_REASONS = ("slow", "conflated", "expired", "closed", "shutdown")
 
 
+@cython.final
 cdef class Frame:
     """One encoded frame, shared by every queue it stands in, with the count of its outcomes.
 
@@ -10,12 +13,15 @@ cdef class Frame:
     ``subject`` is whom it is about, for those who may lose the right to it while it waits.
     ``importance`` (CONTROL, CRITICAL, ALERT, DATA) decides what a queue gives up first.
     ``topic``, ``log`` and ``seq`` say where a published message stands, so that a client can be
-    told of its loss. ``stream``, any hashable, marks data of which only the newest matters to
-    somebody who cannot keep up: a later frame of the same stream takes its place.
+    told of its loss. ``stream`` marks data of which only the newest matters to somebody who
+    cannot keep up: a later frame of the same stream takes its place.
+
+    It holds bytes and text only: letting go of one never runs anybody's code, so queues may do so
+    in the middle of a walk.
     """
 
     def __cinit__(self, bytes wire not None, str subject=None, int importance=CONTROL, *,
-                  str topic=None, str log=None, uint64_t seq=0, object stream=None):
+                  str topic=None, str log=None, uint64_t seq=0, str stream=None):
         if not CONTROL <= importance <= DATA:
             raise ValueError("no such importance")
         self.wire = wire
@@ -25,7 +31,7 @@ cdef class Frame:
         self.log = log
         self.seq = seq
         self.stream = stream
-        if stream is not None:
+        if stream is not None and importance == DATA:
             self.stream_hash = hash(stream)
 
     @property
@@ -36,8 +42,8 @@ cdef class Frame:
     cdef bint supersedes(self, Frame other) except -1:
         """Whether this frame makes an earlier one needless: newer data of the same stream."""
         return (
-            other.importance == DATA
+            other.stream_hash == self.stream_hash
+            and other.importance == DATA
             and other.stream is not None
-            and other.stream_hash == self.stream_hash
             and other.stream == self.stream
         )

@@ -15,6 +15,7 @@ cdef enum SlotFlag:
     HALF = 128        # finish by FIN only, and leave the reading side to the peer
     SLOW = 256        # the client does not keep up: its data is thinned out
     CROWDED = 512     # much waits although the socket takes it: we ourselves do not keep up
+    FOREIGN = 1024    # its transport may run anybody's code: never called in the middle of a broadcast
 
 
 # One connection's place in the table. Kept apart from the Python object so that a
@@ -35,6 +36,7 @@ cdef struct Slot:
     uint32_t count
     uint32_t capacity
     uint32_t leaving           # leading frames of which the kernel or the transport may hold bytes
+    uint32_t copied            # bytes that the transport holds in a copy of its own
 
 
 cdef inline PyObject **ring_of(Slot *slot) noexcept:
@@ -68,7 +70,7 @@ cdef class SlotTable:
     cdef readonly uint64_t pinned_bytes
     cdef uint64_t frames_dropped_by[5]
 
-    cpdef uint64_t open(self, object transport, int fd, object owner) except 0
+    cpdef uint64_t open(self, object transport, int fd, object owner, bint foreign=*) except 0
     cpdef void release(self, uint64_t handle)
 
     cdef Slot *slot_of(self, uint64_t handle) noexcept
@@ -79,5 +81,6 @@ cdef class SlotTable:
     cdef int push(self, Slot *slot, Frame frame) except -1
     cdef void settle_front(self, Slot *slot, uint32_t frames, bint written, int reason)
     cdef void let_go(self, Slot *slot, Frame frame, int reason)
+    cdef void note_copy(self, Slot *slot, uint32_t size) noexcept
     cdef void mark(self, uint32_t index) noexcept
     cdef void leaves(self, Slot *slot, uint64_t handle)

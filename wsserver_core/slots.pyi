@@ -64,11 +64,13 @@ class SlotTable:
     def is_blocked(self, handle: int) -> bool:
         """Whether the transport still holds bytes of this connection."""
 
-    def open(self, transport: _Transport, fd: int, owner: Any) -> int:
+    def open(self, transport: _Transport, fd: int, owner: Any, foreign: bool = False) -> int:
         """Take a slot for a socket and return its handle.
 
         ``fd`` -1 sends everything through ``transport`` (TLS, or no real socket). The
         transport's write buffer limit must be zero, so that its ``resume_writing`` means empty.
+        A ``foreign`` transport may call us back from its ``write``: it is only called when
+        nothing of ours is half done.
         """
 
     def release(self, handle: int) -> None:

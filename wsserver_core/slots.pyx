@@ -126,11 +126,13 @@ cdef class SlotTable:
         self.capacity = capacity
         return 0
 
-    cpdef uint64_t open(self, object transport, int fd, object owner) except 0:
+    cpdef uint64_t open(self, object transport, int fd, object owner, bint foreign=False) except 0:
         """Take a slot for a socket and return its handle.
 
         ``fd`` -1 sends everything through ``transport`` (TLS, or no real socket). The
         transport's write buffer limit must be zero, so that its ``resume_writing`` means empty.
+        A ``foreign`` transport may call us back from its ``write``: it is only called when
+        nothing of ours is half done.
         """
         cdef uint32_t index
         cdef Slot *slot
@@ -148,10 +150,10 @@ cdef class SlotTable:
         if slot.generation == 0:
             slot.generation = 1
         # A slot released while it stood in the dirty ring is still in there.
-        slot.flags = OPEN | (slot.flags & DIRTY)
+        slot.flags = OPEN | (slot.flags & DIRTY) | (FOREIGN if foreign else 0)
         slot.fd = fd
         slot.capacity = INLINE_FRAMES
-        slot.head = slot.count = slot.leaving = 0
+        slot.head = slot.count = slot.leaving = slot.copied = 0
         slot.frames_written = slot.bytes_written = slot.queued_bytes = 0
         slot.last_received = self.now
         Py_INCREF(transport)
@@ -171,6 +173,7 @@ cdef class SlotTable:
             return
         slot.fd = -1
         self.settle_front(slot, slot.count, False, DROPPED_CLOSED)
+        self.note_copy(slot, 0)
         PyMem_Free(slot.ring)
         slot.ring = NULL
         self.leaves(slot, handle)
@@ -273,6 +276,12 @@ cdef class SlotTable:
         self.frames_queued -= 1
         self.frames_dropped_by[reason] += 1
         Py_DECREF(frame)
+
+    cdef void note_copy(self, Slot *slot, uint32_t size) noexcept:
+        """The transport holds so many bytes, which nobody shares."""
+        self.pinned_bytes += size
+        self.pinned_bytes -= slot.copied
+        slot.copied = size
 
     cdef void mark(self, uint32_t index) noexcept:
         """Have this slot flushed."""

@@ -27,7 +27,7 @@ from wsserver_core.outgoing import ALERT, DATA, DROP_REASONS, Frame
 BATCH, MAX_MESSAGES, MAX_BYTES = 3, 16, 9_000
 SLOW_MESSAGES, SLOW_BYTES = MAX_MESSAGES // 2, MAX_BYTES // 2
 WATCH_MESSAGES, WATCH_BYTES = SLOW_MESSAGES // 2, SLOW_BYTES // 2
-FRAMES_PER_SEND, BYTES_PER_SEND = 64, 256 * 1024
+FRAMES_PER_SEND, BYTES_PER_SEND, BYTES_PER_COPY = 64, 256 * 1024, 64 * 1024
 
 
 @dataclass
@@ -87,9 +87,10 @@ class Twin:
     def next_send(self) -> int:
         """How many frames one send carries."""
         size = count = 0
+        most = BYTES_PER_COPY if self.peer is None else BYTES_PER_SEND
         for frame in self.queue[:FRAMES_PER_SEND]:
             size += len(frame.wire)
-            if count and size > BYTES_PER_SEND:
+            if count and size > most:
                 break
             count += 1
         return count
@@ -152,7 +153,7 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
         self.queued_at[frame := Frame(
             wire, None, min(kind, DATA),
             topic=f"t{kind % 2}" if kind else None, log="log", seq=self.number,
-            stream=kind if kind > DATA else None,
+            stream=str(kind) if kind > DATA else None,
         )] = self.hub.now  # fmt: skip
         return frame
 
@@ -273,8 +274,14 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
             twin.crowded = True
         elif not twin.slow and twin.is_over(frame, SLOW_MESSAGES, SLOW_BYTES):
             self.become_slow(twin)
-        if twin.slow and frame.importance == DATA and frame.stream is not None:
-            self.thin(twin, "conflated", lambda waiting: waiting.stream == frame.stream)
+        self.conflate(twin, frame)
+        while twin.is_over(frame, MAX_MESSAGES, MAX_BYTES) and not twin.blocked and not twin.closing:
+            self.follow_send(twin)
+        if twin.closing:
+            return 2
+        if twin.is_over(frame, MAX_MESSAGES, MAX_BYTES) and not twin.slow:
+            self.become_slow(twin)
+            self.conflate(twin, frame)
         for importance in (DATA, ALERT):
             if frame.importance < importance and twin.is_over(frame, MAX_MESSAGES, MAX_BYTES):
                 self.thin(twin, "slow", lambda waiting, gone=importance: waiting.importance == gone)
@@ -285,6 +292,10 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
             self.overflowed.append(twin.handle)
             return 1
         return 0
+
+    def conflate(self, twin: Twin, newer: Frame) -> None:
+        if twin.slow and newer.importance == DATA and newer.stream is not None:
+            self.thin(twin, "conflated", lambda waiting: waiting.stream == newer.stream)
 
     def thin(self, twin: Twin, reason: str, unwanted: Callable[[Frame], bool]) -> None:
         if twin.drop(reason, unwanted):
@@ -491,6 +502,7 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
             twin.settle(count)
             if "abort" in twin.transport.calls:
                 twin.dead = twin.closing = True
+                twin.crowded = False
                 return
             if (
                 len(twin.written) == figures[0]
@@ -530,7 +542,13 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
         assert self.hub.slow_count == sum(twin.slow for twin in self.twins)
         assert self.hub.crowded_count == sum(twin.crowded for twin in self.twins)
         waiting = {frame: len(frame.wire) for twin in self.twins for frame in twin.queue}
-        assert self.hub.pinned_bytes == sum(waiting.values())
+        copies = [
+            frame
+            for twin in self.twins
+            if twin.peer is None and twin.blocked
+            for frame in twin.queue[: twin.leaving]
+        ]
+        assert self.hub.pinned_bytes == sum(waiting.values()) + len(joined(copies))
         for twin in self.twins:
             assert self.hub.connection_figures(twin.handle) == (
                 len(twin.written),

@@ -55,16 +55,32 @@ def test_topic_type_and_the_named_members_tell_streams_apart() -> None:
     same = {**ecg, "data": [1, 2], "severity": "normal"}
     others = [
         {**ecg, "lead": "V1"},
+        {**ecg, "device_id": 8},
+        {**ecg, "device_id": 7.5},
         {**ecg, "device_id": "7"},
         {**ecg, "type": "vitals"},
         {"type": "ecg_data"},
     ]
     first, again, *different = streams(ecg, same, *others)
     assert first == again
-    assert len({first, *different}) == 5
+    assert len({first, *different}) == 7
     assert streams(ecg, topic="patient:2") != [first]
 
 
 @pytest.mark.parametrize("value", [[1], {"a": 1}, None])
 def test_members_that_are_no_plain_values_tell_nothing_apart(value: object) -> None:
     assert streams({"type": "vitals", "lead": value}) == streams({"type": "vitals"})
+
+
+def test_no_patients_values_replace_anothers_on_a_topic_of_many() -> None:
+    of_patients: list[dict[str, object]] = [{"type": "vitals", "patient_id": one} for one in ("1", "2", 2)]
+    one, two, same = streams(*of_patients, topic="type:vitals")
+    assert one != two
+    assert two == same
+
+
+def test_members_cannot_pass_for_one_another() -> None:
+    rules = ImportanceRules((), (), {"vitals"}, ("a", "b"))
+    messages = [{"type": "vitals", "a": "x', 'y"}, {"type": "vitals", "a": "x", "b": "y"}]
+    first, second = (rules.stream("t", PublishedMessage(message)) for message in messages)
+    assert first != second

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from wsserver.protocol.report import DeliveryReport
+from wsserver.protocol.report import MAX_TURNS, DeliveryReport
 
 
 @dataclass
@@ -90,6 +90,16 @@ def test_the_outcome_is_read_from_the_frames_at_the_moment_of_asking() -> None:
     json_frame.queued, json_frame.written, json_frame.dropped = 0, 1, {"slow": 1}
     binary_frame.queued, binary_frame.dropped = 0, {"slow": 1}
     assert report.outcome() == {"written": 1, "queued": 0, "dropped": nothing | {"slow": 2}}
+
+
+@pytest.mark.parametrize(("behind", "turns"), [(0, 0), (1, 1), (500, 500), (10**9, MAX_TURNS)])
+def test_awaiting_lets_the_loop_turn_while_the_server_is_behind_but_not_for_ever(
+    behind: int, turns: int
+) -> None:
+    looks = iter(range(behind + 1))
+    report = _report(3, is_behind=lambda: next(looks) < behind)
+    awaiting = report.__await__()
+    assert sum(1 for _ in awaiting) == turns
 
 
 def test_a_report_without_frames_has_an_empty_outcome() -> None:

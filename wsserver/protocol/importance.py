@@ -3,7 +3,7 @@
 The order in which messages leave never changes; this decides only what leaves at all.
 """
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +27,7 @@ class ImportanceRules:
     conflatable_types: Collection[str]
     """Types of data of which only the newest matters to somebody who has fallen behind."""
     stream_fields: Collection[str]
-    """Members that tell one stream of such data from another of the same topic and type."""
+    """Members that tell one stream of such data from another of the same topic, type and patient."""
 
     def of(self, message: PublishedMessage) -> int:
         """The importance of a message, as the core numbers them: a lower number matters more."""
@@ -39,13 +39,14 @@ class ImportanceRules:
             return ALERT
         return DATA
 
-    def stream(self, topic: str, message: PublishedMessage) -> Hashable | None:
+    def stream(self, topic: str, message: PublishedMessage) -> str | None:
         """What a message is the newest of, or None for one that no other replaces."""
         if message.type not in self.conflatable_types:
             return None
-        members = [topic, message.type]
+        # One topic may carry many patients, and nobody's values replace another's.
+        members = [topic, message.type, message.patient_id]
         for name in self.stream_fields:
             value = message.body.get(name)
             # Text, numbers and so on; whatever else stands there tells nothing apart.
             members.append(repr(value) if isinstance(value, str | int | float) else None)
-        return tuple(members)
+        return repr(members)

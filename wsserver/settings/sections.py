@@ -197,7 +197,7 @@ class BackpressureSettings(Section, frozen=True, kw_only=True):
     """Seconds that a connection may be slow before it is closed with 4005."""
 
     conflatable_types: tuple[Text, ...] = ("ecg_data", "vitals")
-    """Types of messages of which a slow connection gets only the newest per topic."""
+    """Types of messages of which a slow connection gets only the newest per topic and patient."""
 
     stream_fields: tuple[Text, ...] = ("lead", "device_id")
     """Members of such a message that tell what is newest apart: one message of each value is kept."""
