@@ -29,6 +29,8 @@ cdef enum:
     # Topics whose losses are noted apart for one slow connection; the others are summed up.
     # Somebody who watches ten thousand patients and reads nothing must not cost megabytes.
     MAX_LOSSES = 256
+    # Owners who are told in one turn: each may empty a long queue, or write a hundred gaps.
+    OWNERS_TOLD = 100
 
 
 cdef bint is_any(Frame frame, object what) except -1:
@@ -74,6 +76,7 @@ cdef class Backlog(SlotTable):
         self.outsiders = []
         self.laggards = {}
         self.slow_age = float("inf")
+        self.sorting_left = FRAMES_SORTED
         self._max_queue_messages = max_queue_messages
         self._max_queue_bytes = max_queue_bytes
         self.slow_share = slow_share
@@ -263,7 +266,7 @@ cdef class Backlog(SlotTable):
         if not slot.flags & SLOW:
             if not slot.flags & BLOCKED:
                 self.crowd(slot, handle)
-            elif self.is_over(slot, size, self.slow_messages, self.slow_bytes):
+            elif self.sorting_left > 0 and self.is_over(slot, size, self.slow_messages, self.slow_bytes):
                 self.become_slow(handle)
         self.conflate(handle, frame)
         # Nobody loses anything, or is ended, for what its socket would take.
@@ -475,7 +478,11 @@ cdef class Backlog(SlotTable):
         cdef Laggard laggard
         self.check_thread()
         self.slow_age = self.now - queued_before
+        self.sorting_left = FRAMES_SORTED
         for handle in list(self.stalled):
+            if self.sorting_left <= 0:
+                # The others have their turn at the next look.
+                break
             slot = self.slot_of(handle)
             if (slot != NULL and slot.count and not slot.flags & (SLOW | CLOSING)
                     and frame_at(slot, 0).queued_at < queued_before):
@@ -525,6 +532,7 @@ cdef class Backlog(SlotTable):
         slot.flags |= SLOW
         self.slow_count += 1
         self.slow_entered += 1
+        self.sorting_left -= slot.count
         for i in range(slot.leaving, slot.count):
             frame = frame_at(slot, i)
             if frame.importance == DATA and frame.stream is not None:
@@ -611,8 +619,8 @@ cdef class Backlog(SlotTable):
         cdef list faults = []
         if not overflowed and not relieved:
             return 0
-        self.overflowed, self.relieved = [], []
-        for handle in overflowed:
+        self.overflowed, self.relieved = overflowed[OWNERS_TOLD:], relieved[OWNERS_TOLD:]
+        for handle in overflowed[:OWNERS_TOLD]:
             slot = self.slot_of(handle)
             if slot == NULL:
                 continue
@@ -622,7 +630,7 @@ cdef class Backlog(SlotTable):
                     self.on_overflow(<object> slot.owner)
                 except Exception as fault:
                     faults.append(fault)
-        for handle in relieved:
+        for handle in relieved[:OWNERS_TOLD]:
             slot = self.slot_of(handle)
             # One that is slow again by now is told when that is over.
             if slot == NULL or slot.flags & SLOW:

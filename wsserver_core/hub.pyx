@@ -12,7 +12,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from posix.uio cimport iovec
 
-from wsserver_core.backlog cimport Backlog
+from wsserver_core.backlog cimport FRAMES_SORTED, Backlog
 from wsserver_core.outgoing cimport Frame
 from wsserver_core.slots cimport (
     BLOCKED, CLOSING, CROWDED, DEAD, DIRTY, FINISH, FOREIGN, HALF, OPEN, SLOW, Slot, handle_of, ring_of,
@@ -150,6 +150,7 @@ cdef class Hub(Backlog):
         # What is queued meanwhile needs no turn of its own.
         self.scheduled = True
         self.reliefs_left = self._batch_size
+        self.sorting_left = FRAMES_SORTED
         # All of them are about to be served.
         self.outsiders.clear()
         try:

@@ -1,7 +1,7 @@
 """The queues of those who do not keep up: states, what is dropped, and what is told of it."""
 
 import pytest
-from pier import QUEUED, REFUSED_SLOW, Pier, fill, queue_of, read_all
+from pier import QUEUED, REFUSED_SLOW, Pier, fill, queue_of, read_all, recipients
 from recording_sink import RecordingSink
 from recording_transport import HubSide, RecordingTransport
 
@@ -114,6 +114,40 @@ class TestBecomingSlow:
         pier.hub.sweep_slow(5.0, 0.0)
         assert pier.hub.slow_handles() == [handle]
 
+    def test_thousands_at_once_are_sorted_out_turn_by_turn(self, pier: Pier) -> None:
+        """Where a switch fails, all pass the bound with the same message: that must not hold up the loop."""
+        handles = [stalled(pier)[0] for _ in range(200)]
+        everybody = recipients(handles)
+        for number in range(501):
+            pier.hub.enqueue_many(everybody, Frame(b"x", None, DATA, stream=str(number % 7)))
+        a_turn = -(-65_536 // 500)
+        assert pier.hub.slow_count == a_turn < 200
+        pier.hub.enqueue_many(everybody, Frame(b"x"))
+        assert pier.hub.slow_count == a_turn
+        pier.loop.run()
+        pier.hub.enqueue_many(everybody, Frame(b"x"))
+        assert pier.hub.slow_count == 200
+
+    def test_thousands_that_have_waited_too_long_are_sorted_out_look_by_look(self, pier: Pier) -> None:
+        handles = [stalled(pier)[0] for _ in range(200)]
+        everybody = recipients(handles)
+        for number in range(400):
+            pier.hub.enqueue_many(everybody, Frame(b"x", None, DATA, stream=str(number % 7)))
+        pier.hub.now = 9.0
+        pier.hub.sweep_slow(5.0, 0.0)
+        a_look = -(-65_536 // 400)
+        assert pier.hub.slow_handles() == handles[:a_look]
+        pier.hub.sweep_slow(5.0, 0.0)
+        assert pier.hub.slow_count == 200
+
+    def test_the_hard_bound_waits_for_no_turn(self, pier: Pier) -> None:
+        handles = [stalled(pier)[0] for _ in range(200)]
+        everybody = recipients(handles)
+        for number in range(1001):
+            outcome = pier.hub.enqueue_many(everybody, Frame(b"x", None, DATA, stream=str(number % 7)))
+            assert outcome == (200, 0, 0)
+        assert pier.hub.slow_count == 200
+
     def test_a_socket_that_takes_all_is_never_slow_however_much_waits(self, pier: Pier) -> None:
         pier.hub.max_queue_messages = 1000
         pier.hub.batch_size = 1
@@ -162,6 +196,28 @@ class TestKeepingUpAgain:
         assert pier.hub.is_slow(handle)
         drain(pier, handle, transport)
         assert not pier.hub.is_slow(handle)
+
+    @pytest.mark.parametrize("which", ["on_overflow", "on_relief"])
+    def test_owners_are_told_a_hundred_in_a_turn(self, pier: Pier, press: Press, which: str) -> None:
+        told: list[int] = []
+        setattr(pier.hub, which, lambda side: told.append(side.handle))
+        pier.hub.max_queue_messages = 2
+        handles = [stalled(pier)[0] for _ in range(250)]
+        for number in range(3):
+            pier.hub.enqueue_many(recipients(handles), press.data(number))
+        if which == "on_relief":
+            pier.hub.on_overflow = None
+            pier.loop.run()
+            for handle in handles:
+                pier.hub.discard(handle, SLOW)
+                pier.hub.unblock(handle)
+        shares = []
+        while pier.loop.soon:
+            before = len(told)
+            pier.loop.turn()
+            shares.append(len(told) - before)
+        assert told == handles
+        assert [share for share in shares if share] == [100, 100, 50]
 
     def test_one_that_has_gone_or_is_slow_again_is_not_told(self, pier: Pier, press: Press) -> None:
         relieved: list[object] = []
@@ -221,6 +277,20 @@ class TestConflation:
         assert pier.hub.is_slow(handle)
         assert drain(pier, handle, transport) == expected
         assert pier.hub.take_losses(handle) == []
+
+    def test_alerts_of_a_stream_neither_replace_nor_are_replaced(self, pier: Pier, press: Press) -> None:
+        pier.hub.max_queue_messages = 8
+        handle, transport = stalled(pier)
+        pier.ledger.enqueue(handle, press.data(1, stream="s"))
+        for number in range(2, 6):
+            pier.ledger.enqueue(handle, press.frame(ALERT, number, stream="s"))
+        assert pier.hub.is_slow(handle)
+        assert queue_of(pier.hub, handle)[0] == 5
+        pier.ledger.enqueue(handle, press.frame(ALERT, 6, stream="s"))
+        assert queue_of(pier.hub, handle)[0] == 6
+        pier.ledger.enqueue(handle, press.data(7, stream="s"))
+        assert drain(pier, handle, transport) == b"<2><3><4><5><6><7>"
+        pier.ledger.check()
 
     def test_what_has_begun_to_leave_is_not_replaced(self, pier: Pier, press: Press) -> None:
         handle, transport = pier.open(room=1)
@@ -303,6 +373,13 @@ class TestRoomForWhatMatters:
         assert pier.hub.take_losses(handle) == [("l", "t", "slow", 1, 4, 4)]
         assert drain(pier, handle, transport) == b"<more>"
         pier.ledger.check()
+
+    def test_what_is_refused_until_the_owner_decides_is_lost_and_told(self, pier: Pier, press: Press) -> None:
+        handle, _ = self.full_of(pier, press, DATA)
+        for _ in range(3):
+            assert pier.ledger.enqueue(handle, press.data("more")) == REFUSED_SLOW
+        assert pier.ledger.enqueue_many([handle], press.data("more")) == (0, 1, 0)
+        assert pier.hub.take_losses(handle) == [("l", "t", "slow", 5, 8, 4)]
 
     def test_more_data_overflows(self, pier: Pier, press: Press) -> None:
         handle, _ = self.full_of(pier, press, DATA)
@@ -404,6 +481,49 @@ class TestTooLong:
         assert pier.ledger.enqueue(handle, press.data(2)) == REFUSED_SLOW
         pier.loop.run()
         assert told == [handle]
+
+    def test_one_that_has_just_caught_up_is_left_alone(self, pier: Pier, press: Press) -> None:
+        told: list[object] = []
+        pier.hub.on_overflow = told.append
+        handle, transport = pier.open(room=0)
+        pier.ledger.enqueue(handle, press.data(1))
+        pier.loop.run()
+        pier.hub.now = 5.0
+        pier.hub.sweep_slow(4.0, 0.0)
+        assert pier.hub.is_slow(handle)
+        transport.give_room()
+        assert not pier.hub.is_slow(handle)
+        pier.hub.sweep_slow(4.0, 99.0)
+        pier.loop.run()
+        assert told == []
+
+    def test_those_slow_for_longest_come_first(self, pier: Pier, press: Press) -> None:
+        pier.hub.max_queue_messages = 4
+        opened = [stalled(pier)[0] for _ in range(3)]
+        for handle in (*opened, opened[0]):
+            if pier.hub.is_slow(handle):
+                pier.hub.unblock(handle)
+                pier.hub.discard(handle, SLOW)
+                pier.hub.block(handle)
+            for number in range(3):
+                pier.ledger.enqueue(handle, press.data(number))
+        assert pier.hub.slow_handles() == [opened[1], opened[2], opened[0]]
+
+    def test_the_absence_of_this_process_is_nobodys_slowness(self, pier: Pier, press: Press) -> None:
+        told: list[object] = []
+        pier.hub.on_overflow = told.append
+        handle, _ = pier.open(room=0)
+        pier.ledger.enqueue(handle, press.data(1))
+        pier.loop.run()
+        pier.hub.now = 5.0
+        pier.hub.sweep_slow(4.0, 0.0)
+        pier.hub.excuse(10.0)
+        pier.hub.sweep_slow(4.0, 15.0)
+        pier.loop.run()
+        assert told == []
+        pier.hub.sweep_slow(4.0, 15.1)
+        pier.loop.run()
+        assert len(told) == 1
 
     def test_one_that_is_closing_is_left_to_its_close(self, pier: Pier) -> None:
         told: list[object] = []
@@ -654,4 +774,3 @@ class TestBounds:
     def test_there_are_four_importances(self, importance: int) -> None:
         with pytest.raises(ValueError, match="importance"):
             Frame(b"x", None, importance)
-
