@@ -131,9 +131,7 @@ async def test_memory_over_the_mark_and_under_it_again(start_server: StartServer
     assert server.service.overload.causes == ["memory"]
     assert (await handshake(server)).startswith("HTTP/1.1 503 ")
     await limit(0.5)
-    started = time.monotonic()
     await until(lambda: not server.service.overload.active)
-    assert time.monotonic() - started < 2
     await server.enter("d2")
     server.faults.seen.remove(
         "wsserver.overload: system overload (memory): no new connections, less at a time"
