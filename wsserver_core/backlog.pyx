@@ -396,11 +396,7 @@ cdef class Backlog(SlotTable):
                 ring[(slot.head + i) & mask] = ring[(slot.head + i + 1) & mask]
         slot.count -= 1
         self.let_go(slot, older, DROPPED_CONFLATED)
-        self.note_loss(handle, older, DROPPED_CONFLATED)
-        slot = self.slot_of(handle)
-        if slot != NULL:
-            self.ease(slot, handle)
-        return 0
+        return self.note_loss(handle, older, DROPPED_CONFLATED)
 
     cpdef uint32_t discard(self, uint64_t handle, int reason) except? 4294967295:
         """Drop what has not begun to leave, counted under a reason; return how many frames."""

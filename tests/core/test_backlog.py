@@ -180,6 +180,48 @@ class TestKeepingUpAgain:
         assert pier.hub.slow_count == 0
         assert relieved == [handle]
 
+    @pytest.mark.parametrize(
+        ("kept", "size", "age", "slow"),
+        [
+            (2, 1, 0.0, False),
+            (3, 1, 0.0, True),
+            (1, 200, 0.0, False),
+            (1, 201, 0.0, True),
+            (1, 1, 2.5, False),
+            (1, 1, 2.75, True),
+        ],
+    )
+    def test_little_must_wait_and_not_for_long(
+        self, pier: Pier, press: Press, kept: int, size: int, age: float, slow: bool
+    ) -> None:
+        """A quarter of the messages and bytes that make one slow, and half of the time."""
+        pier.hub.max_queue_messages = 16
+        pier.hub.max_queue_bytes = 1600
+        handle, _ = stalled(pier)
+        pier.hub.sweep_slow(-5.0, -100.0)
+        for _ in range(kept):
+            pier.ledger.enqueue(handle, Frame(b"x" * size))
+        for number in range(9):
+            pier.ledger.enqueue(handle, press.data(number))
+        assert pier.hub.is_slow(handle)
+        pier.hub.now = age
+        pier.hub.shed(handle, DATA)
+        pier.hub.unblock(handle)
+        assert pier.hub.is_slow(handle) == slow
+
+    def test_one_that_is_closing_has_nothing_to_be_told(self, pier: Pier, press: Press) -> None:
+        relieved: list[object] = []
+        pier.hub.on_relief = relieved.append
+        pier.hub.max_queue_messages = 4
+        handle, transport = stalled(pier)
+        for number in range(3):
+            pier.ledger.enqueue(handle, press.data(number))
+        pier.ledger.enqueue(handle, Frame(b"close"), True)
+        assert drain(pier, handle, transport) == b"<0><1><2>close"
+        assert relieved == []
+        pier.hub.release(handle)
+        assert pier.hub.slow_count == 0
+
     def test_it_is_not_while_its_oldest_byte_is_old(self, pier: Pier) -> None:
         """Else one who takes a byte a second would be relieved and slow again all the time."""
         pier.hub.max_queue_messages = 1000
@@ -374,6 +416,13 @@ class TestRoomForWhatMatters:
         assert drain(pier, handle, transport) == b"<more>"
         pier.ledger.check()
 
+    def test_what_was_refused_may_be_newer_than_what_is_dropped_later(self, pier: Pier, press: Press) -> None:
+        handle, _ = self.full_of(pier, press, DATA)
+        assert pier.ledger.enqueue(handle, press.data("more")) == REFUSED_SLOW
+        pier.loop.run()
+        assert pier.ledger.enqueue(handle, press.frame(ALERT, "alert")) == QUEUED
+        assert pier.hub.take_losses(handle) == [("l", "t", "slow", 1, 5, 5)]
+
     def test_what_is_refused_until_the_owner_decides_is_lost_and_told(self, pier: Pier, press: Press) -> None:
         handle, _ = self.full_of(pier, press, DATA)
         for _ in range(3):
@@ -446,6 +495,8 @@ class TestLosses:
             pier.ledger.enqueue(handle, Frame(b"x"))
         pier.ledger.enqueue(handle, press.data("more"))
         pier.hub.take_losses(handle)
+        pier.loop.run()
+        assert pier.hub.insist(handle, press.data("waits")) == QUEUED
         pier.hub.discard(handle, DROP_REASONS.index("closed"))
         assert pier.hub.take_losses(handle) == []
         pier.hub.release(handle)

@@ -295,7 +295,7 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
 
     def conflate(self, twin: Twin, newer: Frame) -> None:
         if twin.slow and newer.importance == DATA and newer.stream is not None:
-            self.thin(twin, "conflated", lambda waiting: waiting.stream == newer.stream)
+            twin.drop("conflated", lambda waiting: waiting.stream == newer.stream)
 
     def thin(self, twin: Twin, reason: str, unwanted: Callable[[Frame], bool]) -> None:
         if twin.drop(reason, unwanted):
