@@ -209,6 +209,37 @@ class TestKeepingUpAgain:
         pier.hub.unblock(handle)
         assert pier.hub.is_slow(handle) == slow
 
+    def test_one_that_falls_behind_again_while_it_is_told_is_slow_as_any_other(
+        self, pier: Pier, press: Press
+    ) -> None:
+        def told(side: HubSide) -> None:
+            pier.hub.take_losses(side.handle)
+            pier.hub.block(side.handle)
+            for number in range(3):
+                pier.ledger.enqueue(side.handle, press.data(number, stream="s"))
+
+        pier.hub.on_relief = told
+        pier.hub.max_queue_messages = 4
+        handle, transport = stalled(pier)
+        for number in range(3):
+            pier.ledger.enqueue(handle, press.data(number, stream="s"))
+        pier.hub.unblock(handle)
+        pier.loop.run()
+        assert transport.sent == b"<2>"
+        assert pier.hub.slow_handles() == [handle]
+        assert pier.hub.take_losses(handle) == [("l", "t", "conflated", 4, 5, 2)]
+
+    def test_nothing_is_kept_in_mind_of_one_that_keeps_up(self, pier: Pier, press: Press) -> None:
+        pier.hub.max_queue_messages = 4
+        handle, transport = stalled(pier)
+        for number in range(3):
+            pier.ledger.enqueue(handle, press.data(number))
+        drain(pier, handle, transport)
+        pier.hub.block(handle)
+        pier.ledger.enqueue(handle, press.data(4))
+        pier.hub.shed(handle, DATA)
+        assert pier.hub.take_losses(handle) == []
+
     def test_one_that_is_closing_has_nothing_to_be_told(self, pier: Pier, press: Press) -> None:
         relieved: list[object] = []
         pier.hub.on_relief = relieved.append
@@ -606,6 +637,17 @@ class TestBeingBehind:
         assert read_all(peer) == b"x" * 300
         pier.ledger.check()
 
+    def test_each_turn_may_send_in_between_anew(self, pier: Pier) -> None:
+        pier.hub.max_queue_messages = 40
+        pier.hub.batch_size = 1
+        handle, _ = pier.open()
+        for turn in range(1, 4):
+            for _ in range(11):
+                pier.ledger.enqueue(handle, Frame(b"x"))
+            assert pier.hub.frames_written == 11 * turn - 1
+            assert pier.hub.crowded_count == 0
+            pier.loop.run()
+
     def test_beyond_that_it_is_crowded_until_it_has_sent(self, pier: Pier) -> None:
         pier.hub.max_queue_messages = 40
         pier.hub.batch_size = 2
@@ -756,6 +798,27 @@ class TestBeingBehind:
         pier.loop.run()
         assert pier.hub.crowded_count == 0
         assert [bytes(transport.sent) for _, transport in opened] == [b"x" * 11] * 3
+
+    def test_in_the_middle_of_a_slice_nothing_is_sent_in_between(self, pier: Pier) -> None:
+        """The third one's frame has been sent and not settled yet: it must not leave twice."""
+        pier.hub.max_queue_messages = 40
+        opened = [pier.open_socket(4096) for _ in range(3)]
+        fill(pier.sockets[0])
+        transport = opened[0][1]
+        write = transport.write
+
+        def write_and_publish(data: bytes) -> None:
+            write(data)
+            for _ in range(15):
+                pier.ledger.enqueue(opened[2][0], Frame(b"y"))
+
+        transport.write = write_and_publish  # type: ignore[method-assign]
+        pier.ledger.enqueue_many([handle for handle, _, _ in opened], Frame(b"x"))
+        pier.loop.run()
+        assert read_all(opened[1][2]) == b"x"
+        assert read_all(opened[2][2]) == b"x" + b"y" * 15
+        assert pier.hub.crowded_count == 0
+        pier.ledger.check()
 
     def test_disarmed_it_is_nobodys_fault(self, pier: Pier) -> None:
         """The peer has ended its half: nothing more is sent, however long the transport takes to close."""
