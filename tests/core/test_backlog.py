@@ -240,6 +240,18 @@ class TestKeepingUpAgain:
         pier.hub.shed(handle, DATA)
         assert pier.hub.take_losses(handle) == []
 
+    def test_a_socket_that_takes_all_that_waited_keeps_up_at_once(self, pier: Pier, press: Press) -> None:
+        pier.hub.max_queue_messages = 16
+        handle, _, peer = pier.open_socket()
+        pier.hub.block(handle)
+        for number in range(9):
+            pier.ledger.enqueue(handle, press.data(number))
+        pier.hub.unblock(handle)
+        assert pier.hub.is_slow(handle)
+        pier.loop.run()
+        assert not pier.hub.is_slow(handle)
+        assert len(read_all(peer)) == 27
+
     def test_one_that_is_closing_has_nothing_to_be_told(self, pier: Pier, press: Press) -> None:
         relieved: list[object] = []
         pier.hub.on_relief = relieved.append
