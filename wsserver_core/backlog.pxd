@@ -46,6 +46,7 @@ cdef class Backlog(SlotTable):
     cdef readonly uint32_t crowded_count
     cdef uint32_t reliefs_left     # sends outside a slice that this turn may still do
     cdef int64_t sorting_left      # of FRAMES_SORTED
+    cdef dict newest               # stream -> the `seq` that stays, while a queue is sorted out
 
     cpdef int enqueue(self, uint64_t handle, Frame frame, bint final=*) except -1
     cpdef int insist(self, uint64_t handle, Frame frame) except -1

@@ -229,6 +229,7 @@ cdef class Backlog(SlotTable):
                 slot = self.slot_of(handle)
                 if slot == NULL or slot.flags & CLOSING:
                     closing += 1
+                    recipients.refuse(i, REFUSED_CLOSING)
                     continue
                 if (slot.flags & (OVERFLOWED | SLOW)
                         or self.is_over(slot, size, self.watch_messages, self.watch_bytes)):
@@ -236,6 +237,7 @@ cdef class Backlog(SlotTable):
                     if outcome != QUEUED:
                         slow += outcome == REFUSED_SLOW
                         closing += outcome == REFUSED_CLOSING
+                        recipients.refuse(i, outcome)
                         continue
                 else:
                     self.push(slot, frame)
@@ -345,6 +347,8 @@ cdef class Backlog(SlotTable):
                 frame = <Frame> ring[(slot.head + i) & mask]
                 if unwanted(frame, what):
                     dropped.append(frame)
+                    if self.newest is not None:
+                        self.superseding = self.newest.get(frame.stream, 0)
                     self.let_go(slot, frame, reason)
                 else:
                     ring[(slot.head + kept) & mask] = <PyObject *> frame
@@ -356,6 +360,7 @@ cdef class Backlog(SlotTable):
                 kept += 1
                 i += 1
             slot.count = kept
+            self.superseding = 0
         for frame in dropped:
             self.note_loss(handle, frame, reason)
         slot = self.slot_of(handle)
@@ -395,7 +400,9 @@ cdef class Backlog(SlotTable):
             for i in range(place, slot.count - 1):
                 ring[(slot.head + i) & mask] = ring[(slot.head + i + 1) & mask]
         slot.count -= 1
+        self.superseding = newer.seq
         self.let_go(slot, older, DROPPED_CONFLATED)
+        self.superseding = 0
         return self.note_loss(handle, older, DROPPED_CONFLATED)
 
     cpdef uint32_t discard(self, uint64_t handle, int reason) except? 4294967295:
@@ -516,6 +523,7 @@ cdef class Backlog(SlotTable):
         cdef Laggard laggard = Laggard(self.now)
         cdef Laggard earlier
         cdef dict waiting = {}
+        cdef dict newest = {}
         cdef Slot *slot = self.slot_of(handle)
         cdef Frame frame
         cdef uint32_t i
@@ -533,8 +541,13 @@ cdef class Backlog(SlotTable):
             frame = frame_at(slot, i)
             if frame.importance == DATA and frame.stream is not None:
                 waiting[frame.stream] = waiting.get(frame.stream, 0) + 1
+                newest[frame.stream] = frame.seq
         if waiting:
-            self.thin(handle, is_not_the_newest, waiting, DROPPED_CONFLATED)
+            self.newest = newest
+            try:
+                self.thin(handle, is_not_the_newest, waiting, DROPPED_CONFLATED)
+            finally:
+                self.newest = None
         return 0
 
     cdef int ease(self, Slot *slot, uint64_t handle) except -1:

@@ -1,5 +1,7 @@
 from typing import final
 
+from wsserver_core.addressees import Addressees
+
 @final
 class Recipients:
     """A reusable list of connection handles without duplicates."""
@@ -9,6 +11,9 @@ class Recipients:
 
     def clear(self) -> None:
         """Forget all handles and keep the memory."""
+
+    def copy(self) -> Addressees:
+        """The handles, with what the hub made of each, for keeping."""
 
     def handles(self) -> list[int]:
         """The handles in the order they were added."""

@@ -1,8 +1,10 @@
 """Who gets a message: connection handles, each connection once."""
 
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memset
+
+from wsserver_core.addressees cimport Addressees, copied
 
 cdef enum:
     # The table of positions for so many slots is 64 MiB: a broken handle cannot ask for more.
@@ -32,6 +34,7 @@ cdef class Recipients:
     def __dealloc__(self):
         PyMem_Free(self.items)
         PyMem_Free(self.positions)
+        PyMem_Free(self.outcomes)
 
     def __len__(self):
         return self.count
@@ -62,6 +65,24 @@ cdef class Recipients:
     cpdef void clear(self) noexcept:
         """Forget all handles and keep the memory."""
         self.count = 0
+        self.refusals = False
+
+    cpdef Addressees copy(self):
+        """The handles, with what the hub made of each, for keeping."""
+        return copied(self.items, self.outcomes if self.refusals else NULL, self.count)
+
+    cdef int refuse(self, Py_ssize_t place, int outcome) except -1:
+        """The hub did not take the message for this one."""
+        cdef void *grown
+        if not self.refusals:
+            grown = PyMem_Realloc(self.outcomes, self.count * sizeof(uint8_t))
+            if grown is NULL:
+                raise MemoryError
+            self.outcomes = <uint8_t *>grown
+            memset(self.outcomes, 0, self.count * sizeof(uint8_t))
+            self.refusals = True
+        self.outcomes[place] = <uint8_t>outcome
+        return 0
 
     cdef int extend(
         self, const uint64_t *handles, Py_ssize_t size, uint64_t exclude

@@ -1,7 +1,8 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
-from wsserver_core.outgoing cimport Frame
+from wsserver_core.drops cimport DropJournal
+from wsserver_core.outgoing cimport DROPS, Frame
 
 
 cdef enum SlotFlag:
@@ -68,7 +69,14 @@ cdef class SlotTable:
     cdef readonly uint64_t frames_written
     cdef readonly uint64_t bytes_written
     cdef readonly uint64_t pinned_bytes
-    cdef uint64_t frames_dropped_by[5]
+    cdef uint64_t frames_dropped_by[DROPS]
+    # The same of published messages alone, each counted where it happens, so that the sums can be checked.
+    cdef uint64_t published_taken
+    cdef uint64_t published_queued
+    cdef uint64_t published_written
+    cdef uint64_t published_dropped_by[DROPS]
+    cdef readonly DropJournal drops
+    cdef uint64_t superseding      # the `seq` of what takes the place of the frame that is let go
 
     cpdef uint64_t open(self, object transport, int fd, object owner, bint foreign=*) except 0
     cpdef void release(self, uint64_t handle)

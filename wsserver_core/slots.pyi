@@ -2,6 +2,8 @@ from typing import Any, Protocol
 
 from typing_extensions import disjoint_base
 
+from wsserver_core.drops import DropJournal
+
 class _Transport(Protocol):
     """What a slot needs of an asyncio transport."""
 
@@ -43,6 +45,28 @@ class SlotTable:
     @property
     def frames_dropped(self) -> dict[str, int]:
         """How many queued frames never reached the kernel, by reason, since the start."""
+
+    @property
+    def drops(self) -> DropJournal:
+        """The latest losses of published messages, one by one."""
+
+    def published_figures(self) -> tuple[int, int, int, dict[str, int]]:
+        """``(taken, queued, written, dropped by reason)`` of published messages, of all connections.
+
+        ``taken`` counts every time that a queue took one; it is the sum of the others.
+        """
+
+    def recount(self) -> tuple[int, int, int]:
+        """``(frames, published ones among them, bytes)`` by walking every queue: what counters must say, too.
+
+        Takes as long as there are slots and waiting frames.
+        """
+
+    def find(self, handle: int, log: str, seq: int) -> tuple[int, bool] | None:
+        """Where a message waits for a connection: ``(frames before it, whether it has begun to leave)``.
+
+        None when it does not wait.
+        """
 
     @property
     def stalled_connections(self) -> int:

@@ -11,6 +11,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
+from wsserver_core.drops cimport DropJournal
 from wsserver_core.outgoing cimport DROPPED_CLOSED, DROPS, Frame
 
 from wsserver_core.outgoing import DROP_REASONS
@@ -30,6 +31,7 @@ cdef class SlotTable:
 
     def __cinit__(self, *args, **kwargs):
         self.stalled = {}
+        self.drops = DropJournal()
 
     def __dealloc__(self):
         cdef uint32_t i
@@ -51,6 +53,52 @@ cdef class SlotTable:
     def frames_dropped(self):
         """How many queued frames never reached the kernel, by reason, since the start."""
         return {DROP_REASONS[i]: self.frames_dropped_by[i] for i in range(<int> DROPS)}
+
+    def published_figures(self):
+        """``(taken, queued, written, dropped by reason)`` of published messages, of all connections.
+
+        ``taken`` counts every time that a queue took one; it is the sum of the others.
+        """
+        dropped = {DROP_REASONS[i]: self.published_dropped_by[i] for i in range(<int> DROPS)}
+        return self.published_taken, self.published_queued, self.published_written, dropped
+
+    def recount(self):
+        """``(frames, published ones among them, bytes)`` by walking every queue: what counters must say, too.
+
+        Takes as long as there are slots and waiting frames.
+        """
+        cdef uint64_t frames = 0
+        cdef uint64_t published = 0
+        cdef uint64_t size = 0
+        cdef uint32_t i, k
+        cdef Slot *slot
+        cdef Frame frame
+        self.check_thread()
+        for i in range(self.top):
+            slot = &self.slots[i]
+            if slot.flags & OPEN:
+                for k in range(slot.count):
+                    frame = frame_at(slot, k)
+                    frames += 1
+                    published += frame.topic is not None
+                    size += <uint64_t> len(frame.wire)
+        return frames, published, size
+
+    def find(self, uint64_t handle, str log, uint64_t seq):
+        """Where a message waits for a connection: ``(frames before it, whether it has begun to leave)``.
+
+        None when it does not wait.
+        """
+        cdef Slot *slot = self.slot_of(handle)
+        cdef uint32_t i
+        cdef Frame frame
+        if slot == NULL:
+            return None
+        for i in range(slot.count):
+            frame = frame_at(slot, i)
+            if frame.seq == seq and frame.log == log and frame.topic is not None:
+                return i, i < slot.leaving
+        return None
 
     @property
     def stalled_connections(self):
@@ -230,6 +278,9 @@ cdef class SlotTable:
             self.pinned_bytes += size
         frame.queued += 1
         self.frames_queued += 1
+        if frame.topic is not None:
+            self.published_taken += 1
+            self.published_queued += 1
         return 0
 
     cdef void settle_front(self, Slot *slot, uint32_t frames, bint written, int reason):
@@ -251,6 +302,9 @@ cdef class SlotTable:
             self.bytes_written += size
             frame.written += 1
             frame.queued -= 1
+            if frame.topic is not None:
+                self.published_queued -= 1
+                self.published_written += 1
             if frame.queued == 0:
                 self.pinned_bytes -= size
             Py_DECREF(frame)
@@ -275,6 +329,15 @@ cdef class SlotTable:
             self.pinned_bytes -= size
         self.frames_queued -= 1
         self.frames_dropped_by[reason] += 1
+        if frame.topic is not None:
+            self.published_queued -= 1
+            self.published_dropped_by[reason] += 1
+            # The garbage collector may have taken it from a table that is being cleared away.
+            if self.drops is not None:
+                self.drops.note(
+                    handle_of(<uint32_t> (slot - self.slots), slot.generation), frame, reason,
+                    self.superseding,
+                )
         Py_DECREF(frame)
 
     cdef void note_copy(self, Slot *slot, uint32_t size) noexcept:

@@ -43,4 +43,16 @@ class Ledger:
         assert hub.frames_dropped == {
             reason: sum(frame.dropped[reason] for frame in self.taken) for reason in DROP_REASONS
         }
+        self.check_published()
         assert self.taken.total() == hub.frames_queued + hub.frames_written + sum(hub.frames_dropped.values())
+
+    def check_published(self) -> None:
+        """The same of published messages, and the counters against a walk over the queues."""
+        frames = [frame for frame in self.taken if frame.topic is not None]
+        taken, queued, written, dropped = self.hub.published_figures()
+        assert taken == sum(self.taken[frame] for frame in frames)
+        assert queued == sum(frame.queued for frame in frames)
+        assert written == sum(frame.written for frame in frames)
+        assert dropped == {reason: sum(frame.dropped[reason] for frame in frames) for reason in DROP_REASONS}
+        assert self.hub.recount()[:2] == (self.hub.frames_queued, queued)
+        assert self.hub.drops.noted == sum(dropped.values())
