@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blackhole import BlackholeProxy, TwoHosts
+from chaos_proxy import ChaosProxy
 from live_server import SECRET, LiveServer, claims_of, sign, token_of, until
+from two_hosts import TwoHosts
 from ward_client import WardClient
 
 ROOT = Path(__file__).parents[2]
@@ -49,11 +50,11 @@ async def test_half_open_clients_are_gone_after_the_timeout_and_their_sockets_wi
     server.service.inlet.close_timeout = 0.5
     manager = server.manager
     there = [await server.enter(f"here{number}") for number in range(3)]
-    async with BlackholeProxy(server.port) as proxy:
+    async with ChaosProxy(server.port) as proxy:
         cut_off = [await enter(proxy.port, number) for number in range(count)]
         assert len(manager.connections) == count + 3
         before = descriptors()
-        await proxy.cut()
+        proxy.swallow()
         began = time.monotonic()
         await until(lambda: len(manager.connections) == 3, patience=timeout + 10)
         assert time.monotonic() - began <= timeout + 2

@@ -1,55 +1,8 @@
-"""Networks that swallow everything and say nothing: a proxy, and two hosts on one wire."""
+"""Two hosts on one wire, which can be pulled: no FIN and no RST tells either end."""
 
-import asyncio
 import subprocess
 from pathlib import Path
 from typing import Self
-
-
-class BlackholeProxy:
-    """Passes TCP on to a port of this machine until it is cut: then nothing comes through, nor ends."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._server: asyncio.Server | None = None
-        self._pumps: set[asyncio.Task[None]] = set()
-        self._writers: list[asyncio.StreamWriter] = []
-        self.port = 0
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1024)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *fault: object) -> None:
-        await self.cut()
-        for writer in self._writers:
-            writer.transport.abort()
-        assert self._server is not None
-        self._server.close()
-
-    async def cut(self) -> None:
-        """From now on nothing passes; every socket stays open, and nothing more is read from it."""
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
-        for writer in self._writers:
-            if not writer.transport.is_closing():
-                writer.transport.pause_reading()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers += [writer, onward_writer]
-        for source, sink in ((reader, onward_writer), (onward_reader, writer)):
-            pump = asyncio.create_task(self._pump(source, sink))
-            self._pumps.add(pump)
-            pump.add_done_callback(self._pumps.discard)
-
-    @staticmethod
-    async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(1 << 16):
-            sink.write(data)
-        sink.close()
 
 
 class TwoHosts:
