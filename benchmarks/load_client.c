@@ -480,7 +480,8 @@ static bool receive(struct connection *connection)
     } else {
         memmove(data, data + used, connection->pending);
     }
-    return size == READ_SIZE;
+    /* A connection that was stalled may have ended meanwhile, of which there is no second event. */
+    return size == READ_SIZE || connection->stalled;
 }
 
 /* -- phases */

@@ -19,6 +19,7 @@ FLOORS = [
         "clock",
         "awaitable",
         "token_expiry",
+        "tcp_signs",
         "loop_port",
         "housekeeping",
         "incidents",

@@ -120,6 +120,26 @@ async def test_nobody_is_ended_for_what_we_did_not_read(bench: Workbench) -> Non
     assert paused.close_code == 4006
 
 
+@pytest.mark.parametrize(
+    ("ago", "ended_after"),
+    [(0.0, 2 * TIMEOUT), (TIMEOUT - 0.1, 2 * TIMEOUT), (TIMEOUT, TIMEOUT), (None, TIMEOUT)],
+)
+async def test_who_reads_nothing_has_twice_the_time_while_its_kernel_answers(
+    monkeypatch: pytest.MonkeyPatch, ago: float | None, ended_after: float
+) -> None:
+    bench = await Workbench(backpressure={"slow_timeout": 1000}).start()
+    monkeypatch.setattr(module, "acknowledged_ago", lambda transport: ago)
+    stuck, idle = await bench.client("u1"), await bench.client("u2")
+    bench.manager.hub.block(bench.owner(stuck).handle)
+    bench.pass_time(ended_after - 0.25)
+    assert idle.close_code == (None if ended_after == TIMEOUT else 4006)
+    assert len(bench.manager.connections) == 1 + (ended_after == TIMEOUT)
+    # It is looked at once in an interval.
+    bench.pass_time(INTERVAL)
+    assert not bench.manager.connections
+    assert bench.service.health.closed == 2
+
+
 async def test_nobody_is_ended_because_we_stood_still(bench: Workbench) -> None:
     clients = [await bench.client(f"u{number}") for number in range(20)]
     bench.pass_time(TIMEOUT - 1)

@@ -18,6 +18,7 @@ from wsserver.foreign_link import ForeignLink
 from wsserver.housekeeping import TICK
 from wsserver.incidents import report_incident
 from wsserver.settings import ConnectionSettings
+from wsserver.tcp_signs import acknowledged_ago
 from wsserver_core.connection import Connection
 from wsserver_core.hub import Hub
 from wsserver_core.pulse import Pulse
@@ -186,6 +187,8 @@ class HealthMonitor:
         if connection.is_paused:
             # What it may have said is still in the kernel, and it is we who leave it there.
             return
+        if self._only_reads_nothing(connection):
+            return
         self.closed += 1
         owner = connection.owner
         if isinstance(owner, ConnectionMetadata):
@@ -193,6 +196,20 @@ class HealthMonitor:
         else:
             self._pulse.forget(connection.handle)
             connection.close(CloseCode.HEALTH_CHECK_FAILED, "health check failed")
+
+    def _only_reads_nothing(self, connection: Connection) -> bool:
+        """Whether it cannot have heard our pings, but is there: slow is not dead, for twice the time.
+
+        Its socket is full, so that pings wait behind what it does not read, and yet its kernel
+        answers ours. How long it may be slow is for the backpressure handler to say.
+        """
+        handle = connection.handle
+        if not self._hub.is_blocked(handle):
+            return False
+        timeout = self._pulse.timeout
+        ago = acknowledged_ago(connection.transport)
+        silent_for = self._hub.now - self._hub.last_received(handle)
+        return ago is not None and ago < timeout and silent_for < SLOW_FACTOR * timeout
 
     # -- answers
 
