@@ -156,6 +156,10 @@ BY_BEHAVIOUR = {
     "cli/failures.py": "cli/test_main.py",
     "cli/loaded.py": "cli/test_configuration.py",
     "incidents.py": "test_message_router.py",
+    "store/memory_store.py": "store/test_store_contract.py",
+    "store/sqlite_store.py": "store/test_store_contract.py",
+    "store/store_batch.py": "store/test_store_contract.py",
+    "store/store_writer.py": "store/test_store_contract.py",
 }
 
 

@@ -118,6 +118,15 @@ def test_the_defaults_with_a_secret_hold_together() -> None:
         ({"server__trusted_proxies": ("10.0.0.1/8",)}, "server.trusted_proxies: must list addresses"),
         ({"server__trusted_proxies": ("proxy",)}, "server.trusted_proxies: must list addresses"),
         (
+            {"store__volatile_types": ("ecg_data", "note"), "store__durable_types": ("note",)},
+            "store.volatile_types: 'note' is in store.durable_types, too",
+        ),
+        (
+            {"store__max_pending_bytes": 1024 * 1024},
+            "store.max_pending_bytes: 1MiB leaves no room for one message of broadcast.max_message_size",
+        ),
+        ({"store__max_bytes": 1024 * 1024 + 1023}, "store.max_bytes: 1049599B leaves no room for one"),
+        (
             {"store__url": "sqlite:///a.db"},
             'store.url: must be "memory:", the only store in this version (sqlite:',
         ),
@@ -165,6 +174,8 @@ def test_settings_that_cannot_hold_together_are_told(changes: dict[str, Any], fa
         {"inbound__max_message_size": 16 * 1024},
         {"inbound__max_unfinished_total": 2 * 1024 * 1024},
         {"broadcast__max_message_size": 1024 * 1024},
+        {"store__max_bytes": 1025 * 1024, "store__max_pending_bytes": 1025 * 1024},
+        {"store__durable_types": ("a",), "store__volatile_types": ("b",)},
         {"shutdown__timeout": 3600.0},
         {"shutdown__timeout": 0.0},
         {"server__trusted_proxies": ("10.0.0.0/8", "::1")},

@@ -22,6 +22,9 @@ from wsserver.settings.sections import (
 )
 from wsserver.settings.units import format_duration, format_size
 
+ROOM_PER_MESSAGE: Final = 1024
+"""Bytes that a waiting or stored message may take besides its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
@@ -236,6 +239,18 @@ def _network(settings: Settings) -> Iterator[Contradiction]:
 
 
 def _store(settings: Settings) -> Iterator[Contradiction]:
+    store, size = settings.store, settings.broadcast.max_message_size
+    for name in sorted({*store.durable_types} & {*store.volatile_types}):
+        yield Contradiction(
+            ("store.volatile_types", "store.durable_types"), f"{name!r} is in store.durable_types, too"
+        )
+    for key, room in (("max_pending_bytes", store.max_pending_bytes), ("max_bytes", store.max_bytes)):
+        if room < size + ROOM_PER_MESSAGE:
+            yield Contradiction(
+                (f"store.{key}", "broadcast.max_message_size"),
+                f"{format_size(room)} leaves no room for one message of broadcast.max_message_size "
+                f"({format_size(size)})",
+            )
     url = settings.store.url
     if url != "memory:":
         scheme = url.partition(":")[0] if ":" in url else ""

@@ -359,7 +359,41 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     """Where messages and sessions are kept."""
 
     url: Text = "memory:"
-    """``memory:`` keeps them in this process and loses them with it."""
+    """``memory:`` keeps them in this process and loses them with it; ``sqlite:///PATH`` keeps them in a file.
+
+    A path that is not relative to the working directory has a fourth slash:
+    ``sqlite:////var/lib/wsserver/store.db``.
+    """
+
+    durable_types: tuple[Text, ...] = ()
+    """Types of messages that are durable whatever they say.
+
+    All with a patient, all alerts and all that are critical are so anyway.
+    """
+
+    volatile_types: tuple[Text, ...] = ()
+    """Types that are not, whatever they say: never stored, lost with the process; such as a waveform."""
+
+    commit_interval: Annotated[float, Meta(ge=0, le=0.1, extra={"unit": "seconds"})] = 0.003
+    """How long a durable message may wait for others that are committed with it, up to 0.1.
+
+    0 commits what is there whenever the commit before has ended.
+    """
+
+    max_pending: Count = 10_000
+    """Durable messages that may wait for the disk, 1 or more; beyond it publishers get 1005."""
+
+    max_pending_bytes: Bytes = 64 * 1024 * 1024
+    """Bytes of them; at least `broadcast.max_message_size`."""
+
+    retention: SomeSeconds = 86_400.0
+    """Seconds that a durable message stays in the file at most."""
+
+    max_messages: Annotated[int, Meta(ge=1, le=1_000_000_000)] = 1_000_000
+    """Durable messages in the file, 1 or more; the oldest go first."""
+
+    max_bytes: Bytes = 1024 * 1024 * 1024
+    """Bytes of them; the file is somewhat larger, and never gets smaller."""
 
 
 class AuthSettings(Section, frozen=True, kw_only=True):

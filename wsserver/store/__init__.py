@@ -1,1 +1,1 @@
-"""What is kept of messages: for now their order."""
+"""What is kept: the order of messages, and with a store on disk the messages and sessions themselves."""
