@@ -63,7 +63,7 @@ class Opened(Line, tag="opened"):
     """When it began to connect: rights that ended before do not hold on this connection."""
     at: float
     given: Cursor | None
-    """The cursor with which it asked to resume; None if it did not ask."""
+    """Where it was when it came back; None on its first connection."""
     resumed: bool
     cursor: Cursor
     """The server's position for it, as told in ``connected``."""

@@ -1,0 +1,215 @@
+"""Faults that are put into a running server, to prove that the laws catch them there.
+
+Each stands where a programmer could have made it: around the hub's door, the index, the log, the
+history. ``FAULTS`` names them with the law that each must break.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from live_server import LiveServer
+
+from wsserver.protocol.message import PublishedMessage
+from wsserver.protocol.topic import Topic
+from wsserver_core.outgoing import Frame
+from wsserver_core.recipients import Recipients
+
+CHOSEN = 30
+"""The message that a fault befalls: by then everybody is there and nobody has been cut."""
+
+
+class _Around:
+    """Everything of another object, save what a fault overrides."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class _FaultyDoor(_Around):
+    """The hub, with one message treated wrongly on its way into the queues."""
+
+    def __init__(self, inner: Any, treat: Callable[[Any, Recipients, Frame], tuple[int, ...]]) -> None:
+        super().__init__(inner)
+        self._treat = treat
+        self._count = 0
+
+    def enqueue_many(self, recipients: Recipients, frame: Frame) -> tuple[int, ...]:
+        self._count += 1
+        if self._count >= CHOSEN and (taken := self._treat(self._inner, recipients, frame)) is not None:
+            return taken
+        return tuple(self._inner.enqueue_many(recipients, frame))
+
+
+def _door(server: LiveServer, treat: Callable[[Any, Recipients, Frame], Any]) -> None:
+    engine = server.manager.broadcasts
+    engine.hub = _FaultyDoor(engine.hub, treat)
+
+
+def _taken_for_queued(hub: Any, recipients: Recipients, frame: Frame) -> tuple[int, ...]:
+    """What the hub would answer if it had queued the frame for all of them."""
+    return (len(recipients), *hub.enqueue_many(Recipients(), frame)[1:])
+
+
+def _same(frame: Frame, wire: bytes) -> Frame:
+    names = ("topic", "log", "seq", "stream")
+    return Frame(wire, frame.subject, frame.importance, **{name: getattr(frame, name) for name in names})
+
+
+def _once(change: Callable[[Any, Recipients, Frame], Any]) -> Callable[[Any, Recipients, Frame], Any]:
+    """The change for one message that has recipients, and for no other."""
+    done: list[bool] = []
+
+    def treat(hub: Any, recipients: Recipients, frame: Frame) -> Any:
+        if done or len(recipients) < 2:
+            return None
+        done.append(True)
+        return change(hub, recipients, frame)
+
+    return treat
+
+
+def drop_a_message(server: LiveServer) -> None:
+    _door(server, _once(_taken_for_queued))
+
+
+def deliver_twice(server: LiveServer) -> None:
+    def twice(hub: Any, recipients: Recipients, frame: Frame) -> Any:
+        hub.enqueue_many(recipients, frame)
+        return hub.enqueue_many(recipients, frame)
+
+    _door(server, _once(twice))
+
+
+def swap_two_messages(server: LiveServer) -> None:
+    held: list[tuple[Recipients, Frame]] = []
+    done: list[bool] = []
+
+    def swap(hub: Any, recipients: Recipients, frame: Frame) -> Any:
+        if held:
+            first, earlier = held.pop()
+            numbers = hub.enqueue_many(recipients, frame)
+            hub.enqueue_many(first, earlier)
+            return numbers
+        if done or len(recipients) < 2:
+            return None
+        done.append(True)
+        kept = Recipients()
+        for handle in recipients.handles():
+            kept.add(handle)
+        held.append((kept, frame))
+        return _taken_for_queued(hub, recipients, frame)
+
+    _door(server, swap)
+
+
+def change_the_content(server: LiveServer) -> None:
+    def change(hub: Any, recipients: Recipients, frame: Frame) -> Any:
+        wire = re.sub(rb'"n":(\d)', lambda found: b'"n":%d' % (9 - int(found[1])), frame.wire, count=1)
+        assert wire != frame.wire
+        return hub.enqueue_many(recipients, _same(frame, wire))
+
+    _door(server, _once(change))
+
+
+def deliver_to_everybody(server: LiveServer) -> None:
+    """Neither rights nor subscriptions are looked at."""
+
+    def everybody(hub: Any, recipients: Recipients, frame: Frame) -> Any:
+        for metadata in server.manager.connections.values():
+            recipients.add(metadata.handle)
+        return None
+
+    _door(server, everybody)
+
+
+class _FaultyIndex(_Around):
+    """The index, asked about something else than the message."""
+
+    def __init__(self, inner: Any, change: Callable[[list[Any]], None]) -> None:
+        super().__init__(inner)
+        self._change = change
+
+    def select(self, *arguments: Any) -> Any:
+        asked = list(arguments)
+        self._change(asked)
+        return self._inner.select(*asked)
+
+
+def skip_authorisation(server: LiveServer) -> None:
+    def nobodys(asked: list[Any]) -> None:
+        asked[2] = None
+
+    engine = server.manager.broadcasts
+    engine._index = _FaultyIndex(engine._index, nobodys)
+
+
+def ignore_the_filter(server: LiveServer) -> None:
+    def of_interest(asked: list[Any]) -> None:
+        asked[3] = {"hr": 99, "lead": "I", "kind": "alert"}
+
+    engine = server.manager.broadcasts
+    engine._index = _FaultyIndex(engine._index, of_interest)
+
+
+def reuse_a_place(server: LiveServer) -> None:
+    def rewind(hub: Any, recipients: Recipients, frame: Frame) -> None:
+        for log in _logs(server):
+            log.head -= log.name == frame.log
+
+    _door(server, _once(rewind))
+
+
+def invent_a_message(server: LiveServer) -> None:
+    def invent(hub: Any, recipients: Recipients, frame: Frame) -> None:
+        body = {"key": "nobodys", "n": 0, "kind": "data"}
+        server.manager.loop_port.call_soon(
+            lambda: server.manager.broadcasts.publish(Topic.of_patient("1"), PublishedMessage(body))
+        )
+
+    _door(server, _once(invent))
+
+
+def publish_twice(server: LiveServer) -> None:
+    """One message takes two places."""
+    engine = server.manager.broadcasts
+    publish, count = engine.publish, iter(range(1 << 30))
+
+    def twice(topic: Topic, message: PublishedMessage, **how: Any) -> Any:
+        if next(count) == CHOSEN:
+            publish(topic, message, **how)
+        return publish(topic, message, **how)
+
+    engine.publish = twice  # type: ignore[method-assign]
+
+
+def miscount_the_report(server: LiveServer) -> None:
+    def more(hub: Any, recipients: Recipients, frame: Frame) -> Any:
+        delivered, *others = hub.enqueue_many(recipients, frame)
+        return (delivered - 1, *others)
+
+    _door(server, _once(more))
+
+
+def _logs(server: LiveServer) -> list[Any]:
+    broadcasts = server.manager.broadcasts
+    logs = getattr(broadcasts, "logs", None)
+    return [broadcasts.log] if logs is None else [logs.durable, logs.volatile]
+
+
+FAULTS: dict[Callable[[LiveServer], None], str] = {
+    drop_a_message: "L2",
+    deliver_twice: "L3",
+    swap_two_messages: "L3",
+    change_the_content: "L7",
+    deliver_to_everybody: "L5",
+    skip_authorisation: "L5",
+    ignore_the_filter: "L5",
+    reuse_a_place: "L3",
+    invent_a_message: "L7",
+    publish_twice: "L4",
+    miscount_the_report: "L6",
+}
