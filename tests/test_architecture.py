@@ -44,7 +44,7 @@ FLOORS = [
     {"subscription_hints"},
     {"connection_manager"},
     {"match_explainer", "load_signals", "drain"},
-    {"overload"},
+    {"overload", "delivery_explainer"},
     {"debugging"},
     {"message_router", "lifecycle"},
     {"admission", "rights_watch"},

@@ -104,6 +104,7 @@ class Interrupted:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.hub = bench.manager.hub
+        self.drops = self.hub.drops
         self.armed = True
 
     def enqueue_many(self, recipients: Any, frame: Any) -> tuple[int, int, int]:

@@ -2,6 +2,8 @@
 
 from wsserver.backpressure import BackpressureHandler
 from wsserver.clock import Clock, utc_text
+from wsserver.observe.accounts import Accounts
+from wsserver.observe.delivery_records import DeliveryRecords
 from wsserver.observe.field_census import FieldCensus
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.meta import MessageIds, Meta
@@ -19,12 +21,21 @@ class BroadcastEngine:
     """Finds the recipients, encodes once, queues by reference and counts every outcome."""
 
     def __init__(
-        self, hub: Hub, index: TopicIndex, log: MessageLog, backpressure: BackpressureHandler, clock: Clock
+        self,
+        hub: Hub,
+        index: TopicIndex,
+        log: MessageLog,
+        backpressure: BackpressureHandler,
+        records: DeliveryRecords,
+        clock: Clock,
     ) -> None:
         self.hub = hub
         self.log = log
         self._index = index
         self._backpressure = backpressure
+        self.records = records
+        """The latest messages, with what became of them."""
+        self.accounts = Accounts(hub)
         self._clock = clock
         self._ids = MessageIds(clock)
         self._recipients: Recipients | None = Recipients()
@@ -64,6 +75,7 @@ class BroadcastEngine:
             selection.considered,
             selection.filtered,
             selection.denied,
+            excluded=exclude,
         )
 
     def send_to(self, handle: int, allowed: bool, topic: Topic, message: PublishedMessage) -> DeliveryReport:
@@ -75,7 +87,7 @@ class BroadcastEngine:
         recipients = self._take_recipients()
         if allowed and handle:
             recipients.add(handle)
-        return self._deliver(topic, message, importance, recipients, 1, 0, 0 if allowed else 1)
+        return self._deliver(topic, message, importance, recipients, 1, 0, 0 if allowed else 1, target=handle)
 
     def _take_recipients(self) -> Recipients:
         """The list that is used again and again; another one for whoever publishes while it is in use.
@@ -103,6 +115,9 @@ class BroadcastEngine:
         considered: int,
         filtered: int,
         denied: int,
+        *,
+        excluded: int = 0,
+        target: int | None = None,
     ) -> DeliveryReport:
         meta = Meta(
             self._ids.next(), topic.text, self.log.name, self.log.next_seq(), utc_text(self._clock.time())
@@ -117,10 +132,10 @@ class BroadcastEngine:
             stream=self._backpressure.importance.stream(meta.topic, message),
         )
         matched = len(recipients)
+        losses_before = self.hub.drops.noted
         delivered, slow, closing = self.hub.enqueue_many(recipients, frame)
-        self._recipients = recipients
         refused = {reason: count for reason, count in (("slow", slow), ("closing", closing)) if count}
-        return DeliveryReport(
+        report = DeliveryReport(
             message_id=meta.id,
             topic=meta.topic,
             log=meta.log,
@@ -134,6 +149,10 @@ class BroadcastEngine:
             frames=(frame,),
             is_behind=self._is_behind,
         )
+        self.accounts.note(report)
+        self.records.keep(topic, message, report, frame, recipients, losses_before, excluded, target)
+        self._recipients = recipients
+        return report
 
     def _is_behind(self) -> bool:
         return self._backpressure.is_behind

@@ -33,6 +33,7 @@ from wsserver.health_monitor import HealthMonitor
 from wsserver.ids import InvalidId, canonical_id, new_id
 from wsserver.inbox import Inbox
 from wsserver.loop_port import LoopPort
+from wsserver.observe.delivery_records import DeliveryRecords
 from wsserver.protocol.control import Error
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
@@ -104,7 +105,12 @@ class ConnectionManager:
         self.health_monitor = HealthMonitor(
             self.hub, self.clock, self.connections, connection, end=self._end_silent
         )
-        self.broadcasts = BroadcastEngine(self.hub, self.index, MessageLog(), self.backpressure, self.clock)
+        self.records = DeliveryRecords(
+            self.settings.records, self.clock, self.hub, lambda: self.subscription_manager.history.total
+        )
+        self.broadcasts = BroadcastEngine(
+            self.hub, self.index, MessageLog(), self.backpressure, self.records, self.clock
+        )
         self.hints = SubscriptionHints(self.subscription_manager, self.index, self.broadcasts.census)
         self.inbox = Inbox(is_behind=lambda: self.backpressure.is_behind)
         self.refusals: set[str] = set()
@@ -132,6 +138,7 @@ class ConnectionManager:
         )
         self.health_monitor.configure(settings.connection)
         self.policy.reload(settings.access)
+        self.records.configure(settings.records)
 
     def bind(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Say which loop sends; None when it is about to end."""
@@ -254,6 +261,9 @@ class ConnectionManager:
         self.index.dismiss(metadata.handle)
         del self._connections[metadata.connection_id]
         self.limits.give_back(metadata.user_id, metadata.role)
+        self.records.note_end(
+            metadata.connection_id, metadata.user_id, metadata.handle, metadata.connected_at
+        )
         if self.on_departure is not None:
             self.on_departure(metadata)
         return True

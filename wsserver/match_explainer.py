@@ -108,6 +108,22 @@ class MatchExplainer:
         subscriptions = manager.get_connection_subscriptions(connection_id)
         return [case.verdict(metadata, one) for one in subscriptions[:limit]]
 
+    def explain_published(
+        self, connection_id: str, published: PublishedMessage, topic: Topic, limit: int
+    ) -> list[MatchVerdict]:
+        """A verdict for each subscription to the topic of a checked message, at most ``limit``.
+
+        Those that match come first. Raises ConnectionNotFound.
+        """
+        metadata, case = self._manager.connection(connection_id), _Case(published, [topic])
+        addressed = [
+            one
+            for one in self._manager.subscription_manager.get_connection_subscriptions(connection_id)
+            if reaches(topic, one.subscription_type, one.target_id)
+        ]
+        addressed.sort(key=lambda one: not one.program.matches(published.body, published.derived))
+        return [case.verdict(metadata, one) for one in addressed[:limit]]
+
     def trace(self, topic: Topic, message: Mapping[str, Any], *, limit: int = 20) -> MatchTrace:
         """What ``publish`` would report, and up to ``limit`` verdicts of each outcome.
 
@@ -161,7 +177,8 @@ class _Case:
         return "matches" if matches else "filtered" if self._sees(metadata) else "denied"
 
     def verdict(self, metadata: ConnectionMetadata, subscription: Subscription) -> MatchVerdict:
-        if not any(_reaches(topic, subscription) for topic in self._topics):
+        address = subscription.subscription_type, subscription.target_id
+        if not any(reaches(topic, *address) for topic in self._topics):
             return MatchVerdict(
                 subscription, "other_topic", None, "The message is addressed to another topic."
             )
@@ -191,10 +208,10 @@ class _Case:
         return patient_id is None or metadata.principal.may_see(patient_id)
 
 
-def _reaches(topic: Topic, subscription: Subscription) -> bool:
-    """Whether a message to this topic has anything to do with the subscription."""
-    if ANY in (topic.subscription_type, subscription.subscription_type):
+def reaches(topic: Topic, subscription_type: str, target_id: str) -> bool:
+    """Whether a message to this topic has anything to do with a subscription to that type and target."""
+    if ANY in (topic.subscription_type, subscription_type):
         return True
-    if subscription.subscription_type != topic.subscription_type:
+    if subscription_type != topic.subscription_type:
         return False
-    return ANY in (topic.target_id, subscription.target_id) or topic.target_id == subscription.target_id
+    return ANY in (topic.target_id, target_id) or topic.target_id == target_id

@@ -284,6 +284,7 @@ class MessageRouter:
 
     def _ack(self, metadata: ConnectionMetadata, command: commands.Ack) -> None:
         self.acknowledged += 1
+        self._manager.records.acknowledge(command.message_id, metadata.handle)
 
     def _health_check(self, metadata: ConnectionMetadata, command: commands.HealthCheck) -> None:
         sent, bytes_sent, queue_messages, queue_bytes = self._manager.hub.connection_figures(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Collection, Sized
 
@@ -111,6 +112,8 @@ class Service:
         self.echo_inlet = Inlet(self.manager.hub, EchoSink(), self.budget)
         self.rights = RightsWatch(self.manager, self.authenticator, self.router)
         self._watches_rights = provider is not None
+        # The variable with which the core is built for finding faults.
+        self._always_recounts = os.environ.get("WSSERVER_CHECKED", "") not in ("", "0")
         self.operations = Operations()
         self.alerts = AlertBook(thresholds_of(settings), settings.alerts, self.clock)
         self.overload = self._overload()
@@ -123,6 +126,7 @@ class Service:
         every(0, lambda: self.inlet.sweep(self.clock.monotonic()))
         every(0, lambda: self.echo_inlet.sweep(self.clock.monotonic()))
         every(0, self.manager.backpressure.tick)
+        every(0, self._check_accounts)
         every(0, self.admission.tick)
         every(0, self.health.tick)
         every(0, self._end_expired)
@@ -163,6 +167,13 @@ class Service:
             commands + manager.broadcasts.operations + operations.requests,
             manager.faults + operations.failures,
         )
+
+    def _check_accounts(self) -> None:
+        broadcasts = self.manager.broadcasts
+        if self._always_recounts or self.settings.records.check:
+            broadcasts.accounts.check(broadcasts.records, recount=True)
+        else:
+            broadcasts.accounts.check()
 
     # -- settings
 

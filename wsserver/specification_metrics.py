@@ -40,6 +40,7 @@ def specification_metrics(service: Service) -> dict[str, Any]:
             "dropped": manager.hub.frames_dropped,
             "refused": rates["refused"],
         },
+        "deliveries": manager.broadcasts.accounts.get_metrics(),
         "subscriptions": {
             "total": subscriptions["total"],
             "active": subscriptions["active"],

@@ -94,10 +94,16 @@ async def test_curl_examples_answer_as_the_document_shows(running: Running, curl
     async with client(running.port, watcher) as first, client(running.port, stranger) as second:
         for socket, topic in ((first, "patient:123"), (second, "patient:*")):
             await socket.recv()
-            filters = {"vitals.hr": {"$gt": 140}} if "/ws/trace" in curl.text else None
+            explains = "/ws/trace" in curl.text or "/ws/explain" in curl.text
+            filters = {"vitals.hr": {"$gt": 140}} if explains else None
             await socket.send(json.dumps({"type": "subscribe", "topic": topic, "filters": filters}))
             await socket.recv()
-        answer = await run(curl.text.replace("http://127.0.0.1:8000", running.url))
+        command = curl.text.replace("http://127.0.0.1:8000", running.url)
+        if "/ws/explain" in command:
+            report = running.manager.broadcast_to_patient(123, {"type": "vitals", "vitals": {"hr": 135}})
+            command = re.sub(r"m_\w+", report.message_id, command)
+            command = re.sub(r"c_\w+", next(iter(running.manager.connections)), command)
+        answer = await run(command)
     if shown is None:
         assert answer["status"] == "success"
     elif any(route in curl.text for route in ("/ws/metrics", "/ws/subscriptions", "/ws/alerts")):

@@ -113,6 +113,8 @@ class LiveServer:
             await client.abort()
         await self.end()
         logging.getLogger().removeHandler(self.faults)
+        assert self.manager.broadcasts.accounts.check(self.manager.records, recount=True) == []
+        assert self.manager.broadcasts.accounts.violations == 0
         assert not self.manager.connections
         assert not any(self.manager.index.sizes().values()), self.manager.index.sizes()
         assert len(self.manager.subscription_manager) == 0

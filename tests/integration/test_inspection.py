@@ -255,10 +255,39 @@ async def test_events_are_told_newest_first_and_may_be_narrowed(server: LiveServ
         ("kind=hint", []),
         (f"connection_id={one}", ["unsubscribed", "replaced", "subscribed"]),
         (f"connection_id={one}&kind=subscribed&limit=5", ["subscribed"]),
-        ("connection_id=c_nowhere", []),
+        (f"connection_id={one}&kind=hint", []),
     ):
         events = (await told(server, f"/ws/events?{query}"))["events"]
         assert [event["kind"] for event in events] == kinds, query
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "words"),
+    [
+        ("/ws/events?connection_id=c_nowhere", 404, "No such connection"),
+        ("/ws/events?connection_id=not%20an%20id", 400, "connection_id must be"),
+        ("/ws/events?connection_id=", 400, "connection_id must be"),
+        ("/ws/events?conection_id=c_1", 400, "known are limit, kind, connection_id"),
+        ("/ws/events?limit=1&limit=2", 400, "limit must be given once"),
+        ("/ws/subscriptions?connection_id=c_1", 400, "known are limit"),
+        ("/ws/alerts?since=1", 400, "known are limit"),
+    ],
+)
+async def test_what_was_not_meant_is_no_empty_success(
+    server: LiveServer, target: str, status: int, words: str
+) -> None:
+    answer = await ask(server, target)
+    assert answer.status == status, answer
+    assert words in answer.json["error"]["message"]
+    assert answer.json["error"]["code"] == (1014 if status == 404 else 1003)
+
+
+async def test_a_trace_takes_no_query(server: LiveServer) -> None:
+    answer = await server.http(
+        "POST", "/ws/trace?limit=1", {"message": {}}, token=token_of("ops", "admin", **ADMIN)
+    )
+    assert answer.status == 400
+    assert "there are none" in answer.json["error"]["message"]
 
 
 async def test_a_history_of_no_events_still_counts(start_server: StartServer) -> None:

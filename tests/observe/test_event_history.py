@@ -114,3 +114,22 @@ def test_no_patient_gets_into_a_log_by_accident() -> None:
     history.note("subscribed", connection_id="c_1", target_id="patient-123", detail="patient-123")
     assert "123" not in f"{history} {history!r}"
     assert "patient" not in f"{history.latest()}"
+
+
+def test_events_are_numbered_as_they_come_and_told_by_connection() -> None:
+    history, _ = history_of(10, events=6)
+    assert history.total == 6
+    assert [(number, event.subscription_id) for number, event in history.of("c_1")] == [
+        (1, "s_1"),
+        (4, "s_4"),
+    ]
+    assert history.of("c_9") == []
+
+
+def test_a_history_says_how_far_back_it_reaches() -> None:
+    history, _ = history_of(4, events=10)
+    assert [history.reaches(total) for total in (5, 6, 10)] == [False, True, True]
+    assert [number for number, _ in history.of("c_0")] == [6, 9]
+    nothing, _ = history_of(0, events=1)
+    assert not nothing.reaches(0)
+    assert nothing.reaches(1)

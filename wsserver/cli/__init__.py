@@ -18,6 +18,7 @@ _COMMANDS = {
     "publish": ("publish", "publish"),
     "subscribe": ("subscribe", "subscribe"),
     "trace": ("trace", "trace"),
+    "explain": ("explain", "explain"),
     "alerts": ("alerts", "alerts"),
     "version": ("version", "version"),
 }

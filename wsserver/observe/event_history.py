@@ -48,6 +48,8 @@ class EventHistory:
         self._clock = clock
         self._events: deque[Event] = deque(maxlen=_checked(size))
         self._counts: dict[EventKind, int] = dict.fromkeys(EVENT_KINDS, 0)
+        self.total = 0
+        """Events since the start, kept or not: what ``of`` and ``reaches`` count by."""
 
     def __len__(self) -> int:
         """How many events are kept."""
@@ -75,6 +77,7 @@ class EventHistory:
     ) -> None:
         """Something has happened now."""
         self._counts[kind] += 1
+        self.total += 1
         if self._events.maxlen:
             now = self._clock.time()
             self._events.append(
@@ -102,6 +105,19 @@ class EventHistory:
             and (before is None or event.at < before)
         )
         return list(islice(wanted, max(limit, 0)))
+
+    def reaches(self, total: int) -> bool:
+        """Whether every event since ``self.total`` had this value is still kept."""
+        return self.total - total <= len(self._events)
+
+    def of(self, connection_id: str) -> list[tuple[int, Event]]:
+        """What is kept about one connection, oldest first, each event with ``total`` as it was before it."""
+        first = self.total - len(self._events)
+        return [
+            (first + place, event)
+            for place, event in enumerate(self._events)
+            if event.connection_id == connection_id
+        ]
 
     def resize(self, size: int) -> None:
         """Keep ``size`` events from now on, and of those at hand the newest. ValueError if negative."""

@@ -396,6 +396,25 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     """Bytes of them; the file is somewhat larger, and never gets smaller."""
 
 
+class RecordsSettings(Section, frozen=True, kw_only=True):
+    """What is kept of the latest messages to explain why a client did or did not get one."""
+
+    messages: CountOrZero = 1000
+    """Messages of which it is known who got them, the newest; 0 keeps none."""
+
+    max_total_bytes: Bytes = 32 * 1024 * 1024
+    """Bytes that they may take, with 8 for each recipient of each; the oldest go first."""
+
+    connections: CountOrZero = 10_000
+    """Ended connections that can still be asked about, the latest; 0 keeps none."""
+
+    check: bool = False
+    """Whether all queues and records are recounted four times a second, to find faults of the server.
+
+    The sums in `/ws/metrics` are always checked.
+    """
+
+
 class AuthSettings(Section, frozen=True, kw_only=True):
     """Who clients are: which tokens are believed, by which keys."""
 
@@ -589,6 +608,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     subscription: SubscriptionSettings = SubscriptionSettings()
     filter: FilterSettings = FilterSettings()
     store: StoreSettings = StoreSettings()
+    records: RecordsSettings = RecordsSettings()
     auth: AuthSettings = AuthSettings()
     access: AccessSettings = msgspec.field(default_factory=AccessSettings)
     alerts: AlertsSettings = AlertsSettings()

@@ -9,7 +9,7 @@ from wsserver.overload import Cause
 from wsserver.service import Service
 from wsserver.web.alert_webhook import AlertWebhook
 from wsserver.web.bearer import Bearer
-from wsserver.web.inspection import page_limit
+from wsserver.web.inspection import check_query, page_limit
 from wsserver.web.request_body import decode_body, read_body
 from wsserver.web.responses import success
 
@@ -34,6 +34,7 @@ class AlertRoutes:
     async def alerts(self, request: web.Request) -> web.StreamResponse:
         """``GET /ws/alerts``: what is raised, every value with its thresholds, and the latest changes."""
         await self._bearer.require(request, "admin:read")
+        check_query(request, "limit")
         limit = page_limit(request)
         alerts, overload = self._service.alerts, self._service.overload
         return success(

@@ -81,6 +81,7 @@ def setup(
     add("DELETE", "/ws/drain", draining.cancel)
     add("GET", "/ws/metrics", rest.metrics)
     add("POST", "/ws/trace", inspection.trace)
+    add("GET", "/ws/explain/{message_id}", inspection.explain)
     add("GET", "/ws/subscriptions", inspection.subscriptions)
     add("GET", "/ws/events", inspection.events)
     add("GET", "/ws/alerts", alert_routes.alerts)

@@ -1,0 +1,110 @@
+"""The sums of all delivery reports, and whether they agree with what the queues have counted."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from wsserver.observe.delivery_records import DeliveryRecord
+from wsserver.protocol.report import DeliveryReport
+from wsserver_core.hub import Hub
+
+logger = logging.getLogger("wsserver.accounts")
+
+
+class Accounts:
+    """Adds up what broadcasts reported; the hub counts on its own what became of it.
+
+    The two are kept in different places by different code, so a message that is lost without
+    being counted, or counted twice, shows as a difference.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._open: set[str] = set()
+        self.considered = 0
+        """Subscriptions that messages were held against since the start; likewise the next two."""
+        self.filtered = 0
+        self.denied = 0
+        self.matched = 0
+        """Connections that messages were for."""
+        self.delivered = 0
+        """Those whose queue took the message."""
+        self.refused: Counter[str] = Counter(slow=0, closing=0)
+        """Those whose queue did not, by reason."""
+        self.replayed = 0
+        """Messages that were queued once more for connections that came back."""
+        self.violations = 0
+        """How many sums were found not to add up, each once for as long as it stays so."""
+
+    def note(self, report: DeliveryReport) -> None:
+        """Add a broadcast that has been queued."""
+        self.considered += report.considered
+        self.filtered += report.filtered
+        self.denied += report.denied
+        self.matched += report.matched
+        self.delivered += report.delivered
+        if report.refused:
+            self.refused.update(report.refused)
+
+    def get_metrics(self) -> dict[str, Any]:
+        """The sums: matched = delivered + refused, and delivered + replayed = written + queued + dropped."""
+        _, queued, written, dropped = self._hub.published_figures()
+        return {
+            "considered": self.considered,
+            "filtered": self.filtered,
+            "denied": self.denied,
+            "matched": self.matched,
+            "delivered": self.delivered,
+            "refused": dict(self.refused),
+            "replayed": self.replayed,
+            "written": written,
+            "queued": queued,
+            "dropped": dropped,
+            "violations": self.violations,
+        }
+
+    def check(self, records: Iterable[DeliveryRecord] = (), *, recount: bool = False) -> list[str]:
+        """Every sum that does not add up, in words without ids; each is logged once and counted.
+
+        ``records`` are held against their own counts as well; ``recount`` walks all queues. Without
+        them it takes a few microseconds.
+        """
+        found = list(self._faults(records, recount))
+        for fault in found:
+            if fault not in self._open:
+                self.violations += 1
+                logger.error("the accounts of delivery do not add up: %s", fault)
+        self._open = set(found)
+        return found
+
+    def _faults(self, records: Iterable[DeliveryRecord], recount: bool) -> Iterator[str]:
+        hub = self._hub
+        taken, queued, written, dropped = hub.published_figures()
+        refused, lost = self.refused.total(), sum(dropped.values())
+        if self.matched != self.delivered + refused:
+            yield f"matched {self.matched} != delivered {self.delivered} + refused {refused}"
+        if taken != self.delivered + self.replayed:
+            yield f"taken {taken} != delivered {self.delivered} + replayed {self.replayed}"
+        if taken != written + queued + lost:
+            yield f"taken {taken} != written {written} + queued {queued} + dropped {lost}"
+        if recount:
+            counted = (hub.frames_queued, queued)
+            if (found := hub.recount()[:2]) != counted:
+                yield f"queues hold {found}, counted {counted}"
+        for record in records:
+            yield from _faults_of(record)
+
+
+def _faults_of(record: DeliveryRecord) -> Iterator[str]:
+    report, outcome = record.report, record.report.outcome()
+    refused, dropped = sum(report.refused.values()), sum(outcome["dropped"].values())
+    if report.matched != report.delivered + refused:
+        yield f"one message: matched {report.matched} != delivered {report.delivered} + refused {refused}"
+    if report.matched != len(record.addressees):
+        yield f"one message: matched {report.matched} != recipients {len(record.addressees)}"
+    if report.delivered != outcome["written"] + outcome["queued"] + dropped:
+        yield (
+            f"one message: delivered {report.delivered} != written {outcome['written']} "
+            f"+ queued {outcome['queued']} + dropped {dropped}"
+        )

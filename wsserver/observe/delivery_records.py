@@ -1,0 +1,241 @@
+"""The latest messages with what became of them, for whoever asks why somebody did not get one."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from wsserver.clock import Clock
+from wsserver.protocol.message import PublishedMessage
+from wsserver.protocol.report import DeliveryReport
+from wsserver.protocol.topic import Topic
+from wsserver.settings import RecordsSettings
+from wsserver_core.addressees import Addressees
+from wsserver_core.hub import Hub
+from wsserver_core.outgoing import Frame
+from wsserver_core.recipients import Recipients
+
+OVERHEAD: Final = 1_400
+"""Bytes that a record costs besides its frame and its recipients, as measured."""
+
+
+class DeliveryRecord:
+    """One message that was delivered, and what is needed to say later what became of it.
+
+    It holds the frame and not the message: who may read a record may not read what is in it.
+    No repr: it would name a patient.
+    """
+
+    __slots__ = (
+        "addressees",
+        "at",
+        "cost",
+        "derived",
+        "events_before",
+        "excluded",
+        "frame",
+        "importance",
+        "losses_before",
+        "patient_id",
+        "published_at",
+        "report",
+        "size",
+        "target",
+        "topic",
+        "type",
+    )
+
+    def __init__(
+        self,
+        topic: Topic,
+        message: PublishedMessage,
+        report: DeliveryReport,
+        frame: Frame,
+        addressees: Addressees,
+        excluded: int,
+        target: int | None,
+        at: float,
+        published_at: float,
+        losses_before: int,
+        events_before: int,
+    ) -> None:
+        self.topic = topic
+        self.report = report
+        """The counts, with the live outcome."""
+        self.frame = frame
+        self.addressees = addressees
+        """Whom it was for, and whom the hub refused."""
+        self.type = message.type
+        self.patient_id = message.patient_id
+        self.size = message.size
+        self.derived = message.derived
+        self.importance = frame.importance
+        self.excluded = excluded
+        """The handle of its sender, if that one did not want it back; else 0."""
+        self.target = target
+        """The handle of the one connection that it was sent to, whatever that had subscribed to."""
+        self.at = at
+        """Monotonic seconds."""
+        self.published_at = published_at
+        """Seconds since 1970 UTC."""
+        self.losses_before = losses_before
+        """How many losses the hub's journal had counted before."""
+        self.events_before = events_before
+        """How many events the history of subscriptions had counted before."""
+        self.cost = OVERHEAD + len(frame.wire) + addressees.size
+
+    def body(self) -> dict[str, Any]:
+        """The message as filters saw it, decoded from its frame."""
+        body = msgspec.json.decode(_payload(self.frame.wire), type=dict[str, Any])
+        del body["_meta"]
+        return body
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures for JSON, without anything of what the message says."""
+        return {
+            **self.report.as_dict(),
+            "type": self.type,
+            "patient_id": self.patient_id,
+            "size": self.size,
+            "direct": self.target is not None,
+            "outcome": self.report.outcome(),
+            "acknowledged": self.addressees.acknowledged,
+        }
+
+
+class EndedConnection:
+    """A connection that has ended, as far as messages of its time are concerned."""
+
+    __slots__ = ("connected_at", "connection_id", "ended_at", "handle", "user_id")
+
+    def __init__(
+        self, connection_id: str, user_id: str, handle: int, connected_at: float, ended_at: float
+    ) -> None:
+        self.connection_id = connection_id
+        self.user_id = user_id
+        self.handle = handle
+        self.connected_at = connected_at
+        """Monotonic seconds, like ``ended_at``."""
+        self.ended_at = ended_at
+
+
+class DeliveryRecords:
+    """Keeps the newest messages, bounded by count and bytes, and the connections that ended last."""
+
+    def __init__(self, settings: RecordsSettings, clock: Clock, hub: Hub, events: Callable[[], int]) -> None:
+        """``events()`` is how many events of subscriptions there have been so far."""
+        self._clock = clock
+        self._hub = hub
+        self._events = events
+        self._records: OrderedDict[str, DeliveryRecord] = OrderedDict()
+        self._ended: OrderedDict[str, EndedConnection] = OrderedDict()
+        self.bytes = 0
+        """What the records take, frames included, which queues and histories may share."""
+        self.configure(settings)
+
+    def configure(self, settings: RecordsSettings) -> None:
+        """Take new bounds; what is over them goes at once."""
+        self.size = settings.messages
+        self._max_bytes = settings.max_total_bytes
+        self._max_ended = settings.connections
+        self._trim()
+        while len(self._ended) > self._max_ended:
+            self._ended.popitem(last=False)
+
+    def __len__(self) -> int:
+        """Messages kept."""
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[DeliveryRecord]:
+        """Oldest first."""
+        return iter(self._records.values())
+
+    # -- keeping
+
+    def keep(
+        self,
+        topic: Topic,
+        message: PublishedMessage,
+        report: DeliveryReport,
+        frame: Frame,
+        recipients: Recipients,
+        losses_before: int,
+        excluded: int = 0,
+        target: int | None = None,
+    ) -> None:
+        """Keep a message that has just been queued for its recipients.
+
+        ``losses_before`` is what the hub's journal of losses had counted before that.
+        """
+        if not self.size:
+            return
+        record = DeliveryRecord(
+            topic,
+            message,
+            report,
+            frame,
+            recipients.copy(),
+            excluded,
+            target,
+            self._clock.monotonic(),
+            self._clock.time(),
+            losses_before,
+            self._events(),
+        )
+        self._records[report.message_id] = record
+        self.bytes += record.cost
+        if len(self._records) > self.size or self.bytes > self._max_bytes:
+            self._trim()
+
+    def _trim(self) -> None:
+        while self._records and (len(self._records) > self.size or self.bytes > self._max_bytes):
+            _, oldest = self._records.popitem(last=False)
+            self.bytes -= oldest.cost
+
+    def acknowledge(self, message_id: str, handle: int) -> bool:
+        """A client says that it has handled a message; False if that was not for it, or not kept any more."""
+        record = self._records.get(message_id)
+        if record is None or not record.addressees.acknowledge(handle):
+            return False
+        if record.addressees.acknowledged == 1:
+            self.bytes -= record.cost
+            record.cost = OVERHEAD + len(record.frame.wire) + record.addressees.size
+            self.bytes += record.cost
+        return True
+
+    def note_end(self, connection_id: str, user_id: str, handle: int, connected_at: float) -> None:
+        """A connection has ended; what is kept may have been for it."""
+        if not self._max_ended:
+            return
+        now = self._clock.monotonic()
+        self._ended[connection_id] = EndedConnection(connection_id, user_id, handle, connected_at, now)
+        if len(self._ended) > self._max_ended:
+            self._ended.popitem(last=False)
+
+    # -- looking
+
+    def get(self, message_id: str) -> DeliveryRecord | None:
+        """The record of a message, None if it is not kept any more, or never was one."""
+        return self._records.get(message_id)
+
+    def at(self, log: str, seq: int) -> DeliveryRecord | None:
+        """The record of the message in this place, if it is kept."""
+        for record in reversed(self._records.values()):
+            if record.report.seq == seq and record.report.log == log:
+                return record
+        return None
+
+    def ended(self, connection_id: str) -> EndedConnection | None:
+        """A connection that has ended lately."""
+        return self._ended.get(connection_id)
+
+    def ended_of(self, user_id: str) -> list[EndedConnection]:
+        """All connections of a user that have ended lately, oldest first."""
+        return [one for one in self._ended.values() if one.user_id == user_id]
+
+
+def _payload(wire: bytes) -> bytes:
+    """What is in a server's frame (RFC 6455 section 5.2): there is no mask."""
+    length = wire[1]
+    return wire[2 if length < 126 else 4 if length == 126 else 10 :]
