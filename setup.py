@@ -14,7 +14,7 @@ CHECKED = os.environ.get("WSSERVER_CHECKED", "") not in ("", "0")
 
 MODULES = [
     "nesting", "frames", "buckets", "addressees", "recipients", "outgoing", "drops", "slots", "backlog",
-    "hub", "wheel", "pulse", "inlet", "connection",
+    "replays", "hub", "wheel", "pulse", "inlet", "connection",
     "patterns", "fields", "conditions", "expressions", "conjunctions", "filter_parser", "filters",
     "scopes", "matcher", "shelves", "roster", "subscriptions", "topic", "catalogue", "selection",
     "topics",

@@ -60,7 +60,7 @@ async def test_a_valid_connect_is_answered_with_everything_a_client_needs(bench:
         "max_message_size": 1048576,
         "server_time": "2027-01-15T08:00:00.000Z",
         "session": {"resumed": False, "replayed": 0, "gaps": []},
-        "cursor": {bench.manager.broadcasts.log.name: 0},
+        "cursor": dict.fromkeys(bench.manager.broadcasts.logs.cursor(), 0),
         "subscriptions": [
             {"subscription_type": "patient", "target_id": "123", "filters": {}},
             {"subscription_type": "ecg", "target_id": "*", "filters": {}},

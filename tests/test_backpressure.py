@@ -74,7 +74,7 @@ def test_one_that_stalls_gets_the_newest_data_every_alert_and_the_news_of_what_i
     assert gaps(websocket) == [
         {
             "type": "gap",
-            "log": bench.manager.broadcasts.log.name,
+            "log": bench.manager.broadcasts.logs.durable.name,
             "topic": "patient:1",
             "from": reports[0].seq,
             "to": reports[6].seq,

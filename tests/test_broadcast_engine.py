@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from far_end import RecordingWebSocket
-from workbench import Bench
+from workbench import Bench, settings_with
 
+from wsserver.connection_manager import ConnectionManager
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.topic import EVERYTHING, Topic
 
@@ -30,7 +31,7 @@ def test_a_message_nobody_wants_still_has_its_place(bench: Bench) -> None:
     engine = bench.manager.broadcasts
     reports = [engine.publish(Topic("ecg", "*"), PublishedMessage({})) for _ in range(3)]
     assert [report.seq for report in reports] == [1, 2, 3]
-    assert {report.log for report in reports} == {engine.log.name}
+    assert {report.log for report in reports} == {engine.logs.volatile.name}
     assert [report.delivered for report in reports] == [0, 0, 0]
     assert len({report.message_id for report in reports}) == 3
 
@@ -107,7 +108,7 @@ class Interrupted:
         self.drops = self.hub.drops
         self.armed = True
 
-    def enqueue_many(self, recipients: Any, frame: Any) -> tuple[int, int, int]:
+    def enqueue_many(self, recipients: Any, frame: Any) -> tuple[int, int, int, int]:
         if self.armed:
             self.armed = False
             self.bench.manager.broadcast_to_patient(2, {"n": 2})
@@ -128,3 +129,70 @@ def test_a_broadcast_within_a_broadcast_has_recipients_of_its_own(bench: Bench) 
     bench.loop.run()
     for patient, (_, websocket) in watchers.items():
         assert [message["n"] for message in websocket.messages] == [patient] * 2
+
+
+def test_what_has_a_patient_or_matters_more_than_data_is_durable_and_all_else_volatile(bench: Bench) -> None:
+    manager = bench.manager
+    logs = manager.broadcasts.logs
+    reports = [
+        manager.broadcast_to_patient(1, {"type": "vitals"}),
+        manager.broadcast_to_type("ecg", {"patient_id": 1}),
+        manager.broadcast_to_type("ward", {"type": "alarm"}),
+        manager.broadcast_to_all({"severity": "critical"}),
+        manager.broadcast_to_type("ecg", {}),
+        manager.broadcast_to_all({"text": "coffee"}),
+    ]
+    durable, volatile = logs.durable.name, logs.volatile.name
+    assert [(one.log, one.seq) for one in reports] == [
+        *[(durable, seq) for seq in range(1, 5)],
+        (volatile, 1),
+        (volatile, 2),
+    ]
+    assert logs.heads() == (4, 2)
+    assert logs.cursor() == {durable: 4, volatile: 2}
+    assert logs.cursor((3, 1)) == {durable: 3, volatile: 1}
+
+
+def test_settings_say_which_types_are_durable_or_not(bench: Bench) -> None:
+    manager = bench.manager
+    logs = manager.broadcasts.logs
+    settings = settings_with(store={"durable_types": ("coffee",), "volatile_types": ("ecg_data",)})
+    manager.configure(settings)
+    assert manager.broadcast_to_patient(1, {"type": "ecg_data"}).log == logs.volatile.name
+    assert manager.broadcast_to_all({"type": "coffee"}).log == logs.durable.name
+    fresh = ConnectionManager(settings, clock=bench.clock)
+    assert fresh.broadcast_to_patient(1, {"type": "ecg_data"}).log == fresh.broadcasts.logs.volatile.name
+
+
+def test_what_went_to_a_topic_is_kept_and_what_went_to_one_connection_is_not(bench: Bench) -> None:
+    one, websocket = bench.connect()
+    manager = bench.manager
+    manager.subscribe(one, "ecg")
+    manager.broadcast_to_type("ecg", {"n": 1})
+    manager.send_message(one, {"n": 2})
+    manager.broadcast_to_patient(1, {"n": 3})
+    kept = list(manager.history.after(0))
+    assert [(one.frame.topic, one.sender) for one in kept] == [("ecg:*", None), ("patient:1", None)]
+    bench.loop.run()
+    assert kept[0].frame.wire in websocket.data
+    assert kept[0].frame.written == 1
+
+
+def test_a_sender_without_echo_is_told_by_what_its_connections_have_in_common(bench: Bench) -> None:
+    one, _ = bench.connect()
+    metadata = bench.metadata(one)
+    topic, message = Topic("ecg", "*"), PublishedMessage({})
+    bench.manager.broadcasts.publish(topic, message, exclude=metadata.handle)
+    bench.manager.broadcasts.publish(topic, message, exclude=metadata.handle)
+    bench.manager.disconnect(one)
+    bench.manager.broadcasts.publish(topic, message, exclude=metadata.handle)
+    senders = [kept.sender for kept in bench.manager.history.after(0)]
+    assert senders == [metadata.lineage, metadata.lineage, None]
+    assert metadata.lineage is not None
+
+
+def test_those_who_catch_up_are_counted_apart(bench: Bench) -> None:
+    ids = [bench.connect(f"u{number}")[0] for number in range(2)]
+    bench.manager.hub.set_out(bench.metadata(ids[0]).handle, (0, 0), True)
+    report = bench.manager.broadcast_to_all({"n": 1})
+    assert (report.matched, report.delivered, report.refused) == (2, 1, {"catching_up": 1})

@@ -210,7 +210,7 @@ def test_a_queue_that_overflows_ends_the_connection_with_4005_and_forgets_it() -
     bench.manager.hub.unblock(bench.metadata(one).handle)
     bench.loop.run()
     assert websocket.close_code == 4005
-    log = bench.manager.broadcasts.log.name
+    log = bench.manager.broadcasts.logs.volatile.name
     gap = {"type": "gap", "log": log, "topic": "*", "from": 1, "to": 5, "count": 5, "reason": "slow"}
     assert websocket.messages == [gap]
     assert reports[0].outcome()["dropped"]["slow"] == 1

@@ -34,7 +34,8 @@ def test_each_subscription_of_the_connection_gets_its_verdict(
     manager.subscribe(doctor, "patient", "secret-patient", {"severity": "high"})
     manager.subscribe(doctor, "ecg", None, {"vitals.hr": {"$gt": 120}})
     manager.subscribe(doctor, "alerts")
-    before = (manager.hub.frames_queued, manager.broadcasts.log.head, manager.broadcasts.filter_operations)
+    engine = manager.broadcasts
+    before = (manager.hub.frames_queued, engine.logs.heads(), engine.filter_operations)
     verdicts = debug_subscription_matching(doctor, "ecg", None, {"vitals": {"hr": 130}})
     assert [(one.subscription.subscription_type, one.outcome) for one in verdicts] == [
         ("patient", "other_topic"), ("ecg", "matches"), ("alerts", "other_topic"),
@@ -44,7 +45,7 @@ def test_each_subscription_of_the_connection_gets_its_verdict(
     assert [one.outcome for one in to_patient] == ["filtered", "other_topic", "other_topic"]
     stranger = debug_subscription_matching(doctor, "ecg", None, {"patient_id": "somebody-else"})
     assert [one.outcome for one in stranger] == ["other_topic", "denied", "other_topic"]
-    after = (manager.hub.frames_queued, manager.broadcasts.log.head, manager.broadcasts.filter_operations)
+    after = (manager.hub.frames_queued, engine.logs.heads(), engine.filter_operations)
     assert after == before
 
 

@@ -167,6 +167,9 @@ CASES: dict[Reason, Case] = {
     "refused_closing": sent(
         before=lambda inquiry, one: inquiry.manager.hub.enqueue(handle_of(inquiry, one), Frame(b"x"), True)
     ),
+    "refused_catching_up": sent(
+        before=lambda inquiry, one: inquiry.manager.hub.set_out(handle_of(inquiry, one), (0, 0), True)
+    ),
     "own_message": own_message,
     "other_connection": other_connection,
     "connected_later": connected_later,

@@ -59,7 +59,7 @@ def state(bench: Bench) -> tuple[Any, ...]:
     return (
         manager.hub.frames_queued,
         manager.hub.frames_written,
-        manager.broadcasts.log.head,
+        manager.broadcasts.logs.heads(),
         manager.broadcasts.operations,
         manager.broadcasts.filter_operations,
         len(manager.broadcasts.census),

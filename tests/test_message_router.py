@@ -132,14 +132,14 @@ async def test_ping_is_answered_with_the_clients_own_mark_and_the_servers_positi
     bench: Workbench, doctor: FarEnd
 ) -> None:
     bench.manager.broadcast_to_type("ecg", {})
-    log = bench.manager.broadcasts.log
+    logs = bench.manager.broadcasts.logs
     answer = await only(bench, doctor, type="ping", t=12.5, request_id="r")
     assert answer == {
         "type": "pong",
         "request_id": "r",
         "t": 12.5,
         "server_time": "2027-01-15T08:00:00.000Z",
-        "cursor": {log.name: 1},
+        "cursor": {logs.durable.name: 0, logs.volatile.name: 1},
     }
     assert "t" not in await only(bench, doctor, type="ping")
 

@@ -5,11 +5,13 @@ from wsserver.clock import Clock, utc_text
 from wsserver.observe.accounts import Accounts
 from wsserver.observe.delivery_records import DeliveryRecords
 from wsserver.observe.field_census import FieldCensus
+from wsserver.protocol.durability import DurabilityRules
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.meta import MessageIds, Meta
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import ANY, EVERYTHING, Topic
-from wsserver.store.log import MessageLog
+from wsserver.store.history import History
+from wsserver.store.log import DURABLE, VOLATILE, Logs, MessageLog
 from wsserver_core.frames import TEXT, encode_frame
 from wsserver_core.hub import Hub
 from wsserver_core.outgoing import Frame
@@ -24,13 +26,17 @@ class BroadcastEngine:
         self,
         hub: Hub,
         index: TopicIndex,
-        log: MessageLog,
+        logs: Logs,
+        history: History,
         backpressure: BackpressureHandler,
         records: DeliveryRecords,
         clock: Clock,
     ) -> None:
         self.hub = hub
-        self.log = log
+        self.logs = logs
+        self.history = history
+        self.durability = DurabilityRules()
+        """Which log a message belongs to; may be replaced at any time."""
         self._index = index
         self._backpressure = backpressure
         self.records = records
@@ -119,9 +125,10 @@ class BroadcastEngine:
         excluded: int = 0,
         target: int | None = None,
     ) -> DeliveryReport:
-        meta = Meta(
-            self._ids.next(), topic.text, self.log.name, self.log.next_seq(), utc_text(self._clock.time())
-        )
+        """Give a message its place and queue it; it is kept unless it is for one connection, ``target``."""
+        lane = DURABLE if self.durability.is_durable(message, importance) else VOLATILE
+        log: MessageLog = self.logs.durable if lane == DURABLE else self.logs.volatile
+        meta = Meta(self._ids.next(), topic.text, log.name, log.next_seq(), utc_text(self._clock.time()))
         frame = Frame(
             encode_frame(TEXT, message.encode(meta)),
             message.patient_id,
@@ -130,11 +137,20 @@ class BroadcastEngine:
             log=meta.log,
             seq=meta.seq,
             stream=self._backpressure.importance.stream(meta.topic, message),
+            lane=lane + 1,
         )
         matched = len(recipients)
         losses_before = self.hub.drops.noted
-        delivered, slow, closing = self.hub.enqueue_many(recipients, frame)
-        refused = {reason: count for reason, count in (("slow", slow), ("closing", closing)) if count}
+        delivered, slow, closing, catching_up = self.hub.enqueue_many(recipients, frame)
+        if target is None:
+            self.history.keep(frame, message.type, self._lineage(excluded))
+        refused: dict[str, int] = {}
+        if slow:
+            refused["slow"] = slow
+        if closing:
+            refused["closing"] = closing
+        if catching_up:
+            refused["catching_up"] = catching_up
         report = DeliveryReport(
             message_id=meta.id,
             topic=meta.topic,
@@ -153,6 +169,11 @@ class BroadcastEngine:
         self.records.keep(topic, message, report, frame, recipients, losses_before, excluded, target)
         self._recipients = recipients
         return report
+
+    def _lineage(self, exclude: int) -> object:
+        """What a sender that wants no echo has in common with itself when it comes back."""
+        owner = self._index.owner(exclude) if exclude else None
+        return owner.take_lineage() if owner is not None else None
 
     def _is_behind(self) -> bool:
         return self._backpressure.is_behind

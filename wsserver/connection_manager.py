@@ -35,11 +35,13 @@ from wsserver.inbox import Inbox
 from wsserver.loop_port import LoopPort
 from wsserver.observe.delivery_records import DeliveryRecords
 from wsserver.protocol.control import Error
+from wsserver.protocol.durability import DurabilityRules
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import ANY, EVERYTHING, PATIENT, InvalidTopic, Topic
 from wsserver.settings import Settings
-from wsserver.store.log import MessageLog
+from wsserver.store.history import History
+from wsserver.store.log import Logs
 from wsserver.subscription import Refused, Subscription
 from wsserver.subscription_hints import SubscriptionHints
 from wsserver.subscription_manager import SubscriptionManager
@@ -108,9 +110,11 @@ class ConnectionManager:
         self.records = DeliveryRecords(
             self.settings.records, self.clock, self.hub, lambda: self.subscription_manager.history.total
         )
+        self.history = History(self.settings.history, self.clock)
         self.broadcasts = BroadcastEngine(
-            self.hub, self.index, MessageLog(), self.backpressure, self.records, self.clock
+            self.hub, self.index, Logs(), self.history, self.backpressure, self.records, self.clock
         )
+        self.broadcasts.durability = _durability(self.settings)
         self.hints = SubscriptionHints(self.subscription_manager, self.index, self.broadcasts.census)
         self.inbox = Inbox(is_behind=lambda: self.backpressure.is_behind)
         self.refusals: set[str] = set()
@@ -129,6 +133,8 @@ class ConnectionManager:
         self.hub.batch_size = settings.broadcast.batch_size
         self.hub.flush_interval = settings.broadcast.flush_interval
         self.backpressure.configure(settings)
+        self.history.configure(settings.history)
+        self.broadcasts.durability = _durability(settings)
         self.limits.max_connections = settings.connection.max_connections
         self.limits.max_per_user = settings.connection.max_connections_per_user
         self.limits.max_per_role = settings.connection.max_connections_per_role
@@ -473,6 +479,10 @@ def _natural_topic(published: PublishedMessage) -> Topic:
     if published.patient_id is not None:
         return Topic.of_patient(published.patient_id)
     return Topic.of("type", published.data_type)
+
+
+def _durability(settings: Settings) -> DurabilityRules:
+    return DurabilityRules(frozenset(settings.store.durable_types), frozenset(settings.store.volatile_types))
 
 
 def _id(value: str | int, what: str) -> str:

@@ -76,6 +76,7 @@ class ConnectionMetadata:
         "faults",
         "held",
         "leave",
+        "lineage",
         "link",
         "patient_id",
         "principal",
@@ -113,6 +114,14 @@ class ConnectionMetadata:
         """Frames that wait for the token which is being renewed; None when none is."""
         self.leave: Callable[[], None] | None = None
         """Gives the place at the gate back when the socket is gone."""
+        self.lineage: object = None
+        """What the connections of one session have in common; None while nobody needs to know."""
+
+    def take_lineage(self) -> object:
+        """The object that stands for this connection and for those that take its session up."""
+        if self.lineage is None:
+            self.lineage = object()
+        return self.lineage
 
     @property
     def user_id(self) -> str:

@@ -26,6 +26,7 @@ Reason: TypeAlias = Literal[
     "uncertain",
     "refused_slow",
     "refused_closing",
+    "refused_catching_up",
     "own_message",
     "other_connection",
     "connected_later",
@@ -51,6 +52,7 @@ TEXTS: Final[dict[Reason, str]] = {
     "uncertain": "It was handed to the kernel or dropped; which of the two is not known any more.",
     "refused_slow": "The queue of the connection was full.",
     "refused_closing": "The connection was being closed when the message came.",
+    "refused_catching_up": "The connection was catching up; what went to a topic it got from the history.",
     "own_message": "It was sent by this connection, which did not ask for an echo.",
     "other_connection": "It was sent to one other connection.",
     "connected_later": "The connection was opened after the message.",
@@ -68,7 +70,7 @@ MAX_SUBSCRIPTIONS: Final = 20
 MAX_STEPS: Final = 1_000
 """Messages of one stream that took each other's place which are followed to the last."""
 
-_REFUSALS: Final[dict[int, Reason]] = {1: "refused_slow"}
+_REFUSALS: Final[dict[int, Reason]] = {1: "refused_slow", 4: "refused_catching_up"}
 _ENDINGS: Final = ("unsubscribed", "expired", "revoked", "disconnected")
 
 

@@ -146,9 +146,8 @@ class MessageRouter:
             await asyncio.wait(self._tasks)
 
     def cursor(self) -> dict[str, int]:
-        """How far the log has got: whatever is queued after this comes later in it."""
-        log = self._manager.broadcasts.log
-        return {log.name: log.head}
+        """How far the logs have got: whatever is queued after this comes later in them."""
+        return self._manager.broadcasts.logs.cursor()
 
     # -- commands
 

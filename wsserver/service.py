@@ -136,6 +136,7 @@ class Service:
             self.manager.subscription_manager.cleanup,
         )
         every(HINT_INTERVAL, self.manager.hints.round)
+        every(0, self.manager.history.sweep)
         every(0, self.overload.watch_memory)
         every(1.0, self.overload.tick)
         every(RATE_INTERVAL, self.rates.sweep)

@@ -10,6 +10,7 @@ cdef enum Outcome:
     REFUSED_SLOW = 1      # the queue is at its bound
     REFUSED_CLOSING = 2   # a close frame is queued or the socket is dead
     REFUSED_GONE = 3      # the handle's generation is past
+    CAUGHT_UP_LATER = 4   # the connection is catching up and finds it in the history
 
 
 cdef enum:
@@ -28,10 +29,12 @@ cdef class Backlog(SlotTable):
     cdef bint scheduled
     cdef list overflowed           # handles whose owners must decide
     cdef list relieved             # handles of those that keep up again
+    cdef list roomy                # handles of those that wanted room and have it
     cdef list outsiders            # handles of crowded ones with foreign transports
     cdef dict laggards             # handle -> since when it is slow, and what it lost
     cdef public object on_overflow
     cdef public object on_relief
+    cdef public object on_room
     cdef public double flush_interval
     cdef uint32_t _max_queue_messages
     cdef uint64_t _max_queue_bytes
@@ -70,6 +73,7 @@ cdef class Backlog(SlotTable):
     cdef int become_slow(self, uint64_t handle) except -1
     cdef int conflate(self, uint64_t handle, Frame newer) except -1
     cdef int ease(self, Slot *slot, uint64_t handle) except -1
+    cdef int left(self, Slot *slot, uint64_t handle) except -1
     cdef void stand_aside(self, Slot *slot) noexcept
     cdef uint32_t thin(self, uint64_t handle, Unwanted unwanted, object what, int reason) except? 4294967295
     cdef int note_loss(self, uint64_t handle, Frame frame, int reason) except -1

@@ -18,6 +18,7 @@ class Backlog(SlotTable):
 
     on_overflow: Callable[[Any], object] | None
     on_relief: Callable[[Any], object] | None
+    on_room: Callable[[Any], object] | None
     flush_interval: float
     max_queue_messages: int
     """Messages that may wait for one connection."""
@@ -57,11 +58,11 @@ class Backlog(SlotTable):
     def insist(self, handle: int, frame: Frame) -> int:
         """Queue the server's own word past every bound: for news of losses, which are few."""
 
-    def enqueue_many(self, recipients: Recipients, frame: Frame) -> tuple[int, int, int]:
+    def enqueue_many(self, recipients: Recipients, frame: Frame) -> tuple[int, int, int, int]:
         """Queue one frame for many connections.
 
-        Returns ``(delivered, refused_slow, refused_closing)``; their sum is the number of
-        recipients. Sockets are touched only where much waits already.
+        Returns ``(delivered, refused_slow, refused_closing, catching_up)``; their sum is the number
+        of recipients. Sockets are touched only where much waits already.
         """
 
     def discard(self, handle: int, reason: int) -> int:

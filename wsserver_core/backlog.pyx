@@ -19,8 +19,8 @@ from wsserver_core.outgoing cimport (
 )
 from wsserver_core.recipients cimport Recipients
 from wsserver_core.slots cimport (
-    BLOCKED, CLOSING, CROWDED, FINISH, FOREIGN, HALF, OVERFLOWED, SLOW, Slot, SlotTable, frame_at,
-    ring_of,
+    BLOCKED, CATCHING_UP, CLOSING, CROWDED, FINISH, FOREIGN, HALF, OVERFLOWED, SLOW, WANTS_ROOM, Slot,
+    SlotTable, frame_at, ring_of,
 )
 
 from wsserver_core.outgoing import DROP_REASONS
@@ -73,6 +73,7 @@ cdef class Backlog(SlotTable):
         self.loop = loop
         self.overflowed = []
         self.relieved = []
+        self.roomy = []
         self.outsiders = []
         self.laggards = {}
         self.slow_age = float("inf")
@@ -175,6 +176,7 @@ cdef class Backlog(SlotTable):
         if slot == NULL:
             return REFUSED_GONE
         if slot.flags & CLOSING:
+            self.note_refusal(slot, frame)
             return REFUSED_CLOSING
         if final:
             self.push(slot, frame)
@@ -208,9 +210,10 @@ cdef class Backlog(SlotTable):
     cpdef tuple enqueue_many(self, Recipients recipients, Frame frame):
         """Queue one frame for many connections.
 
-        Returns ``(delivered, refused_slow, refused_closing)``; their sum is the number of
-        recipients. Sockets are touched only where much waits already.
+        Returns ``(delivered, refused_slow, refused_closing, catching_up)``; their sum is the number
+        of recipients. Sockets are touched only where much waits already.
         """
+        cdef uint32_t catching_up = 0
         cdef uint32_t slow = 0
         cdef uint32_t closing = 0
         cdef uint32_t taken = 0
@@ -229,10 +232,16 @@ cdef class Backlog(SlotTable):
                 slot = self.slot_of(handle)
                 if slot == NULL or slot.flags & CLOSING:
                     closing += 1
+                    self.note_refusal(slot, frame)
                     recipients.refuse(i, REFUSED_CLOSING)
                     continue
-                if (slot.flags & (OVERFLOWED | SLOW)
+                if (slot.flags & (OVERFLOWED | SLOW | CATCHING_UP)
                         or self.is_over(slot, size, self.watch_messages, self.watch_bytes)):
+                    if slot.flags & CATCHING_UP:
+                        # It must not overtake what is replayed, and waits in the history meanwhile.
+                        catching_up += 1
+                        recipients.refuse(i, CAUGHT_UP_LATER)
+                        continue
                     outcome = self.admit_closely(handle, frame)
                     if outcome != QUEUED:
                         slow += outcome == REFUSED_SLOW
@@ -246,13 +255,14 @@ cdef class Backlog(SlotTable):
         finally:
             if taken or slow:
                 self.schedule()
-        return taken, slow, closing
+        return taken, slow, closing, catching_up
 
     cdef int admit_closely(self, uint64_t handle, Frame frame) except -1:
         """Queue a frame where much waits already, or refuse it."""
         cdef Slot *slot = self.slot_of(handle)
         cdef uint64_t size = len(frame.wire)
         if slot.flags & OVERFLOWED:
+            self.note_refusal(slot, frame)
             self.note_loss(handle, frame, DROPPED_SLOW)
             return REFUSED_SLOW
         if not slot.flags & (SLOW | BLOCKED | FOREIGN) and self.reliefs_left:
@@ -261,6 +271,7 @@ cdef class Backlog(SlotTable):
             self.relieve(handle)
             slot = self.slot_of(handle)
             if slot == NULL or slot.flags & CLOSING:
+                self.note_refusal(slot, frame)
                 return REFUSED_CLOSING
             if not self.is_over(slot, size, self.watch_messages, self.watch_bytes):
                 self.push(slot, frame)
@@ -287,6 +298,7 @@ cdef class Backlog(SlotTable):
                 return self.overflow(handle, frame)
         slot = self.slot_of(handle)
         if slot == NULL or slot.flags & CLOSING:
+            self.note_refusal(slot, frame)
             return REFUSED_CLOSING
         self.push(slot, frame)
         return QUEUED
@@ -364,8 +376,8 @@ cdef class Backlog(SlotTable):
         for frame in dropped:
             self.note_loss(handle, frame, reason)
         slot = self.slot_of(handle)
-        if dropped and slot != NULL and slot.flags & (SLOW | CROWDED):
-            self.ease(slot, handle)
+        if dropped and slot != NULL:
+            self.left(slot, handle)
         return len(dropped)
 
     cdef int conflate(self, uint64_t handle, Frame newer) except -1:
@@ -488,7 +500,7 @@ cdef class Backlog(SlotTable):
                 break
             slot = self.slot_of(handle)
             if (slot != NULL and slot.count and not slot.flags & (SLOW | CLOSING)
-                    and frame_at(slot, 0).queued_at < queued_before):
+                    and self.waiting_since(slot) < queued_before):
                 self.become_slow(handle)
         for handle, laggard in self.laggards.items():
             slot = self.slot_of(handle)
@@ -550,6 +562,17 @@ cdef class Backlog(SlotTable):
                 self.newest = None
         return 0
 
+    cdef int left(self, Slot *slot, uint64_t handle) except -1:
+        """Frames have left a queue."""
+        if slot.flags & (SLOW | CROWDED):
+            self.ease(slot, handle)
+        if (slot.flags & WANTS_ROOM and not slot.flags & (SLOW | OVERFLOWED)
+                and slot.count <= self.watch_messages // 2 and slot.queued_bytes <= self.watch_bytes // 2):
+            slot.flags &= ~<uint32_t> WANTS_ROOM
+            self.roomy.append(handle)
+            self.schedule()
+        return 0
+
     cdef int ease(self, Slot *slot, uint64_t handle) except -1:
         """Frames have left: see whether this connection keeps up again.
 
@@ -558,7 +581,7 @@ cdef class Backlog(SlotTable):
         """
         if slot.count > self.watch_messages // 2 or slot.queued_bytes > self.watch_bytes // 2:
             return 0
-        if slot.count and self.now - frame_at(slot, 0).queued_at > self.slow_age / 2:
+        if slot.count and self.now - self.waiting_since(slot) > self.slow_age / 2:
             return 0
         self.stand_aside(slot)
         if slot.flags & SLOW and not slot.flags & (BLOCKED | CLOSING):
@@ -579,6 +602,7 @@ cdef class Backlog(SlotTable):
         self.note_loss(handle, frame, DROPPED_SLOW)
         slot = self.slot_of(handle)
         if slot != NULL:
+            self.note_refusal(slot, frame)
             slot.flags |= OVERFLOWED
             self.overflowed.append(handle)
         return REFUSED_SLOW
@@ -620,14 +644,16 @@ cdef class Backlog(SlotTable):
         self.laggards.pop(handle, None)
 
     cdef int announce(self) except -1:
-        """Tell the owners of those that overflowed, and of those that keep up again."""
+        """Tell the owners of those that overflowed, of those that keep up again, and of new room."""
         cdef uint64_t handle
         cdef Slot *slot
         cdef list overflowed = self.overflowed
         cdef list relieved = self.relieved
+        cdef list roomy = self.roomy
         cdef list faults = []
-        if not overflowed and not relieved:
+        if not overflowed and not relieved and not roomy:
             return 0
+        self.roomy = []
         self.overflowed, self.relieved = overflowed[OWNERS_TOLD:], relieved[OWNERS_TOLD:]
         for handle in overflowed[:OWNERS_TOLD]:
             slot = self.slot_of(handle)
@@ -652,4 +678,11 @@ cdef class Backlog(SlotTable):
             slot = self.slot_of(handle)
             if slot != NULL and not slot.flags & SLOW:
                 self.laggards.pop(handle, None)
+        for handle in roomy:
+            slot = self.slot_of(handle)
+            if slot != NULL and slot.flags & CATCHING_UP and self.on_room is not None:
+                try:
+                    self.on_room(<object> slot.owner)
+                except Exception as fault:
+                    faults.append(fault)
         return self.report("fault while handling a full queue", faults)

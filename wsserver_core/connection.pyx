@@ -102,11 +102,15 @@ cdef class Connection:
         self.inlet.unfinished.pop(self, None)
         self.inlet.closing.pop(self, None)
         self.inlet.throttled.pop(self, None)
-        self.hub.release(self.handle)
+        # The sink may still ask where the connection stood; nothing more is sent.
+        self.hub.disarm(self.handle)
         self.transport = None
         self.pong = None
-        self.inlet.sink.connection_closed(self, self.close_code or ABNORMAL, self.close_reason)
-        self.owner = None
+        try:
+            self.inlet.sink.connection_closed(self, self.close_code or ABNORMAL, self.close_reason)
+        finally:
+            self.hub.release(self.handle)
+            self.owner = None
 
     # -- reading
 

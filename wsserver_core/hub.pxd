@@ -1,8 +1,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 from posix.uio cimport iovec
 
-from wsserver_core.backlog cimport Backlog
-from wsserver_core.outgoing cimport Frame
+from wsserver_core.replays cimport Replays
 
 
 # One connection's share of a slice, between building and settling.
@@ -16,7 +15,7 @@ cdef struct Job:
     int error
 
 
-cdef class Hub(Backlog):
+cdef class Hub(Replays):
     cdef uint32_t *indirect        # slots of the slice which must go through their transport
     cdef uint32_t indirect_count
     cdef Job *jobs

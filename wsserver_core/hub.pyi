@@ -1,9 +1,9 @@
 from typing import final
 
-from wsserver_core.backlog import Backlog
+from wsserver_core.replays import Replays
 
 @final
-class Hub(Backlog):
+class Hub(Replays):
     """The open sockets of one loop.
 
     ``loop`` needs ``call_soon``, ``call_later`` and ``call_exception_handler``. A handle is
@@ -12,7 +12,8 @@ class Hub(Backlog):
 
     At the start of the next flush ``on_overflow(owner)`` is called for a connection whose queue
     was full, or which has been slow for too long; until then everything further for it is
-    refused. ``on_relief(owner)`` is called for one that was slow and keeps up again.
+    refused. ``on_relief(owner)`` is called for one that was slow and keeps up again, ``on_room(owner)``
+    for one that is catching up and has room for more.
     """
 
     batch_size: int

@@ -12,10 +12,12 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from posix.uio cimport iovec
 
-from wsserver_core.backlog cimport FRAMES_SORTED, Backlog
+from wsserver_core.backlog cimport FRAMES_SORTED
 from wsserver_core.outgoing cimport Frame
+from wsserver_core.replays cimport Replays
 from wsserver_core.slots cimport (
-    BLOCKED, CLOSING, CROWDED, DEAD, DIRTY, FINISH, FOREIGN, HALF, OPEN, SLOW, Slot, handle_of, ring_of,
+    BLOCKED, CLOSING, CROWDED, DEAD, DIRTY, FINISH, FOREIGN, HALF, OPEN, SLOW, WANTS_ROOM, Slot, handle_of,
+    ring_of,
 )
 
 from contextlib import suppress
@@ -40,7 +42,7 @@ cdef enum:
     BYTES_PER_COPY = 64 * 1024
 
 
-cdef class Hub(Backlog):
+cdef class Hub(Replays):
     """The open sockets of one loop.
 
     ``loop`` needs ``call_soon``, ``call_later`` and ``call_exception_handler``. A handle is
@@ -49,7 +51,8 @@ cdef class Hub(Backlog):
 
     At the start of the next flush ``on_overflow(owner)`` is called for a connection whose queue
     was full, or which has been slow for too long; until then everything further for it is
-    refused. ``on_relief(owner)`` is called for one that was slow and keeps up again.
+    refused. ``on_relief(owner)`` is called for one that was slow and keeps up again, ``on_room(owner)``
+    for one that is catching up and has room for more.
     """
 
     def __cinit__(self, object loop, *, uint32_t batch_size=100, uint32_t max_queue_messages=1000,
@@ -135,8 +138,7 @@ cdef class Hub(Backlog):
         self.stalled.pop(handle, None)
         self.note_copy(slot, 0)
         self.settle_front(slot, slot.leaving, True, 0)
-        if slot.flags & SLOW:
-            self.ease(slot, handle)
+        self.left(slot, handle)
         if slot.count:
             self.mark_dirty(<uint32_t> handle)
         else:
@@ -159,7 +161,7 @@ cdef class Hub(Backlog):
             self.flush_slice()
         finally:
             self.scheduled = False
-            if self.dirty_count or self.overflowed or self.relieved or self.faults:
+            if self.dirty_count or self.overflowed or self.relieved or self.roomy or self.faults:
                 # Not after flush_interval: that one is for joining messages, not for slices.
                 self.loop.call_soon(self.turn)
                 self.scheduled = True
@@ -385,8 +387,8 @@ cdef class Hub(Backlog):
             return 0
         if job.sent == job.size:
             self.settle_front(slot, job.iov_count, True, 0)
-            if slot.flags & (SLOW | CROWDED):
-                self.ease(slot, handle_of(index, slot.generation))
+            if slot.flags & (SLOW | CROWDED | WANTS_ROOM):
+                self.left(slot, handle_of(index, slot.generation))
             if slot.count:
                 self.mark_dirty(index)
             elif slot.flags & FINISH:

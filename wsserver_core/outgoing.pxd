@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 
 cpdef enum:
@@ -19,6 +19,11 @@ cdef enum Drop:
     DROPS = 5
 
 
+cdef enum:
+    # Logs of which every connection has a position.
+    LANES = 2
+
+
 @cython.final
 cdef class Frame:
     cdef readonly bytes wire
@@ -33,5 +38,7 @@ cdef class Frame:
     cdef readonly uint32_t written
     cdef uint32_t dropped_by[DROPS]
     cdef readonly int importance
+    cdef readonly uint8_t lane     # which of a connection's positions `seq` moves, from 1; 0: none
 
+    cpdef Frame again(self)
     cdef bint supersedes(self, Frame other) except -1

@@ -15,8 +15,9 @@ class Frame:
     ``subject`` is whom it is about, for those who may lose the right to it while it waits.
     ``importance`` (CONTROL, CRITICAL, ALERT, DATA) decides what a queue gives up first.
     ``topic``, ``log`` and ``seq`` say where a published message stands, so that a client can be
-    told of its loss. ``stream`` marks data of which only the newest matters to somebody who
-    cannot keep up: a later frame of the same stream takes its place.
+    told of its loss; ``lane`` is the place of that log among a connection's positions, from 1, or
+    0. ``stream`` marks data of which only the newest matters to somebody who cannot keep up: a
+    later frame of the same stream takes its place.
 
     It holds bytes and text only: letting go of one never runs anybody's code, so queues may do so
     in the middle of a walk.
@@ -32,6 +33,7 @@ class Frame:
         log: str | None = None,
         seq: int = 0,
         stream: str | None = None,
+        lane: int = 0,
     ) -> None: ...
     @property
     def wire(self) -> bytes: ...
@@ -48,9 +50,14 @@ class Frame:
     @property
     def stream(self) -> str | None: ...
     @property
+    def lane(self) -> int: ...
+    @property
     def queued(self) -> int: ...
     @property
     def written(self) -> int: ...
     @property
     def dropped(self) -> dict[str, int]:
         """How many connections lost it, by reason."""
+
+    def again(self) -> Frame:
+        """The same bytes and the same place once more, with counters of its own."""

@@ -2,7 +2,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
 from wsserver_core.drops cimport DropJournal
-from wsserver_core.outgoing cimport DROPS, Frame
+from wsserver_core.outgoing cimport DROPS, LANES, Frame
 
 
 cdef enum SlotFlag:
@@ -17,6 +17,8 @@ cdef enum SlotFlag:
     SLOW = 256        # the client does not keep up: its data is thinned out
     CROWDED = 512     # much waits although the socket takes it: we ourselves do not keep up
     FOREIGN = 1024    # its transport may run anybody's code: never called in the middle of a broadcast
+    CATCHING_UP = 2048  # what is published passes it over: it is in the history, and gets there
+    WANTS_ROOM = 4096   # something more is there for it as soon as little waits
 
 
 # One connection's place in the table. Kept apart from the Python object so that a
@@ -38,6 +40,12 @@ cdef struct Slot:
     uint32_t capacity
     uint32_t leaving           # leading frames of which the kernel or the transport may hold bytes
     uint32_t copied            # bytes that the transport holds in a copy of its own
+    double renewed_at          # the coarse clock when it was opened, or last got something replayed
+    # For each log: where the connection began, the `seq` of the last message that its queue took,
+    # and of the first that it refused (0: none).
+    uint64_t base[LANES]
+    uint64_t sent[LANES]
+    uint64_t refused[LANES]
 
 
 cdef inline PyObject **ring_of(Slot *slot) noexcept:
@@ -87,6 +95,8 @@ cdef class SlotTable:
     cdef void disarm(self, uint64_t handle) noexcept
     cdef void touch(self, uint64_t handle) noexcept
     cdef int push(self, Slot *slot, Frame frame) except -1
+    cdef void note_refusal(self, Slot *slot, Frame frame) noexcept
+    cdef double waiting_since(self, Slot *slot) noexcept
     cdef void settle_front(self, Slot *slot, uint32_t frames, bint written, int reason)
     cdef void let_go(self, Slot *slot, Frame frame, int reason)
     cdef void note_copy(self, Slot *slot, uint32_t size) noexcept

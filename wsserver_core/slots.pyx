@@ -203,7 +203,10 @@ cdef class SlotTable:
         slot.capacity = INLINE_FRAMES
         slot.head = slot.count = slot.leaving = slot.copied = 0
         slot.frames_written = slot.bytes_written = slot.queued_bytes = 0
-        slot.last_received = self.now
+        slot.last_received = slot.renewed_at = self.now
+        memset(slot.base, 0, sizeof(slot.base))
+        memset(slot.sent, 0, sizeof(slot.sent))
+        memset(slot.refused, 0, sizeof(slot.refused))
         Py_INCREF(transport)
         slot.transport = <PyObject *> transport
         Py_INCREF(owner)
@@ -278,10 +281,24 @@ cdef class SlotTable:
             self.pinned_bytes += size
         frame.queued += 1
         self.frames_queued += 1
+        if frame.lane:
+            slot.sent[frame.lane - 1] = frame.seq
         if frame.topic is not None:
             self.published_taken += 1
             self.published_queued += 1
         return 0
+
+    cdef void note_refusal(self, Slot *slot, Frame frame) noexcept:
+        """From here on this connection lacks what was published."""
+        if slot != NULL and frame.lane and not slot.refused[frame.lane - 1]:
+            slot.refused[frame.lane - 1] = frame.seq
+
+    cdef double waiting_since(self, Slot *slot) noexcept:
+        """Since when the oldest frame of a queue that is not empty has waited for this client.
+
+        A frame that is replayed to many may have been waiting for another one for long.
+        """
+        return max(frame_at(slot, 0).queued_at, slot.renewed_at)
 
     cdef void settle_front(self, Slot *slot, uint32_t frames, bint written, int reason):
         """Take the oldest frames off a queue and count what became of them."""

@@ -23,7 +23,13 @@ class Ledger:
         self.check()
         return outcome
 
-    def enqueue_many(self, handles: Iterable[int], frame: Frame) -> tuple[int, int, int]:
+    def replay(self, handle: int, frame: Frame) -> int:
+        outcome = self.hub.replay(handle, frame)
+        self.taken[frame] += outcome == 0
+        self.check()
+        return outcome
+
+    def enqueue_many(self, handles: Iterable[int], frame: Frame) -> tuple[int, int, int, int]:
         recipients = Recipients()
         for handle in handles:
             recipients.add(handle)

@@ -120,7 +120,7 @@ async def main(frames: int, seed: int, how: str) -> dict[str, Any]:
         for client in chosen:
             recipients.add(client.connection.handle)
             client.expected.append(frame)
-        taken, slow, closing = hub.enqueue_many(recipients, frame)
+        taken, slow, closing, _ = hub.enqueue_many(recipients, frame)
         assert (taken, slow, closing) == (len(chosen), 0, 0)
         queued += taken
         if chance.random() < 0.3:

@@ -79,7 +79,7 @@ def test_the_hub_writes_down_whom_it_refused(pier) -> None:
     chosen = Recipients()
     for one in (well, slow, closing, gone):
         chosen.add(one)
-    assert pier.hub.enqueue_many(chosen, Frame(b"y")) == (1, 1, 2)
+    assert pier.hub.enqueue_many(chosen, Frame(b"y")) == (1, 1, 2, 0)
     kept = chosen.copy()
     assert [kept.outcome(one) for one in (well, slow, closing, gone)] == [
         QUEUED,

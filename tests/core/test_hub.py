@@ -45,7 +45,7 @@ class TestHandles:
         pier.hub.block(stale)
         assert not pier.hub.is_blocked(handle)
         assert pier.ledger.enqueue(stale, Frame(b"for the old one"), True) == REFUSED_GONE
-        assert pier.ledger.enqueue_many([stale], Frame(b"for the old one")) == (0, 0, 1)
+        assert pier.ledger.enqueue_many([stale], Frame(b"for the old one")) == (0, 0, 1, 0)
         assert pier.hub.discard(stale, CLOSED) == 0
         pier.hub.finish(stale)
         pier.hub.unblock(stale)
@@ -183,7 +183,7 @@ class TestBounds:
         handles = [slow, *(handle for handle, _ in quick)]
         for number in range(3):
             outcome = pier.ledger.enqueue_many(handles, Frame(b"%d" % number))
-            assert outcome == ((4, 0, 0) if number == 0 else (3, 1, 0))
+            assert outcome == ((4, 0, 0, 0) if number == 0 else (3, 1, 0, 0))
             pier.hub.flush_all()
         assert [bytes(transport.sent) for _, transport in quick] == [b"012"] * 3
         assert slow_transport.sent == b""
@@ -200,7 +200,7 @@ class TestBounds:
             pier.ledger.enqueue(handle, Frame(b"x"))
         pier.hub.discard(handle, SLOW)
         assert pier.ledger.enqueue(handle, Frame(b"x")) == REFUSED_SLOW
-        assert pier.ledger.enqueue_many([handle], Frame(b"x")) == (0, 1, 0)
+        assert pier.ledger.enqueue_many([handle], Frame(b"x")) == (0, 1, 0, 0)
         assert told == []
         pier.loop.run()
         assert told == ["the owner"]
@@ -277,7 +277,7 @@ class TestBounds:
         assert pier.ledger.enqueue(handle, Frame(b"close"), True) == QUEUED
         assert pier.ledger.enqueue(handle, Frame(b"more")) == REFUSED_CLOSING
         assert pier.ledger.enqueue(handle, Frame(b"close"), True) == REFUSED_CLOSING
-        assert pier.ledger.enqueue_many([handle], Frame(b"more")) == (0, 0, 1)
+        assert pier.ledger.enqueue_many([handle], Frame(b"more")) == (0, 0, 1, 0)
         pier.hub.unblock(handle)
         pier.loop.run()
         assert transport.sent == b"xclose"

@@ -235,7 +235,7 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
         # What the hub sends in between shows only afterwards.
         outcome = self.ledger.enqueue_many(chosen + gone, frame)
         outcomes = [self.expect(self.twin_of(handle), frame, False) for handle in chosen]
-        assert outcome == (outcomes.count(0), outcomes.count(1), outcomes.count(2) + len(gone))
+        assert outcome == (outcomes.count(0), outcomes.count(1), outcomes.count(2) + len(gone), 0)
 
     @rule(number=picks)
     def enqueue_on_a_stale_handle(self, number: int) -> None:

@@ -78,7 +78,7 @@ async def test_connected_says_exactly_this(server: LiveServer, way: str) -> None
         {"subscription_type": "patient", "target_id": "123", "filters": {}},
         {"subscription_type": "ecg", "target_id": "*", "filters": {}},
     ]
-    log = server.manager.broadcasts.log.name
+    cursor = server.manager.broadcasts.logs.cursor()
     assert connected == {
         "type": "connected",
         "user_id": "user123",
@@ -86,7 +86,7 @@ async def test_connected_says_exactly_this(server: LiveServer, way: str) -> None
         "protocol": "wsserver.v1.json",
         "heartbeat_interval": 30,
         "max_message_size": 1048576,
-        "cursor": {log: 0},
+        "cursor": cursor,
         "errors": [],
     }
 

@@ -87,7 +87,7 @@ async def test_two_servers_in_one_process_have_nothing_in_common(start_server) -
     assert await two.manager.broadcast_to_all({"n": 2}) == 0
     assert [message["n"] for message in await client.published()] == [1]
     assert (len(one.manager.connections), len(two.manager.connections)) == (1, 0)
-    assert one.manager.broadcasts.log.name != two.manager.broadcasts.log.name
+    assert one.manager.broadcasts.logs.volatile.name != two.manager.broadcasts.logs.volatile.name
 
 
 async def test_a_manager_goes_from_one_server_to_the_next() -> None:

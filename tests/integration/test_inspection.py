@@ -74,7 +74,7 @@ async def test_a_trace_never_delivers_and_counts_nothing(server: LiveServer) -> 
     before = (
         await server.metrics(),
         await told(server, "/ws/subscriptions"),
-        server.manager.broadcasts.log.head,
+        server.manager.broadcasts.logs.heads(),
     )
     for topic in ("patient:1", "type:ecg", "patient:*", "*", None):
         for connection_id in (None, next(iter(server.manager.connections))):
@@ -84,7 +84,7 @@ async def test_a_trace_never_delivers_and_counts_nothing(server: LiveServer) -> 
     after = (
         await server.metrics(),
         await told(server, "/ws/subscriptions"),
-        server.manager.broadcasts.log.head,
+        server.manager.broadcasts.logs.heads(),
     )
     for figures in (before[0], after[0]):
         figures["performance"].pop("memory_usage_mb")

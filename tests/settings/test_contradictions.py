@@ -54,6 +54,10 @@ def test_the_defaults_with_a_secret_hold_together() -> None:
             "subscription.max_per_connection: 100 is over subscription.max_global (99)",
         ),
         (
+            {"history__max_total_bytes": 2**20 - 1},
+            "history.bytes: 1MiB, is over history.max_total_bytes (1048575B)",
+        ),
+        (
             {"rate_limit__messages_per_second": 1000.0},
             "rate_limit.burst: 200 is less than 0.25 s of rate_limit.messages_per_second (1000)",
         ),

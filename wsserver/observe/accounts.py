@@ -32,10 +32,13 @@ class Accounts:
         """Those whose queue took the message."""
         self.refused: Counter[str] = Counter(slow=0, closing=0)
         """Those whose queue did not, by reason."""
-        self.replayed = 0
-        """Messages that were queued once more for connections that came back."""
         self.violations = 0
         """How many sums were found not to add up, each once for as long as it stays so."""
+
+    @property
+    def replayed(self) -> int:
+        """Messages that were queued once more for connections that came back."""
+        return self._hub.frames_replayed
 
     def note(self, report: DeliveryReport) -> None:
         """Add a broadcast that has been queued."""

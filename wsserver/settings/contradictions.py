@@ -101,6 +101,8 @@ def _sizes(settings: Settings) -> Iterator[Contradiction]:
          "backpressure.max_queue_bytes", queue.max_queue_bytes, ""),
         ("backpressure.max_queue_bytes", queue.max_queue_bytes,
          "backpressure.max_total_bytes", queue.max_total_bytes, ""),
+        ("history.bytes", settings.history.bytes,
+         "history.max_total_bytes", settings.history.max_total_bytes, ""),
     )  # fmt: skip
     for key, part, whole_key, whole, how in ordered:
         if part > whole:

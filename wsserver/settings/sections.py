@@ -355,6 +355,34 @@ class FilterSettings(Section, frozen=True, kw_only=True):
     """The same by type of message; it goes before the other two."""
 
 
+class HistorySettings(Section, frozen=True, kw_only=True):
+    """Which messages are kept for clients that come back. Each topic has bounds of its own."""
+
+    size: CountOrZero = 1000
+    """Messages of one topic, the newest; 0 keeps none."""
+
+    bytes: Bytes = 1024 * 1024
+    """Bytes of one topic."""
+
+    ttl: Seconds = 600.0
+    """Seconds for which a message is kept."""
+
+    size_by_type: dict[Text, CountOrZero] = {}
+    """`size` by type of message: a type named here, or in the next two, is kept apart in every topic.
+
+    So a waveform does not push the alerts of its patient out.
+    """
+
+    bytes_by_type: dict[Text, Annotated[int, Meta(ge=1, le=2**40)]] = {}
+    """`bytes` by type of message, as plain numbers."""
+
+    ttl_by_type: dict[Text, Annotated[float, Meta(ge=0, le=31_536_000)]] = {}
+    """`ttl` by type of message, as plain numbers of seconds."""
+
+    max_total_bytes: Bytes = 256 * 1024 * 1024
+    """Bytes of all topics together; beyond it the oldest messages go first."""
+
+
 class StoreSettings(Section, frozen=True, kw_only=True):
     """Where messages and sessions are kept."""
 
@@ -607,6 +635,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     rate_limit: RateLimitSettings = RateLimitSettings()
     subscription: SubscriptionSettings = SubscriptionSettings()
     filter: FilterSettings = FilterSettings()
+    history: HistorySettings = HistorySettings()
     store: StoreSettings = StoreSettings()
     records: RecordsSettings = RecordsSettings()
     auth: AuthSettings = AuthSettings()

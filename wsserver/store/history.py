@@ -1,0 +1,285 @@
+"""The messages of the last minutes, topic by topic, for those who come back.
+
+The encoded frames themselves are kept, so that nothing is encoded again and nothing is copied.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+from wsserver.clock import Clock
+from wsserver.settings import HistorySettings
+from wsserver.store.log import Position
+from wsserver.store.run import Kept, Run
+from wsserver_core.outgoing import Frame
+
+OVERHEAD: Final = 400
+"""Bytes that a kept message costs besides its frame."""
+
+TOPIC_OVERHEAD: Final = 900
+"""Bytes that a remembered topic costs, whether or not anything of it is kept."""
+
+MAX_TOPICS: Final = 100_000
+"""Topics whose losses are remembered one by one; of the others only the latest loss of all.
+
+It takes more topics than this for a client to be told of a loss that it may not have had.
+"""
+
+SWEPT: Final = 2000
+"""Topics that are looked through in one turn of the loop, some 2 ms."""
+
+_order: Final = attrgetter("order")
+
+
+class Bounds(NamedTuple):
+    """What may be kept of one topic. A count of 0 keeps nothing."""
+
+    messages: int
+    bytes: int
+    seconds: float
+
+
+class Ring:
+    """What is kept of one topic, or of one type of message in it, oldest first."""
+
+    __slots__ = ("bounds", "bytes", "run", "topic")
+
+    def __init__(self, topic: "TopicHistory", bounds: Bounds) -> None:
+        self.topic = topic
+        self.bounds = bounds
+        self.run = Run()
+        self.bytes = 0
+
+    def is_over(self, now: float) -> bool:
+        """Whether its oldest message has to go."""
+        run, bounds = self.run, self.bounds
+        return len(run) > 0 and (
+            len(run) > bounds.messages or self.bytes > bounds.bytes or now - run.oldest.at > bounds.seconds
+        )
+
+
+class TopicHistory:
+    """One topic: its rings, and what was let go of."""
+
+    __slots__ = ("durable_evicted", "name", "rings", "target", "volatile_evicted")
+
+    def __init__(self, name: str, target: str) -> None:
+        self.name = name
+        """The type that is subscribed to, ``*`` for messages to everybody."""
+        self.target = target
+        self.rings: dict[str | None, Ring] = {}
+        """By type of message, for types with bounds of their own; None for all others."""
+        self.durable_evicted = 0
+        self.volatile_evicted = 0
+
+    @property
+    def text(self) -> str:
+        """As messages name it."""
+        return "*" if self.name == "*" else f"{self.name}:{self.target}"
+
+    @property
+    def evicted(self) -> Position:
+        """For each log the highest ``seq`` that is gone from here; 0 for none."""
+        return self.durable_evicted, self.volatile_evicted
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of it is kept."""
+        return not any(len(ring.run) for ring in self.rings.values())
+
+
+class History:
+    """Rings of messages, each bounded by count, bytes and age, and one budget for all of them.
+
+    A type with bounds of its own has a ring of its own in each topic, so that a waveform does not
+    push the alerts of its patient out. ``keep`` belongs to the moment of delivery: a log's
+    messages come in rising ``seq``.
+    """
+
+    def __init__(self, settings: HistorySettings, clock: Clock) -> None:
+        self._clock = clock
+        self._types: dict[str, dict[str, TopicHistory]] = {}
+        self._logs = (Run(), Run())
+        # Topics of which nothing is kept, those that were emptied first in front.
+        self._empty: dict[TopicHistory, None] = {}
+        self._forgotten: Position = (0, 0)
+        self._unswept: list[TopicHistory] = []
+        self.topics = 0
+        """Topics of which anything is remembered."""
+        self.order = 0
+        """The place of the latest message."""
+        self.messages = 0
+        """Messages kept."""
+        self.bytes = 0
+        """What all of it takes."""
+        self.evicted = 0
+        """Messages that were let go of since the start."""
+        self.last_evicted: Position = (0, 0)
+        """For each log the highest ``seq`` that is gone from any topic."""
+        self.configure(settings)
+
+    def configure(self, settings: HistorySettings) -> None:
+        """Take new bounds; what is over them goes when its ring is used next, or at a ``sweep``."""
+        usual = Bounds(settings.size, settings.bytes, settings.ttl)
+        tables = settings.size_by_type, settings.bytes_by_type, settings.ttl_by_type
+        self._usual = usual
+        self._by_type = {
+            name: Bounds(
+                settings.size_by_type.get(name, usual.messages),
+                settings.bytes_by_type.get(name, usual.bytes),
+                settings.ttl_by_type.get(name, usual.seconds),
+            )
+            for name in dict.fromkeys(name for table in tables for name in table)
+        }
+        self._budget = settings.max_total_bytes
+        for topic in self._all_topics():
+            for name, ring in topic.rings.items():
+                ring.bounds = usual if name is None else self._by_type.get(name, usual)
+
+    # -- keeping
+
+    def keep(self, frame: Frame, message_type: str | None, sender: object = None) -> None:
+        """Keep a published message. It must carry its topic, its ``seq`` and its lane.
+
+        ``sender`` is what the connections of one client have in common, if they are not to get it.
+        """
+        if frame.topic is None or not frame.lane:
+            raise ValueError("a message that is kept has a topic and a log")
+        now = self._clock.monotonic()
+        self.order += 1
+        kept = Kept(frame, self.order, now, sender)
+        topic = self._topic(frame.topic)
+        name = message_type if message_type in self._by_type else None
+        ring = topic.rings.get(name)
+        if ring is None:
+            bounds = self._usual if name is None else self._by_type[name]
+            ring = topic.rings[name] = Ring(topic, bounds)
+        self._empty.pop(topic, None)
+        ring.run.append(kept)
+        cost = len(frame.wire) + OVERHEAD
+        ring.bytes += cost
+        self.bytes += cost
+        self.messages += 1
+        log = self._logs[frame.lane - 1]
+        log.append(kept)
+        self._trim(ring, now)
+        while self.bytes > self._budget and self.messages:
+            self._evict_oldest()
+        log.drop_evicted_front()
+        if len(log) > 2 * self.messages + 1024:
+            # Else one message of a quiet topic would keep the places of a million others.
+            log.drop_evicted()
+        while self.topics > MAX_TOPICS and self._empty:
+            self._forget(next(iter(self._empty)))
+
+    def sweep(self, topics: int = SWEPT) -> None:
+        """Let go of what has become too old or is over its bounds, in the next so many topics."""
+        now = self._clock.monotonic()
+        if not self._unswept:
+            self._unswept = list(self._all_topics())
+        for topic in self._unswept[-topics:]:
+            for ring in topic.rings.values():
+                self._trim(ring, now)
+        del self._unswept[-topics:]
+        for log in self._logs:
+            log.drop_evicted_front()
+
+    def _topic(self, text: str) -> TopicHistory:
+        name, _, target = text.partition(":")
+        targets = self._types.get(name)
+        if targets is None:
+            targets = self._types[name] = {}
+        topic = targets.get(target)
+        if topic is None:
+            topic = targets[target] = TopicHistory(name, target)
+            topic.durable_evicted, topic.volatile_evicted = self._forgotten
+            self.topics += 1
+            self.bytes += TOPIC_OVERHEAD
+        return topic
+
+    def _all_topics(self) -> Iterator[TopicHistory]:
+        for targets in self._types.values():
+            yield from targets.values()
+
+    def _trim(self, ring: Ring, now: float) -> None:
+        while ring.is_over(now):
+            self._evict(ring)
+
+    def _evict_oldest(self) -> None:
+        fronts = []
+        for log in self._logs:
+            log.drop_evicted_front()
+            if len(log):
+                fronts.append(log.oldest)
+        frame = min(fronts, key=_order).frame
+        rings = [ring for ring in self._topic(frame.topic or "").rings.values() if len(ring.run)]
+        self._evict(min(rings, key=lambda ring: ring.run.oldest.order))
+
+    def _evict(self, ring: Ring) -> None:
+        kept = ring.run.let_go()
+        topic, frame = ring.topic, kept.frame
+        kept.evict()
+        cost = len(frame.wire) + OVERHEAD
+        ring.bytes -= cost
+        self.bytes -= cost
+        self.messages -= 1
+        self.evicted += 1
+        # A ring of its own may let go of a later message before the others do of an earlier one.
+        durable, volatile = self.last_evicted
+        if frame.lane == 1:
+            topic.durable_evicted = max(topic.durable_evicted, kept.seq)
+            self.last_evicted = max(durable, kept.seq), volatile
+        else:
+            topic.volatile_evicted = max(topic.volatile_evicted, kept.seq)
+            self.last_evicted = durable, max(volatile, kept.seq)
+        if topic.is_empty:
+            self._empty[topic] = None
+
+    def _forget(self, topic: TopicHistory) -> None:
+        """Remember of a topic only that something was lost somewhere."""
+        durable, volatile = self._forgotten
+        self._forgotten = max(durable, topic.durable_evicted), max(volatile, topic.volatile_evicted)
+        del self._empty[topic]
+        targets = self._types[topic.name]
+        del targets[topic.target]
+        if not targets:
+            del self._types[topic.name]
+        self.topics -= 1
+        self.bytes -= TOPIC_OVERHEAD
+
+    # -- looking back
+
+    def topic(self, name: str, target: str) -> TopicHistory | None:
+        """What is remembered of one topic; None if nothing is."""
+        targets = self._types.get(name)
+        return None if targets is None else targets.get(target)
+
+    def topics_of(self, name: str) -> Iterable[TopicHistory]:
+        """Every remembered topic of one type."""
+        return self._types.get(name, {}).values()
+
+    def all_topics(self) -> Iterable[TopicHistory]:
+        """Every remembered topic."""
+        return self._all_topics()
+
+    def evicted_of(self, topic: TopicHistory | None) -> Position:
+        """What is gone of a topic, as far as that is known of one that is not remembered."""
+        return self._forgotten if topic is None else topic.evicted
+
+    def before(self, position: Position) -> int:
+        """The place up to which nothing is kept that is beyond a position."""
+        firsts = (log.first_after(seq) for log, seq in zip(self._logs, position, strict=True))
+        return min((kept.order - 1 for kept in firsts if kept is not None), default=self.order)
+
+    def after(self, order: int, topics: Iterable[TopicHistory] | None = None) -> Iterator[Kept]:
+        """What came after a place, in the order of delivery: of some topics, or of all.
+
+        Nothing may be kept or swept while this is read.
+        """
+        if topics is None:
+            runs = [log.after(order) for log in self._logs]
+        else:
+            runs = [ring.run.after(order) for topic in topics for ring in topic.rings.values()]
+        merged = runs[0] if len(runs) == 1 else heapq.merge(*runs, key=_order)
+        return (kept for kept in merged if not kept.evicted)
