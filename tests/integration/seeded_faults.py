@@ -55,7 +55,7 @@ def _taken_for_queued(hub: Any, recipients: Recipients, frame: Frame) -> tuple[i
 
 
 def _same(frame: Frame, wire: bytes) -> Frame:
-    names = ("topic", "log", "seq", "stream")
+    names = ("topic", "log", "seq", "stream", "lane")
     return Frame(wire, frame.subject, frame.importance, **{name: getattr(frame, name) for name in names})
 
 
@@ -89,12 +89,12 @@ def swap_two_messages(server: LiveServer) -> None:
     done: list[bool] = []
 
     def swap(hub: Any, recipients: Recipients, frame: Frame) -> Any:
-        if held:
+        if held and held[0][1].lane == frame.lane and set(held[0][0].handles()) & set(recipients.handles()):
             first, earlier = held.pop()
             numbers = hub.enqueue_many(recipients, frame)
             hub.enqueue_many(first, earlier)
             return numbers
-        if done or len(recipients) < 2:
+        if held or done or len(recipients) < 2:
             return None
         done.append(True)
         kept = Recipients()
