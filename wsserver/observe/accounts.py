@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from wsserver.observe.delivery_records import DeliveryRecord
@@ -21,7 +21,7 @@ class Accounts:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._open: set[str] = set()
+        self._open: Collection[str] = ()
         self.considered = 0
         """Subscriptions that messages were held against since the start; likewise the next two."""
         self.filtered = 0
@@ -68,46 +68,50 @@ class Accounts:
         }
 
     def check(self, records: Iterable[DeliveryRecord] = (), *, recount: bool = False) -> list[str]:
-        """Every sum that does not add up, in words without ids; each is logged once and counted.
+        """Every sum that does not add up, in words without ids.
 
+        Each is logged and counted once for as long as it stays wrong.
         ``records`` are held against their own counts as well; ``recount`` walks all queues. Without
         them it takes a few microseconds.
         """
-        found = list(self._faults(records, recount))
-        for fault in found:
-            if fault not in self._open:
+        found = dict(self._faults(records, recount))
+        for identity, fault in found.items():
+            if identity not in self._open:
                 self.violations += 1
                 logger.error("the accounts of delivery do not add up: %s", fault)
-        self._open = set(found)
-        return found
+        self._open = found.keys()
+        return list(found.values())
 
-    def _faults(self, records: Iterable[DeliveryRecord], recount: bool) -> Iterator[str]:
+    def _faults(self, records: Iterable[DeliveryRecord], recount: bool) -> Iterator[tuple[str, str]]:
+        """Each with a name that stays the same while its numbers change."""
         hub = self._hub
         taken, queued, written, dropped = hub.published_figures()
         refused, lost = self.refused.total(), sum(dropped.values())
         if self.matched != self.delivered + refused:
-            yield f"matched {self.matched} != delivered {self.delivered} + refused {refused}"
+            yield "matched", f"matched {self.matched} != delivered {self.delivered} + refused {refused}"
         if taken != self.delivered + self.replayed:
-            yield f"taken {taken} != delivered {self.delivered} + replayed {self.replayed}"
+            yield "taken", f"taken {taken} != delivered {self.delivered} + replayed {self.replayed}"
         if taken != written + queued + lost:
-            yield f"taken {taken} != written {written} + queued {queued} + dropped {lost}"
+            yield "outcome", f"taken {taken} != written {written} + queued {queued} + dropped {lost}"
         if recount:
             counted = (hub.frames_queued, queued)
             if (found := hub.recount()[:2]) != counted:
-                yield f"queues hold {found}, counted {counted}"
-        for record in records:
-            yield from _faults_of(record)
+                yield "queues", f"queues hold {found}, counted {counted}"
+        wrong = [fault for fault in map(_fault_of, records) if fault]
+        if wrong:
+            yield "messages", f"{len(wrong)} messages, one of them: {wrong[0]}"
 
 
-def _faults_of(record: DeliveryRecord) -> Iterator[str]:
+def _fault_of(record: DeliveryRecord) -> str:
     report, outcome = record.report, record.report.outcome()
     refused, dropped = sum(report.refused.values()), sum(outcome["dropped"].values())
     if report.matched != report.delivered + refused:
-        yield f"one message: matched {report.matched} != delivered {report.delivered} + refused {refused}"
+        return f"matched {report.matched} != delivered {report.delivered} + refused {refused}"
     if report.matched != len(record.addressees):
-        yield f"one message: matched {report.matched} != recipients {len(record.addressees)}"
+        return f"matched {report.matched} != recipients {len(record.addressees)}"
     if report.delivered != outcome["written"] + outcome["queued"] + dropped:
-        yield (
-            f"one message: delivered {report.delivered} != written {outcome['written']} "
+        return (
+            f"delivered {report.delivered} != written {outcome['written']} "
             f"+ queued {outcome['queued']} + dropped {dropped}"
         )
+    return ""
