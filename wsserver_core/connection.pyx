@@ -321,6 +321,7 @@ cdef class Connection:
         if self.paused == 0 and not self.transport.is_closing():
             self.transport.pause_reading()
         self.paused |= PAUSED_FOR_RATE
+        self.hub.hold_up(self.handle)
         self.inlet.throttles += 1
         throttled[self] = due
         return 0
@@ -340,6 +341,7 @@ cdef class Connection:
         if self.paused == 0 and not self.transport.is_closing():
             self.transport.pause_reading()
         self.paused |= reason
+        self.hub.hold_up(self.handle)
 
     def resume_reading(self, unsigned char reason):
         """Take a reason to pause back; reading goes on when none is left.
@@ -352,6 +354,8 @@ cdef class Connection:
         if self.paused or self.transport is None:
             return
         self.hub.touch(self.handle)
+        # Once more: it may have been pinged meanwhile.
+        self.hub.hold_up(self.handle)
         if self.tracked_unfinished:
             del self.inlet.unfinished[self]
             self.inlet.unfinished[self] = self.hub.now

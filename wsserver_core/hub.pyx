@@ -16,8 +16,8 @@ from wsserver_core.backlog cimport FRAMES_SORTED
 from wsserver_core.outgoing cimport Frame
 from wsserver_core.replays cimport Replays
 from wsserver_core.slots cimport (
-    BLOCKED, CLOSING, CROWDED, DEAD, DIRTY, FINISH, FOREIGN, HALF, OPEN, SLOW, WANTS_ROOM, Slot, handle_of,
-    ring_of,
+    BLOCKED, CLOSING, CROWDED, DEAD, DIRTY, FINISH, FOREIGN, HALF, HELD_UP, OPEN, SLOW, WANTS_ROOM, Slot,
+    handle_of, ring_of,
 )
 
 from contextlib import suppress
@@ -120,7 +120,7 @@ cdef class Hub(Replays):
         cdef Slot *slot = self.slot_of(handle)
         self.check_thread()
         if slot != NULL:
-            slot.flags |= BLOCKED
+            slot.flags |= BLOCKED | HELD_UP
             self.stand_aside(slot)
             self.stalled.setdefault(handle, None)
 

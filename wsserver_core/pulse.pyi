@@ -99,7 +99,9 @@ class Pulse:
         """A pong has come: the seconds since its ping, or None if it tells nothing.
 
         That is so for a ping that this connection was not sent, has answered already or was sent
-        before we were away ourselves. ``payload`` None answers the newest ping, in good faith.
+        before we were away ourselves. Nor does it measure the line when since then the ping had to
+        wait for room in the socket, or the pong for us to read on. ``payload`` None answers the
+        newest ping, in good faith.
         """
 
     def note_round_trip(self, handle: int, rtt: float) -> bool:

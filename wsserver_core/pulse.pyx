@@ -18,7 +18,7 @@ from libc.string cimport memset
 from wsserver_core.frames cimport PING, encode_frame
 from wsserver_core.hub cimport Hub
 from wsserver_core.outgoing cimport Frame
-from wsserver_core.slots cimport Slot, handle_of
+from wsserver_core.slots cimport BLOCKED, HELD_UP, Slot, handle_of
 from wsserver_core.wheel cimport NOWHERE, Wheel
 
 cdef enum:
@@ -279,6 +279,8 @@ cdef class Pulse:
                 payload[i] = (ping.number >> (24 - 8 * i)) & 0xFF
                 payload[4 + i] = (ping.token >> (24 - 8 * i)) & 0xFF
             self.frame = Frame(encode_frame(PING, payload[:PAYLOAD]))
+        if beat.answered == beat.asked and not slot.flags & BLOCKED:
+            slot.flags &= ~<uint32_t> HELD_UP
         # A connection that takes no ping is not asked: its silence counts all the same.
         if self.hub.enqueue(handle, self.frame) == 0:
             self.pings += 1
@@ -310,9 +312,12 @@ cdef class Pulse:
         """A pong has come: the seconds since its ping, or None if it tells nothing.
 
         That is so for a ping that this connection was not sent, has answered already or was sent
-        before we were away ourselves. ``payload`` None answers the newest ping, in good faith.
+        before we were away ourselves. Nor does it measure the line when since then the ping had to
+        wait for room in the socket, or the pong for us to read on. ``payload`` None answers the
+        newest ping, in good faith.
         """
         cdef Beat *beat = self.beat_of(handle)
+        cdef Slot *slot = self.hub.slot_of(handle)
         cdef const unsigned char *data
         cdef uint32_t number = 0
         cdef uint32_t token = 0
@@ -342,7 +347,7 @@ cdef class Pulse:
             beat.flags &= ~<uint16_t> PENDING
             if beat.flags & LISTED:
                 self.answered += 1
-        if at < self.trusted_since or now < at:
+        if at < self.trusted_since or now < at or (slot != NULL and slot.flags & HELD_UP):
             return None
         self.smooth(beat, now - at)
         return now - at

@@ -19,6 +19,7 @@ cdef enum SlotFlag:
     FOREIGN = 1024    # its transport may run anybody's code: never called in the middle of a broadcast
     CATCHING_UP = 2048  # what is published passes it over: it is in the history, and gets there
     WANTS_ROOM = 4096   # something more is there for it as soon as little waits
+    HELD_UP = 8192    # we kept bytes back since its last ping: what that takes tells nothing of the line
 
 
 # One connection's place in the table. Kept apart from the Python object so that a
@@ -94,6 +95,7 @@ cdef class SlotTable:
     cdef int grow(self) except -1
     cdef void disarm(self, uint64_t handle) noexcept
     cdef void touch(self, uint64_t handle) noexcept
+    cdef void hold_up(self, uint64_t handle) noexcept
     cdef int push(self, Slot *slot, Frame frame) except -1
     cdef void note_refusal(self, Slot *slot, Frame frame) noexcept
     cdef double waiting_since(self, Slot *slot) noexcept

@@ -254,6 +254,12 @@ cdef class SlotTable:
         if slot != NULL:
             slot.last_received = self.now
 
+    cdef void hold_up(self, uint64_t handle) noexcept:
+        """Its bytes wait for us: a round trip that is under way will not be the line's."""
+        cdef Slot *slot = self.slot_of(handle)
+        if slot != NULL:
+            slot.flags |= HELD_UP
+
     # -- queues
 
     cdef int push(self, Slot *slot, Frame frame) except -1:

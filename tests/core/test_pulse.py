@@ -319,6 +319,49 @@ def test_a_pong_tells_the_round_trip_once(clinic: Clinic) -> None:
     assert clinic.pulse.answered == 1
 
 
+def test_a_ping_that_waited_for_room_in_the_socket_measures_nothing(clinic: Clinic) -> None:
+    connection, transport = clinic.admit()
+    transport.room = 0
+    clinic.run(INTERVAL)
+    assert clinic.hub.is_blocked(connection.handle)
+    transport.give_room()
+    clinic.loop.run()
+    payload = pings(transport)[0]
+    assert clinic.pulse.answer(connection.handle, payload, clinic.hub.now) is None
+    assert clinic.pulse.answered == 1, "it is an answer all the same"
+    # The next one finds the way free.
+    payload = clinic.run_until_pinged(transport, 1)
+    assert clinic.pulse.answer(connection.handle, payload, clinic.hub.now + 0.125) == 0.125
+
+
+def test_a_socket_that_fills_up_behind_a_ping_spoils_its_round_trip(clinic: Clinic) -> None:
+    connection, transport = clinic.admit()
+    payload = clinic.run_until_pinged(transport)
+    clinic.hub.block(connection.handle)
+    clinic.hub.unblock(connection.handle)
+    assert clinic.pulse.answer(connection.handle, payload, clinic.hub.now + 5.0) is None
+
+
+def test_a_pong_that_waited_until_we_read_on_measures_nothing(clinic: Clinic) -> None:
+    connection, transport = clinic.admit()
+    connection.pause_reading(1)
+    payload = clinic.run_until_pinged(transport)
+    connection.resume_reading(1)
+    assert clinic.pulse.answer(connection.handle, payload, clinic.hub.now + 5.0) is None
+    payload = clinic.run_until_pinged(transport, 1)
+    assert clinic.pulse.answer(connection.handle, payload, clinic.hub.now + 0.25) == 0.25
+
+
+def test_an_older_ping_that_waited_measures_nothing_either(clinic: Clinic) -> None:
+    connection, transport = clinic.admit()
+    first = clinic.run_until_pinged(transport)
+    connection.pause_reading(1)
+    connection.resume_reading(1)
+    second = clinic.run_until_pinged(transport, 1)
+    assert clinic.pulse.answer(connection.handle, first, clinic.hub.now) is None
+    assert clinic.pulse.answer(connection.handle, second, clinic.hub.now) is None
+
+
 def test_a_pong_that_answers_no_ping_of_this_connection_tells_nothing(clinic: Clinic) -> None:
     connection, transport = clinic.admit()
     other, others_transport = clinic.admit()
