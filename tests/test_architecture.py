@@ -35,6 +35,7 @@ FLOORS = [
         "connection_metadata",
         "foreign_link",
         "inbox",
+        "idempotency",
         "newcomer",
         "echo_sink",
     },

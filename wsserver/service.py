@@ -20,6 +20,7 @@ from wsserver.drain import Drain
 from wsserver.echo_sink import EchoSink
 from wsserver.errors import AUTHENTICATION_FAILED, CloseCode, ServerError
 from wsserver.housekeeping import Housekeeping
+from wsserver.idempotency import IdempotencyKeys
 from wsserver.incidents import report_incident
 from wsserver.lifecycle import graceful_shutdown
 from wsserver.load_signals import LoadSignals
@@ -34,6 +35,7 @@ from wsserver.protocol import control
 from wsserver.rate_limiter import RateLimiter
 from wsserver.rights_watch import RightsWatch
 from wsserver.settings import AuthSettings, InboundSettings, Settings, ShutdownSettings
+from wsserver.store.memory_store import MemoryStore
 from wsserver.token_expiry import ExpirySchedule
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
 from wsserver_core.inlet import Inlet
@@ -49,6 +51,9 @@ HINT_INTERVAL = 5.0
 
 RATE_INTERVAL = 1.0
 """Seconds between two looks for users and tokens that owe nothing to their rates any more."""
+
+STORE_INTERVAL = 1.0
+"""Seconds between two looks for what the store may forget."""
 
 
 class Service:
@@ -114,6 +119,8 @@ class Service:
         self._watches_rights = provider is not None
         # The variable with which the core is built for finding faults.
         self._always_recounts = os.environ.get("WSSERVER_CHECKED", "") not in ("", "0")
+        self.store = MemoryStore(self.clock, max_keys=settings.store.max_keys)
+        self.idempotency = IdempotencyKeys(self.store, self.clock)
         self.operations = Operations()
         self.alerts = AlertBook(thresholds_of(settings), settings.alerts, self.clock)
         self.overload = self._overload()
@@ -140,6 +147,7 @@ class Service:
         every(0, self.overload.watch_memory)
         every(1.0, self.overload.tick)
         every(RATE_INTERVAL, self.rates.sweep)
+        every(STORE_INTERVAL, lambda: self.store.sweep())
 
     def _overload(self) -> Overload:
         clock = self.clock
@@ -298,6 +306,7 @@ class Service:
         await self.rights.close()
         await self.admission.close()
         await self.router.close()
+        await self.idempotency.close()
         for inlet in (self.inlet, self.echo_inlet):
             inlet.abort_all()
         # Aborted transports report in the loop's next turns.

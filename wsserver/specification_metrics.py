@@ -40,7 +40,10 @@ def specification_metrics(service: Service) -> dict[str, Any]:
             "dropped": manager.hub.frames_dropped,
             "refused": rates["refused"],
         },
-        "deliveries": manager.broadcasts.accounts.get_metrics(),
+        "deliveries": {
+            **manager.broadcasts.accounts.get_metrics(),
+            "duplicates": service.idempotency.duplicates,
+        },
         "subscriptions": {
             "total": subscriptions["total"],
             "active": subscriptions["active"],

@@ -322,12 +322,80 @@ async def test_the_topic_of_everything_is_no_type(server: LiveServer) -> None:
         assert (answer.status, answer.json["error"]["code"]) == (400, 1003)
 
 
-async def test_a_promise_of_idempotency_is_not_made_silently(server: LiveServer) -> None:
-    token = token_of("gateway", "service", scope=ALL_SCOPES)
-    answer = await server.http(
-        "POST", "/ws/broadcast/all", {"a": 1}, token=token, headers={"Idempotency-Key": "k1"}
+async def keyed(server: LiveServer, door: str, message: Any, key: str, user: str = "gateway") -> Any:
+    token = token_of(user, "service", scope=ALL_SCOPES)
+    return await server.http(
+        "POST", f"/ws/broadcast/{door}", message, token=token, headers={"Idempotency-Key": key}
     )
-    assert (answer.status, answer.json["error"]["code"]) == (501, 1003)
+
+
+@pytest.mark.parametrize("door", ["patient/1", "type/ecg", "all"])
+async def test_a_request_that_is_sent_again_with_its_key_delivers_once(server: LiveServer, door: str) -> None:
+    client = await server.enter("d1", "doctor", "patient:1", "type:ecg", patients=["1"])
+    first = await keyed(server, door, {"n": 1}, "k1")
+    again = [await keyed(server, door, {"n": 1}, "k1") for _ in range(3)]
+    assert first.json["data"]["duplicate"] is False
+    for answer in again:
+        assert answer.status == 200
+        assert answer.json["data"] == {**first.json["data"], "duplicate": True}
+    assert [message["n"] for message in await client.published()] == [1]
+    assert (await keyed(server, door, {"n": 1}, "k2")).json["data"]["duplicate"] is False
+    assert (await keyed(server, door, {"n": 1}, "k1", user="another")).json["data"]["duplicate"] is False
+    assert [message["n"] for message in await client.published()] == [1, 1]
+    assert (await server.metrics())["deliveries"]["duplicates"] == 3
+
+
+async def test_many_at_once_with_one_key_deliver_once(server: LiveServer) -> None:
+    client = await server.enter("d1", "doctor", "patient:1", patients=["1"])
+    answers = await asyncio.gather(*(keyed(server, "patient/1", {"n": 1}, "k") for _ in range(20)))
+    assert sorted(answer.json["data"]["duplicate"] for answer in answers) == [False] + [True] * 19
+    assert len({answer.json["data"]["message_id"] for answer in answers}) == 1
+    assert len(await client.published()) == 1
+
+
+async def test_one_key_for_two_bodies_is_a_conflict(server: LiveServer) -> None:
+    await keyed(server, "patient/1", {"n": 1}, "k")
+    answer = await keyed(server, "patient/1", {"n": 2}, "k")
+    assert (answer.status, answer.error["code"]) == (409, 1003)
+    assert answer.error["details"] == {"reason": "idempotency_key_reused"}
+    assert (await keyed(server, "patient/2", {"n": 2}, "k")).status == 200, "another patient, another route"
+
+
+@pytest.mark.parametrize("key", ["", "two words", "x" * 256, "caf\u00e9"])
+async def test_what_is_no_idempotency_key_is_refused(server: LiveServer, key: str) -> None:
+    answer = await keyed(server, "patient/1", {"n": 1}, key)
+    assert (answer.status, answer.error["code"]) == (400, 1003)
+    assert "visible ASCII" in answer.error["message"]
+    assert server.manager.broadcasts.operations == 0
+
+
+async def test_two_idempotency_keys_are_none(server: LiveServer) -> None:
+    token = token_of("gateway", "service", scope=ALL_SCOPES)
+    raw = await RawSocket.dial(server.port)
+    await raw.send(
+        f"POST /ws/broadcast/all HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        "Idempotency-Key: a\r\nIdempotency-Key: b\r\nContent-Length: 2\r\n\r\n{}".encode()
+    )
+    assert (await raw.read_head()).startswith("HTTP/1.1 400 ")
+    await raw.abort()
+
+
+async def test_a_refusal_is_not_remembered(server: LiveServer) -> None:
+    server.manager.backpressure.memory_pressure = True
+    answer = await keyed(server, "patient/1", {"n": 1}, "k")
+    assert (answer.status, answer.error["code"]) == (503, 1005)
+    assert (await keyed(server, "patient/1", {"type": "pong"}, "k")).status == 400
+    server.manager.backpressure.memory_pressure = False
+    assert (await keyed(server, "patient/1", {"n": 1}, "k")).json["data"]["duplicate"] is False
+
+
+async def test_a_first_answer_is_not_for_those_who_lost_the_right(server: LiveServer) -> None:
+    await keyed(server, "patient/1", {"n": 1}, "k")
+    token = token_of("gateway", "service", scope=ALL_SCOPES, patients=["2"])
+    answer = await server.http(
+        "POST", "/ws/broadcast/patient/1", {"n": 1}, token=token, headers={"Idempotency-Key": "k"}
+    )
+    assert answer.status == 403
 
 
 async def test_a_token_subject_that_asks_too_often_is_answered_with_429(start_server) -> None:

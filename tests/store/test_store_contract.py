@@ -9,7 +9,6 @@ from fake_clock import WALL, FakeClock
 from records import append, mark, message, session
 
 from wsserver.settings import StoreSettings
-from wsserver.store import memory_store
 from wsserver.store.memory_store import MemoryStore
 from wsserver.store.sqlite_store import SqliteStore
 from wsserver.store.store import KEY_LIFETIME, MessageRecord, Recovered, Store, StoreUnavailable
@@ -226,9 +225,8 @@ async def test_figures_say_what_has_been_stored(house: House) -> None:
     assert figures["kind"] in {"memory", "sqlite"}
 
 
-async def test_memory_forgets_the_oldest_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_store, "MAX_KEYS", 2)
-    store = MemoryStore(FakeClock())
+async def test_memory_forgets_the_oldest_keys() -> None:
+    store = MemoryStore(FakeClock(), max_keys=2)
     for number in range(3):
         store.put_key(mark(bytes([number])))
     assert await store.find_key(b"\0") is None

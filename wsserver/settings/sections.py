@@ -423,6 +423,9 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     max_bytes: Bytes = 1024 * 1024 * 1024
     """Bytes of them; the file is somewhat larger, and never gets smaller."""
 
+    max_keys: Count = 100_000
+    """Idempotency keys that are remembered, each for 24 hours; the oldest go first. Up to 1 KiB each."""
+
 
 class RecordsSettings(Section, frozen=True, kw_only=True):
     """What is kept of the latest messages to explain why a client did or did not get one."""

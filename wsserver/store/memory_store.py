@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from wsserver.clock import Clock
 from wsserver.protocol.report import Durability
@@ -15,9 +15,6 @@ from wsserver.store.store import (
     StoreUnavailable,
 )
 
-MAX_KEYS: Final = 100_000
-"""Idempotency keys remembered; beyond it the oldest go."""
-
 
 class MemoryStore:
     """Gives places at once. Nothing of it can be found again, so it keeps idempotency keys and no more.
@@ -28,8 +25,10 @@ class MemoryStore:
 
     durability: Durability = "memory"
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, max_keys: int = 100_000) -> None:
+        """Of more than ``max_keys`` idempotency keys the oldest go."""
         self._clock = clock
+        self._max_keys = max_keys
         self._keys: dict[bytes, KeyRecord] = {}
         self._begin()
         self._closed = False
@@ -86,7 +85,7 @@ class MemoryStore:
     def put_key(self, key: KeyRecord) -> None:
         """Keep it, as the youngest if it is new."""
         self._keys[key.key] = key
-        if len(self._keys) > MAX_KEYS:
+        if len(self._keys) > self._max_keys:
             del self._keys[next(iter(self._keys))]
 
     async def find_key(self, key: bytes) -> KeyRecord | None:

@@ -34,9 +34,6 @@ from wsserver.store.store import (
 from wsserver.store.store_batch import Batch
 from wsserver.store.store_lock import StoreInUse, StoreLock
 
-MAX_KEYS: Final = 1_000_000
-"""Idempotency keys in the file; beyond it the oldest go."""
-
 KEY_COUNT_PAUSE: Final = 60.0
 """Seconds between two looks for too many of them."""
 
@@ -338,7 +335,7 @@ class SqliteFile:
         # Counting is a walk over the index, so not every second.
         if abs(now - self._keys_counted_at) >= KEY_COUNT_PAUSE:
             self._keys_counted_at = now
-            over = connection.execute("SELECT count(*) FROM keys").get - MAX_KEYS
+            over = connection.execute("SELECT count(*) FROM keys").get - self.settings.max_keys
             if over > 0:
                 connection.execute(
                     "DELETE FROM keys WHERE key IN (SELECT key FROM keys ORDER BY created_at LIMIT ?)",

@@ -1,7 +1,7 @@
 """The REST interface: publishing, figures, revocation."""
 
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -14,6 +14,7 @@ from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import ANY, EVERYTHING, PATIENT, InvalidTopic, Topic
 from wsserver.service import Service
 from wsserver.specification_metrics import specification_metrics
+from wsserver.store.store import KeyRecord
 from wsserver.web.bearer import Bearer
 from wsserver.web.request_body import decode_body, read_body
 from wsserver.web.responses import plain, success
@@ -61,9 +62,6 @@ class Rest:
     async def _publish(self, request: web.Request, principal: Principal, topic: Topic) -> web.StreamResponse:
         if not self._service.running:
             raise ServerError(SHUTTING_DOWN)
-        if "Idempotency-Key" in request.headers:
-            # Who sends one counts on it; a second alarm is worse than a clear refusal.
-            raise ServerError(INVALID_MESSAGE, "Idempotency-Key is not supported.", http_status=501)
         # Before the body is read: whoever may not see a patient learns nothing, not even of its form.
         if topic.patient_id is not None and not principal.may_see(topic.patient_id):
             raise ServerError(PERMISSION_DENIED)
@@ -76,9 +74,20 @@ class Rest:
         published = PublishedMessage.from_json(body, topic=topic, max_size=limit, severities=severities)
         if published.patient_id is not None and not principal.may_see(published.patient_id):
             raise ServerError(PERMISSION_DENIED)
-        # Awaited, so that a publisher that waits for its answers cannot outrun the server.
-        report: DeliveryReport = await manager.broadcasts.publish(topic, published)
-        return success(report.as_dict())
+
+        async def publish(_key: KeyRecord | None = None) -> dict[str, Any]:
+            # Awaited, so that a publisher that waits for its answers cannot outrun the server.
+            report: DeliveryReport = await manager.broadcasts.publish(topic, published)
+            return report.as_dict()
+
+        keys = request.headers.getall("Idempotency-Key", None)
+        if keys is None:
+            return success(await publish())
+        # Several make no key, and neither does none at all: both are refused as such.
+        key = keys[0] if len(keys) == 1 else ""
+        answer = await self._service.idempotency.once(principal.user_id, topic.text, key, body, publish)
+        place = {"topic": topic.text, "log": manager.broadcasts.logs.durable.name}
+        return success({**place, **answer})
 
     # -- figures
 
