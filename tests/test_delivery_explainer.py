@@ -8,6 +8,7 @@ import pytest
 from workbench import Bench, Workbench, principal
 
 from wsserver.access.principal import Principal
+from wsserver.clock import utc_text
 from wsserver.delivery_explainer import REASONS, TEXTS, DeliveryExplainer, DeliveryVerdict, Reason
 from wsserver.observe.delivery_records import DeliveryRecord
 from wsserver.protocol.report import DeliveryReport
@@ -440,6 +441,21 @@ def test_a_connection_that_came_later_or_had_gone_before(inquiry: Inquiry) -> No
     inquiry.bench.clock.advance(1)
     inquiry.manager.disconnect(later)
     assert inquiry.ask(report, later).reason == "connected_later"
+
+
+def test_a_verdict_says_when_the_connection_was_there(inquiry: Inquiry) -> None:
+    clock = inquiry.bench.clock
+    connected = clock.time()
+    one, _ = inquiry.watcher()
+    report = inquiry.publish()
+    told = inquiry.ask(report, one).as_dict()
+    assert (told["connected_at"], told["ended_at"]) == (utc_text(connected), None)
+    clock.advance(5)
+    ended = clock.time()
+    inquiry.manager.disconnect(one)
+    clock.advance(50)
+    told = inquiry.ask(report, one).as_dict()
+    assert (told["connected_at"], told["ended_at"]) == (utc_text(connected), utc_text(ended))
 
 
 def test_a_connection_that_has_ended_since_is_still_known_by_what_it_got(inquiry: Inquiry) -> None:

@@ -88,6 +88,10 @@ class DeliveryVerdict:
     members: dict[str, Any] = field(default_factory=dict)
     """More for programs: ``into``, ``waiting``."""
     subscriptions: tuple[MatchVerdict, ...] = ()
+    connected_at: float = 0.0
+    """Seconds since 1970 UTC."""
+    ended_at: float | None = None
+    """The same; None while it is open."""
 
     def text(self) -> str:
         """The verdict for people."""
@@ -98,6 +102,8 @@ class DeliveryVerdict:
         return {
             "connection_id": self.connection_id,
             "open": self.open,
+            "connected_at": utc_text(self.connected_at),
+            "ended_at": None if self.ended_at is None else utc_text(self.ended_at),
             "reason": self.reason,
             "certain": self.certain,
             "text": self.text(),
@@ -125,18 +131,35 @@ class DeliveryExplainer:
         """
         metadata = self._manager.connections.get(connection_id)
         if metadata is not None:
-            return self._of_open(record, metadata, asker)
+            return self._told_open(record, metadata, asker)
         ended = self._manager.records.ended(connection_id)
-        return None if ended is None else self._of_ended(record, ended)
+        return None if ended is None else self._told_ended(record, ended)
 
     def explain_user(
         self, record: DeliveryRecord, user_id: str, asker: Principal, limit: int
     ) -> list[DeliveryVerdict]:
         """The verdicts for the connections of a user: open ones, then those that ended last."""
         open_ones = [one for one in self._manager.connections.values() if one.user_id == user_id][:limit]
-        verdicts = [self._of_open(record, one, asker) for one in open_ones]
+        verdicts = [self._told_open(record, one, asker) for one in open_ones]
         ended = reversed(self._manager.records.ended_of(user_id))
-        return [*verdicts, *(self._of_ended(record, one) for one in ended)][:limit]
+        return [*verdicts, *(self._told_ended(record, one) for one in ended)][:limit]
+
+    def _told_open(
+        self, record: DeliveryRecord, metadata: ConnectionMetadata, asker: Principal
+    ) -> DeliveryVerdict:
+        verdict = self._of_open(record, metadata, asker)
+        return replace(verdict, connected_at=self._wall(metadata.connected_at))
+
+    def _told_ended(self, record: DeliveryRecord, ended: EndedConnection) -> DeliveryVerdict:
+        verdict = self._of_ended(record, ended)
+        return replace(
+            verdict, connected_at=self._wall(ended.connected_at), ended_at=self._wall(ended.ended_at)
+        )
+
+    def _wall(self, moment: float) -> float:
+        """What the clock on the wall showed at a monotonic moment, unless it was set since."""
+        clock = self._manager.clock
+        return clock.time() - (clock.monotonic() - moment)
 
     # -- those it was for
 

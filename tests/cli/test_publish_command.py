@@ -126,3 +126,28 @@ def test_a_token_that_cannot_stand_in_a_header_is_not_sent(invoke, unused_tcp_po
 @pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://h", "http://", "http://["])
 def test_an_address_that_is_none_ends_with_2(invoke, url: str) -> None:
     assert invoke("publish", "--url", url, "--token", TOKEN, "all", "{}").exit_code == 2
+
+
+async def test_a_key_makes_it_safe_to_ask_again(invoke, aiohttp_server) -> None:
+    seen: list[str | None] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.append(request.headers.get("Idempotency-Key"))
+        return web.json_response({"status": "success", "data": REPORT})
+
+    app = web.Application()
+    app.router.add_post("/{path:.*}", handle)
+    url = str((await aiohttp_server(app)).make_url("/"))
+    for arguments in (["--key", "order-17"], []):
+        result = await asyncio.to_thread(
+            invoke, "publish", "--url", url, "--token", TOKEN, *arguments, "all", "{}"
+        )
+        assert result.exit_code == 0, result.output
+    assert seen == ["order-17", None]
+
+
+@pytest.mark.parametrize("key", ["", "two words", "é", "a\r\nX: y", "x" * 256])
+def test_what_is_no_key_is_not_sent(invoke, key: str) -> None:
+    result = invoke("publish", "--token", TOKEN, "--key", key, "all", "{}")
+    assert result.exit_code == 2
+    assert "visible ASCII" in result.stderr

@@ -70,6 +70,7 @@ async def test_each_outcome_is_told_as_it_is(server: LiveServer) -> None:
     assert answer.json["data"] == {
         "message": {
             **sent,
+            "ts": answer.json["data"]["message"]["ts"],
             "type": None,
             "patient_id": "1",
             "size": len('{"hr":90,"note":"canary"}'),

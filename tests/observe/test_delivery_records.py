@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from workbench import Bench
 
+from wsserver.clock import utc_text
 from wsserver.observe.delivery_records import OVERHEAD
 from wsserver.protocol.topic import EVERYTHING
 from wsserver.settings import RecordsSettings
@@ -32,6 +33,7 @@ def test_a_record_has_the_figures_and_nothing_that_the_message_says(bench: Bench
     assert record is not None
     assert record.as_dict() == {
         **report.as_dict(),
+        "ts": utc_text(bench.clock.time()),
         "type": "vitals",
         "patient_id": "1",
         "size": len('{"type":"vitals","note":"canary"}'),

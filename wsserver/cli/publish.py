@@ -1,5 +1,6 @@
 """``wsserver publish``: one message over REST."""
 
+import re
 import sys
 
 import click
@@ -11,6 +12,7 @@ from wsserver.cli.rest_call import json_object, post
 from wsserver.ids import InvalidId, canonical_id
 
 _MAX_BODY = 1024 * 1024 * 1024
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def _route(_context: click.Context, _argument: click.Parameter, value: str) -> tuple[str, ...]:
@@ -29,11 +31,14 @@ def _route(_context: click.Context, _argument: click.Parameter, value: str) -> t
 @remote_options
 @click.argument("target", callback=_route)
 @click.argument("message", required=False)
-def publish(url: URL, token: str, target: tuple[str, ...], message: str | None) -> None:
+@click.option("--key", help="Idempotency-Key: sent again with the same key it is published once.")
+def publish(url: URL, token: str, target: tuple[str, ...], message: str | None, key: str | None) -> None:
     """Publish MESSAGE, a JSON object, to TARGET and print the delivery report.
 
     TARGET is patient:ID, type:NAME or all. Without MESSAGE it is read from standard input.
     """
+    if key is not None and _KEY.fullmatch(key) is None:
+        raise click.BadParameter("must be 1 to 255 visible ASCII characters", param_hint="--key")
     if message is None or message == "-":
         body = sys.stdin.buffer.read(_MAX_BODY)
     else:
@@ -43,5 +48,6 @@ def publish(url: URL, token: str, target: tuple[str, ...], message: str | None) 
         token,
         json_object(body, "MESSAGE"),
         unsure="the message may have been published",
+        key=key,
     )
     click.echo(one_line(msgspec.json.encode(report).decode()))

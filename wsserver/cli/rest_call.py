@@ -31,17 +31,21 @@ def get(url: URL, token: str) -> Any:
     return asyncio.run(_ask("GET", url, token, None, ""))
 
 
-def post(url: URL, token: str, body: bytes, *, unsure: str = "") -> Any:
+def post(url: URL, token: str, body: bytes, *, unsure: str = "", key: str | None = None) -> Any:
     """POST JSON and return the ``data`` of the answer.
 
-    ``unsure`` says what may have happened when no answer comes. Raises Failure for anything
-    but success.
+    ``unsure`` says what may have happened when no answer comes; with a ``key`` (Idempotency-Key) the
+    same may be asked again. Raises Failure for anything but success.
     """
-    return asyncio.run(_ask("POST", url, token, body, f"; {unsure}" if unsure else ""))
+    return asyncio.run(_ask("POST", url, token, body, f"; {unsure}" if unsure else "", key))
 
 
-async def _ask(method: str, url: URL, token: str, body: bytes | None, unsure: str) -> Any:
+async def _ask(
+    method: str, url: URL, token: str, body: bytes | None, unsure: str, key: str | None = None
+) -> Any:
     headers = {"Authorization": f"Bearer {token}"}
+    if key is not None:
+        headers["Idempotency-Key"] = key
     if body is not None:
         headers["Content-Type"] = "application/json"
     answer = bytearray()

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from wsserver.clock import Clock
+from wsserver.clock import Clock, utc_text
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import Topic
@@ -95,6 +95,7 @@ class DeliveryRecord:
         """The figures for JSON, without anything of what the message says."""
         return {
             **self.report.as_dict(),
+            "ts": utc_text(self.published_at),
             "type": self.type,
             "patient_id": self.patient_id,
             "size": self.size,
