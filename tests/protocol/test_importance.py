@@ -26,6 +26,8 @@ RULES = ImportanceRules(
         ({"type": "system_alert"}, ALERT),
         ({"type": "system_alert", "severity": "info"}, ALERT),
         ({"type": "bedside_alarm", "severity": "normal"}, ALERT),
+        ({"type": "ALERT"}, ALERT),
+        ({"type": "BedsideAlarm"}, ALERT),
         ({"type": "system_alert", "severity": "critical"}, CRITICAL),
         ({"severity": "critical"}, CRITICAL),
         ({"severity": "Critical"}, DATA),

@@ -19,7 +19,8 @@ class ImportanceRules:
     """Sorts published messages into critical, alert and data, and data into streams.
 
     A message is critical or an alert by its ``severity``; one with ``alert`` or ``alarm`` in its
-    type is at least an alert. All else is data. The server's own messages are above all three.
+    type, in whatever case, is at least an alert. All else is data. The server's own messages are
+    above all three.
     """
 
     critical_severities: Collection[str]
@@ -35,8 +36,11 @@ class ImportanceRules:
             return CRITICAL
         if message.severity in self.alert_severities:
             return ALERT
-        if message.type is not None and any(word in message.type for word in _ALARMING):
-            return ALERT
+        if message.type is not None:
+            # In any case: devices spell as they like, and an alarm must not be lost for it.
+            name = message.type.lower()
+            if any(word in name for word in _ALARMING):
+                return ALERT
         return DATA
 
     def stream(self, topic: str, message: PublishedMessage) -> str | None:
