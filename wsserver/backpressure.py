@@ -15,6 +15,7 @@ from wsserver.protocol.control import Gap, GapReason
 from wsserver.protocol.importance import ImportanceRules
 from wsserver.protocol.topic import Topic
 from wsserver.settings import Settings
+from wsserver.settings.contradictions import DATA_SHARE
 from wsserver_core.frames import TEXT, encode_frame
 from wsserver_core.hub import Hub
 from wsserver_core.outgoing import ALERT, CRITICAL, DATA, Frame
@@ -24,7 +25,7 @@ logger = logging.getLogger("wsserver.backpressure")
 HIGH: Final = 0.9
 """The part of the budget for all queues from which on publishers of data have to wait."""
 
-LOW: Final = 0.8
+LOW: Final = DATA_SHARE
 """The part at which they may go on. Above it slow connections lose what they may lose."""
 
 RESERVE: Final = 1.1

@@ -82,6 +82,10 @@ def test_the_defaults_with_a_secret_hold_together() -> None:
         ),
         ({"broadcast__max_message_size": 1024 * 1024 + 1}, "broadcast.max_message_size: 1048577B, is over"),
         (
+            {"backpressure__max_total_bytes": 1280 * 1024 - 1},
+            "broadcast.max_message_size: 1MiB is over 80% of backpressure.max_total_bytes (1310719B)",
+        ),
+        (
             {"alerts__latency_warning": 0.6},
             "alerts.latency_warning: 0.6 is above alerts.latency_critical (0.5)",
         ),

@@ -25,6 +25,9 @@ from wsserver.settings.units import format_duration, format_size
 ROOM_PER_MESSAGE: Final = 1024
 """Bytes that a waiting or stored message may take besides its own."""
 
+DATA_SHARE: Final = 0.8
+"""The part of the budget for all queues that data may fill once its publishers have had to wait."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
@@ -109,6 +112,13 @@ def _sizes(settings: Settings) -> Iterator[Contradiction]:
             yield Contradiction(
                 (key, whole_key), f"{how}{format_size(part)}, is over {whole_key} ({format_size(whole)})"
             )
+    largest = settings.broadcast.max_message_size
+    if largest > DATA_SHARE * queue.max_total_bytes:
+        yield Contradiction(
+            ("broadcast.max_message_size", "backpressure.max_total_bytes"),
+            f"{format_size(largest)} is over {DATA_SHARE:.0%} of backpressure.max_total_bytes "
+            f"({format_size(queue.max_total_bytes)}): such a message might never be let in",
+        )
 
 
 def _times(settings: Settings) -> Iterator[Contradiction]:
