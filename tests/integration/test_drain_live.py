@@ -45,6 +45,26 @@ async def test_a_drain_empties_the_server_and_leaves_it_running(start_server) ->
     assert int(refused.value.response.headers["Retry-After"]) >= 1
 
 
+@pytest.mark.parametrize(
+    ("body", "path", "reason"),
+    [
+        ({"timeout": "25s"}, "timeout", "must be `float | null`, not `str`"),
+        ({"return_rate": 0}, "return_rate", "must be `float` "),
+        ({"patience": 3}, "", "Object contains unknown field `patience`"),
+        ([], "", "must be `object`, not `array`"),
+    ],
+)
+async def test_a_body_that_is_wrong_is_told_where_and_why(
+    server: LiveServer, body: Any, path: str, reason: str
+) -> None:
+    answer = await drain(server, "POST", body)
+    assert (answer.status, answer.error["code"]) == (400, 1003)
+    assert answer.error["details"]["path"] == path
+    assert answer.error["details"]["reason"].startswith(reason)
+    assert answer.error["message"].endswith(f"{path or 'it'} {answer.error['details']['reason']}.")
+    assert (await state(server))["state"] == "serving"
+
+
 async def test_a_drain_that_is_taken_back_keeps_who_is_left_and_takes_others(start_server) -> None:
     server = await start_server()
     clients = [await server.enter(f"u{number}") for number in range(3)]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aiohttp import ClientSession
 from live_server import LiveServer, token_of, until
 from raw_socket import command
 
@@ -25,6 +26,21 @@ async def test_metrics_have_the_shape_of_the_specification(server: LiveServer) -
         for name in members:
             assert type(figures[name]) is (float if name == "memory_usage_mb" else int), name
     assert 5 < document["data"]["performance"]["memory_usage_mb"] < 4000
+
+
+async def test_the_health_figures_are_those_of_the_metrics(server: LiveServer) -> None:
+    await server.enter("d1", "doctor")
+    answer = await server.http("GET", "/ws/health", token=token_of("o", "admin", scope="admin:read"))
+    assert answer.status == 200
+    assert answer.json["data"] == (await server.metrics())["health"]
+    assert answer.json["data"]["healthy_connections"] == 1
+
+
+async def test_probes_may_ask_with_head(server: LiveServer) -> None:
+    async with ClientSession() as session:
+        for path in ("/health", "/ready"):
+            async with session.head(f"http://127.0.0.1:{server.port}{path}") as answer:
+                assert answer.status == 200
 
 
 NO_PINGS = {"heartbeat_interval": 86_400.0, "timeout": 172_800.0}

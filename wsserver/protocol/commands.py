@@ -6,7 +6,6 @@ are refused. What is inside ``filters`` and ``message`` is judged by those who u
 """
 
 import difflib
-import re
 from typing import Annotated, Any, Final, get_args
 
 import msgspec
@@ -185,7 +184,6 @@ class _Envelope(msgspec.Struct):
 
 _decoder: Final = msgspec.json.Decoder(Command)
 _envelope_decoder: Final = msgspec.json.Decoder(_Envelope)
-_MISSING = re.compile(r"^Object missing required field `(?P<field>\w+)`$")
 _UNKNOWN_FIELD: Final = "Object contains unknown field "
 
 
@@ -230,9 +228,6 @@ def _explain(fault: JsonFault, payload: bytes) -> CommandError:
             reason = "is given twice"
         else:
             reason = "is unknown" + _did_you_mean(envelope.type, COMMAND_TYPES)
-    elif missing := _MISSING.match(reason):
-        path = f"{path}.{missing['field']}".removeprefix(".")
-        reason = "is required"
     elif reason.startswith(_UNKNOWN_FIELD):
         # The name is the client's own text, so it stays out of what may be logged.
         subject = "a field"

@@ -73,6 +73,7 @@ def decode_json(payload: bytes) -> Any:
 
 _AT = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
 _BYTE = re.compile(r"\(byte \d+\)$")
+_MISSING = re.compile(r"^Object missing required field `(?P<field>\w+)`$")
 
 
 def fault_of(error: msgspec.DecodeError | UnicodeDecodeError) -> JsonFault:
@@ -83,10 +84,13 @@ def fault_of(error: msgspec.DecodeError | UnicodeDecodeError) -> JsonFault:
     text = str(error)
     at = _AT.search(text)
     reason = text[: at.start()] if at else text
+    path: Path = (at["path"],) if at and at["path"] else ()
+    if missing := _MISSING.match(reason):
+        return JsonFault("is required", (*path, missing["field"]))
     if reason.endswith("out of range"):
         reason = "holds a number out of range"
     reason = reason.replace("Expected ", "must be ", 1).replace(", got ", ", not ", 1)
-    return JsonFault(reason, (at["path"],) if at and at["path"] else ())
+    return JsonFault(reason, path)
 
 
 def check_object(members: dict[Any, Any], depth: int = 1) -> bool:

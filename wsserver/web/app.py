@@ -68,7 +68,8 @@ def setup(
 
     def add_probe(path: str, handler: Handler) -> None:
         # Asked every few seconds by machines: neither work nor, when they say no, failed work.
-        app.router.add_route("GET", path, errors_as_json(handler))
+        # And HEAD with it, which some of them prefer.
+        app.router.add_get(path, errors_as_json(handler))
 
     # Every method: the handshake itself answers a wrong one, before anything else is looked at.
     add("*", "/ws/connect", endpoint.connect)
@@ -80,6 +81,7 @@ def setup(
     add("GET", "/ws/drain", draining.progress)
     add("DELETE", "/ws/drain", draining.cancel)
     add("GET", "/ws/metrics", rest.metrics)
+    add("GET", "/ws/health", rest.health_figures)
     add("POST", "/ws/trace", inspection.trace)
     add("GET", "/ws/explain/{message_id}", inspection.explain)
     add("GET", "/ws/subscriptions", inspection.subscriptions)

@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from wsserver.errors import INVALID_MESSAGE, MESSAGE_TOO_LARGE, ServerError
+from wsserver.protocol.json_rules import TOO_DEEP, JsonFault, fault_of, path_text
 
 BODY_SECONDS: Final = 30.0
 """Seconds that a request's body may take."""
@@ -33,9 +34,17 @@ async def read_body(request: web.Request, limit: int) -> bytes:
 
 
 def decode_body(body: bytes, form: type[Form]) -> Form:
-    """The body as a form; raises 1003 for anything else."""
+    """The body as a form; raises 1003 for anything else, and says where it is wrong and why."""
     try:
         return msgspec.json.decode(body, type=form)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        names = ", ".join(form.__struct_fields__)
-        raise ServerError(INVALID_MESSAGE, f"The body must be a JSON object of {names}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        fault = fault_of(error)
+    except RecursionError:
+        fault = JsonFault(TOO_DEEP)
+    path = path_text(fault.path)
+    raise ServerError(
+        INVALID_MESSAGE,
+        f"The body must be a JSON object of {', '.join(form.__struct_fields__)}: "
+        f"{path or 'it'} {fault.reason}.",
+        details={"path": path, "reason": fault.reason},
+    )

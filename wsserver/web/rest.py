@@ -96,6 +96,11 @@ class Rest:
         await self._bearer.require(request, "metrics:read")
         return success(specification_metrics(self._service))
 
+    async def health_figures(self, request: web.Request) -> web.StreamResponse:
+        """``GET /ws/health``: how the connections are doing, by their heartbeats."""
+        await self._bearer.require(request, "admin:read")
+        return success(self._service.health.get_health_metrics())
+
     async def health(self, request: web.Request) -> web.StreamResponse:
         """``GET /health``: 200 while the loop runs in time, else 503. Says nothing else, to anybody."""
         if self._service.overload.loop_is_late:
