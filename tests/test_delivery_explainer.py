@@ -57,6 +57,13 @@ class Inquiry:
         assert verdict.text().startswith(TEXTS[verdict.reason])
         return verdict
 
+    def replay(self, handle: int, report: DeliveryReport) -> None:
+        """Queue a message once more, as for a connection that came back."""
+        frame = Frame(b"again", None, DATA, topic=report.topic, log=report.log, seq=report.seq)
+        self.manager.hub.set_out(handle, (0, 0), True)
+        assert self.manager.hub.replay(handle, frame) == 0
+        self.manager.hub.go_live(handle)
+
     def slow(self, connection_id: str) -> None:
         self.manager.hub.block(self.bench.metadata(connection_id).handle)
 
@@ -150,6 +157,14 @@ def connected_later(inquiry: Inquiry) -> tuple[DeliveryReport, str]:
     return inquiry.publish(), inquiry.watcher()[0]
 
 
+def replayed(inquiry: Inquiry) -> tuple[DeliveryReport, str]:
+    report = inquiry.publish()
+    one, handle = inquiry.watcher()
+    inquiry.replay(handle, report)
+    inquiry.bench.loop.run()
+    return report, one
+
+
 CASES: dict[Reason, Case] = {
     "acknowledged": sent(
         after=lambda inquiry, one, report: inquiry.manager.records.acknowledge(
@@ -157,6 +172,7 @@ CASES: dict[Reason, Case] = {
         )
     ),
     "written": sent(after=lambda inquiry, one, report: inquiry.bench.loop.run()),
+    "replayed": replayed,
     "queued": sent(),
     "conflated": conflated,
     "slow": dropped("slow"),
@@ -291,6 +307,84 @@ def test_a_message_that_nobody_lost_was_written_however_much_was_lost_since(inqu
     for _ in range(2):
         lose_more_than_is_kept(inquiry, other)
     assert inquiry.ask(report, one).reason == "written"
+
+
+# -- those who came back
+
+
+def test_what_is_replayed_waits_leaves_is_lost_or_acknowledged_like_any_other(inquiry: Inquiry) -> None:
+    report = inquiry.publish()
+    outcomes = []
+    for user in ("u1", "u2", "u3"):
+        one, handle = inquiry.watcher(user)
+        inquiry.replay(handle, report)
+        assert inquiry.ask(report, one).reason == "queued"
+        if user == "u2":
+            inquiry.manager.hub.discard(handle, DROP_REASONS.index("slow"))
+        inquiry.bench.loop.run()
+        if user == "u3":
+            assert inquiry.manager.records.acknowledge(report.message_id, handle)
+            assert not inquiry.manager.records.acknowledge(report.message_id, handle)
+        outcomes.append(inquiry.ask(report, one).reason)
+    assert outcomes == ["replayed", "slow", "acknowledged"]
+    record = inquiry.record(report)
+    assert record.as_dict()["acknowledged"] == 1
+    assert inquiry.manager.records.bytes == record.cost
+
+
+def test_one_that_was_catching_up_and_had_it_from_the_history_was_sent_it(inquiry: Inquiry) -> None:
+    one, handle = inquiry.watcher()
+    inquiry.manager.hub.set_out(handle, (0, 0), True)
+    report = inquiry.publish()
+    assert report.refused == {"catching_up": 1}
+    verdict = inquiry.ask(report, one)
+    assert (verdict.reason, verdict.remarks) == ("refused_catching_up", ("It is catching up still.",))
+    other, _ = inquiry.watcher("u2")
+    inquiry.replay(handle, report)
+    inquiry.bench.loop.run()
+    assert inquiry.ask(report, one).reason == "replayed"
+    assert inquiry.ask(report, other).reason == "connected_later"
+
+
+def test_one_that_caught_up_without_it_is_told_so(inquiry: Inquiry) -> None:
+    one, handle = inquiry.watcher()
+    inquiry.manager.hub.set_out(handle, (0, 0), True)
+    report = inquiry.publish()
+    inquiry.manager.hub.go_live(handle)
+    verdict = inquiry.ask(report, one)
+    assert (verdict.reason, verdict.certain) == ("refused_catching_up", True)
+    assert "It has caught up without it." in verdict.text()
+
+
+def test_one_that_is_still_catching_up_may_get_what_came_before_it(inquiry: Inquiry) -> None:
+    report = inquiry.publish()
+    one, handle = inquiry.watcher()
+    inquiry.manager.hub.set_out(handle, (0, 0), True)
+    verdict = inquiry.ask(report, one)
+    assert (verdict.reason, verdict.certain) == ("connected_later", False)
+    assert "It is catching up still." in verdict.text()
+    inquiry.manager.hub.go_live(handle)
+    verdict = inquiry.ask(report, one)
+    assert (verdict.reason, verdict.certain) == ("connected_later", True)
+
+
+def test_more_replays_than_are_kept_make_it_uncertain(inquiry: Inquiry) -> None:
+    _, early = inquiry.watcher("u1")
+    inquiry.manager.hub.set_out(early, (0, 0), True)
+    refused = inquiry.publish()
+    later, handle = inquiry.watcher("u2")
+    inquiry.manager.hub.set_out(handle, (0, 0), True)
+    for seq in range(1, inquiry.manager.hub.replays.capacity + 2):
+        frame = Frame(b"x", None, DATA, topic="t", log="another", seq=seq)
+        assert inquiry.manager.hub.replay(handle, frame) == 0
+        if seq % 100 == 0:
+            inquiry.bench.loop.run()
+    for each in (early, handle):
+        inquiry.manager.hub.go_live(each)
+    one = next(name for name, known in inquiry.manager.connections.items() if known.handle == early)
+    for connection_id, reason in ((one, "refused_catching_up"), (later, "connected_later")):
+        verdict = inquiry.ask(refused, connection_id)
+        assert (verdict.reason, verdict.certain) == (reason, False)
 
 
 # -- those it was not for

@@ -17,6 +17,7 @@ from wsserver.protocol.topic import EVERYTHING
 Reason: TypeAlias = Literal[
     "acknowledged",
     "written",
+    "replayed",
     "queued",
     "conflated",
     "slow",
@@ -43,6 +44,7 @@ REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 TEXTS: Final[dict[Reason, str]] = {
     "acknowledged": "The client said that it has handled it.",
     "written": "It was handed to the kernel of this machine, which delivers it or closes the connection.",
+    "replayed": "It was handed to the kernel when the connection came back, from the history.",
     "queued": "It waits for the connection to take it.",
     "conflated": "The client read too slowly, and a newer message of the same kind took its place.",
     "slow": "It was dropped because the client read too slowly.",
@@ -52,7 +54,7 @@ TEXTS: Final[dict[Reason, str]] = {
     "uncertain": "It was handed to the kernel or dropped; which of the two is not known any more.",
     "refused_slow": "The queue of the connection was full.",
     "refused_closing": "The connection was being closed when the message came.",
-    "refused_catching_up": "The connection was catching up; what went to a topic it got from the history.",
+    "refused_catching_up": "The connection was catching up when the message came.",
     "own_message": "It was sent by this connection, which did not ask for an echo.",
     "other_connection": "It was sent to one other connection.",
     "connected_later": "The connection was opened after the message.",
@@ -166,29 +168,44 @@ class DeliveryExplainer:
     def _of_addressee(
         self, record: DeliveryRecord, connection_id: str, handle: int, *, is_open: bool
     ) -> DeliveryVerdict | None:
-        addressees, report, hub = record.addressees, record.report, self._manager.hub
-        outcome = addressees.outcome(handle)
-        if outcome is None:
+        report, hub = record.report, self._manager.hub
+        outcome = record.addressees.outcome(handle)
+        replayed = hub.replays.has(handle, report.log, report.seq)
+        if outcome is None and not replayed:
             return None
-        if addressees.has_acknowledged(handle):
+        if record.has_acknowledged(handle):
             return DeliveryVerdict(connection_id, is_open, "acknowledged")
-        if outcome:
-            return DeliveryVerdict(connection_id, is_open, _REFUSALS.get(outcome, "refused_closing"))
         place = hub.find(handle, report.log, report.seq)
         if place is not None:
             ahead, leaving = place
             remark = "It has begun to leave." if leaving else f"{ahead} frames wait before it."
             waiting = {"waiting": {"ahead": ahead, "leaving": leaving}}
             return DeliveryVerdict(connection_id, is_open, "queued", remarks=(remark,), members=waiting)
-        losses = hub.drops.of(handle, report.log)
+        losses = hub.drops.losses(handle, report.log)
         loss = losses.get(report.seq)
         if loss is not None:
             reason: Any = loss[0]
             remarks, members = self._replacement(report.log, losses, loss[1]) if loss[1] else ((), {})
             return DeliveryVerdict(connection_id, is_open, reason, remarks=remarks, members=members)
-        if hub.drops.reaches(record.losses_before) or not any(report.outcome()["dropped"].values()):
-            return DeliveryVerdict(connection_id, is_open, "written")
+        if outcome and not replayed:
+            return self._refused(record, connection_id, handle, outcome, is_open=is_open)
+        whole = hub.drops.reaches(record.losses_before)
+        if whole or (not replayed and not any(report.outcome()["dropped"].values())):
+            return DeliveryVerdict(connection_id, is_open, "replayed" if replayed else "written")
         return DeliveryVerdict(connection_id, is_open, "uncertain", certain=False)
+
+    def _refused(
+        self, record: DeliveryRecord, connection_id: str, handle: int, outcome: int, *, is_open: bool
+    ) -> DeliveryVerdict:
+        reason = _REFUSALS.get(outcome, "refused_closing")
+        if reason != "refused_catching_up":
+            return DeliveryVerdict(connection_id, is_open, reason)
+        hub = self._manager.hub
+        if hub.is_catching_up(handle):
+            return DeliveryVerdict(connection_id, is_open, reason, remarks=("It is catching up still.",))
+        certain = hub.replays.reaches(record.replays_before)
+        remarks = ("It has caught up without it.",) if certain else ("Whether it had it then is not known.",)
+        return DeliveryVerdict(connection_id, is_open, reason, certain, remarks)
 
     def _replacement(
         self, log: str, losses: dict[int, tuple[str, int]], into: int
@@ -225,7 +242,7 @@ class DeliveryExplainer:
         if plain is None and ended.ended_at <= record.at:
             plain = "ended_before"
         if plain is not None:
-            return DeliveryVerdict(connection_id, False, plain)
+            return self._plain(record, connection_id, ended.handle, plain, is_open=False)
         remark = "Its subscriptions ended with it."
         return DeliveryVerdict(connection_id, False, "changed", certain=False, remarks=(remark,))
 
@@ -238,8 +255,18 @@ class DeliveryExplainer:
             return verdict
         plain = _plain_reason(record, handle, metadata.connected_at)
         if plain is not None:
-            return DeliveryVerdict(connection_id, True, plain)
+            return self._plain(record, connection_id, handle, plain, is_open=True)
         return self._of_unmatched(record, metadata, asker)
+
+    def _plain(
+        self, record: DeliveryRecord, connection_id: str, handle: int, reason: Reason, *, is_open: bool
+    ) -> DeliveryVerdict:
+        hub = self._manager.hub
+        if reason != "connected_later":
+            return DeliveryVerdict(connection_id, is_open, reason)
+        if hub.is_catching_up(handle):
+            return DeliveryVerdict(connection_id, is_open, reason, False, ("It is catching up still.",))
+        return DeliveryVerdict(connection_id, is_open, reason, hub.replays.reaches(record.replays_before))
 
     def _of_unmatched(
         self, record: DeliveryRecord, metadata: ConnectionMetadata, asker: Principal

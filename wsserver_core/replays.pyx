@@ -81,6 +81,7 @@ cdef class Replays(Backlog):
             slot.flags |= WANTS_ROOM
             return CAUGHT_UP_LATER
         self.push(slot, frame)
+        self.replays.note(handle, frame)
         slot.renewed_at = self.now
         self.frames_replayed += 1
         self.mark_dirty(<uint32_t> handle)

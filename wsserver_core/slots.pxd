@@ -1,7 +1,7 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
-from wsserver_core.drops cimport DropJournal
+from wsserver_core.journal cimport Journal
 from wsserver_core.outgoing cimport DROPS, LANES, Frame
 
 
@@ -84,7 +84,8 @@ cdef class SlotTable:
     cdef uint64_t published_queued
     cdef uint64_t published_written
     cdef uint64_t published_dropped_by[DROPS]
-    cdef readonly DropJournal drops
+    cdef readonly Journal drops
+    cdef readonly Journal replays
     cdef uint64_t superseding      # the `seq` of what takes the place of the frame that is let go
 
     cpdef uint64_t open(self, object transport, int fd, object owner, bint foreign=*) except 0

@@ -2,7 +2,7 @@ from typing import Any, Protocol
 
 from typing_extensions import disjoint_base
 
-from wsserver_core.drops import DropJournal
+from wsserver_core.journal import Journal
 
 class _Transport(Protocol):
     """What a slot needs of an asyncio transport."""
@@ -47,8 +47,12 @@ class SlotTable:
         """How many queued frames never reached the kernel, by reason, since the start."""
 
     @property
-    def drops(self) -> DropJournal:
+    def drops(self) -> Journal:
         """The latest losses of published messages, one by one."""
+
+    @property
+    def replays(self) -> Journal:
+        """The latest messages that were queued once more for those who came back, one by one."""
 
     def published_figures(self) -> tuple[int, int, int, dict[str, int]]:
         """``(taken, queued, written, dropped by reason)`` of published messages, of all connections.

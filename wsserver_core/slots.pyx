@@ -11,7 +11,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from wsserver_core.drops cimport DropJournal
+from wsserver_core.journal cimport Journal
 from wsserver_core.outgoing cimport DROPPED_CLOSED, DROPS, Frame
 
 from wsserver_core.outgoing import DROP_REASONS
@@ -31,7 +31,8 @@ cdef class SlotTable:
 
     def __cinit__(self, *args, **kwargs):
         self.stalled = {}
-        self.drops = DropJournal()
+        self.drops = Journal()
+        self.replays = Journal()
 
     def __dealloc__(self):
         cdef uint32_t i

@@ -19,6 +19,9 @@ from wsserver_core.recipients import Recipients
 OVERHEAD: Final = 1_400
 """Bytes that a record costs besides its frame and its recipients, as measured."""
 
+LATE_COST: Final = 100
+"""Bytes that a recipient costs who was none at first."""
+
 
 class DeliveryRecord:
     """One message that was delivered, and what is needed to say later what became of it.
@@ -36,9 +39,11 @@ class DeliveryRecord:
         "excluded",
         "frame",
         "importance",
+        "late",
         "losses_before",
         "patient_id",
         "published_at",
+        "replays_before",
         "report",
         "size",
         "target",
@@ -58,6 +63,7 @@ class DeliveryRecord:
         at: float,
         published_at: float,
         losses_before: int,
+        replays_before: int,
         events_before: int,
     ) -> None:
         self.topic = topic
@@ -81,9 +87,25 @@ class DeliveryRecord:
         """Seconds since 1970 UTC."""
         self.losses_before = losses_before
         """How many losses the hub's journal had counted before."""
+        self.replays_before = replays_before
+        """How many replays it had counted before."""
         self.events_before = events_before
         """How many events the history of subscriptions had counted before."""
-        self.cost = OVERHEAD + len(frame.wire) + addressees.size
+        self.late: set[int] | None = None
+        """Handles of connections that came back, were sent it once more, and have acknowledged it."""
+        self.cost = 0
+        """Bytes that it counts as."""
+        self.weigh()
+
+    def weigh(self) -> int:
+        """Work its ``cost`` out anew; returns by how much it has grown."""
+        before = self.cost
+        self.cost = OVERHEAD + len(self.frame.wire) + self.addressees.size + LATE_COST * len(self.late or ())
+        return self.cost - before
+
+    def has_acknowledged(self, handle: int) -> bool:
+        """Whether this connection said that it has handled the message."""
+        return self.addressees.has_acknowledged(handle) or (self.late is not None and handle in self.late)
 
     def body(self) -> dict[str, Any]:
         """The message as filters saw it, decoded from its frame."""
@@ -101,7 +123,7 @@ class DeliveryRecord:
             "size": self.size,
             "direct": self.target is not None,
             "outcome": self.report.outcome(),
-            "acknowledged": self.addressees.acknowledged,
+            "acknowledged": self.addressees.acknowledged + len(self.late or ()),
         }
 
 
@@ -182,6 +204,7 @@ class DeliveryRecords:
             self._clock.monotonic(),
             self._clock.time(),
             losses_before,
+            self._hub.replays.noted,
             self._events(),
         )
         self._records[report.message_id] = record
@@ -197,12 +220,17 @@ class DeliveryRecords:
     def acknowledge(self, message_id: str, handle: int) -> bool:
         """A client says that it has handled a message; False if that was not for it, or not kept any more."""
         record = self._records.get(message_id)
-        if record is None or not record.addressees.acknowledge(handle):
+        if record is None or record.has_acknowledged(handle):
             return False
-        if record.addressees.acknowledged == 1:
-            self.bytes -= record.cost
-            record.cost = OVERHEAD + len(record.frame.wire) + record.addressees.size
-            self.bytes += record.cost
+        if not record.addressees.acknowledge(handle):
+            # Perhaps it came back, and had it from the history.
+            if not self._hub.replays.has(handle, record.report.log, record.report.seq):
+                return False
+            if record.late is None:
+                record.late = set()
+            record.late.add(handle)
+        self.bytes += record.weigh()
+        self._trim()
         return True
 
     def note_end(self, connection_id: str, user_id: str, handle: int, connected_at: float) -> None:

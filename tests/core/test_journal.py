@@ -1,8 +1,8 @@
-"""Which connection lost which message, why, and what took its place."""
+"""Which connection lost which message, why, and what took its place; and who got what once more."""
 
 import pytest
 
-from wsserver_core.drops import DropJournal
+from wsserver_core.journal import Journal
 from wsserver_core.outgoing import ALERT, DATA, DROP_REASONS, Frame
 
 pytestmark = pytest.mark.core
@@ -35,7 +35,7 @@ def test_nothing_is_kept_of_those_who_lose_nothing(pier, press) -> None:
     pier.ledger.enqueue(handle, press.frame())
     pier.loop.run()
     assert pier.hub.drops.noted == 0
-    assert pier.hub.drops.of(handle, "l") == {}
+    assert pier.hub.drops.losses(handle, "l") == {}
 
 
 def test_each_message_that_a_connection_loses_is_found_with_its_reason(pier, press) -> None:
@@ -45,11 +45,11 @@ def test_each_message_that_a_connection_loses_is_found_with_its_reason(pier, pre
         pier.ledger.enqueue(handle, press.frame(DATA))
     pier.hub.shed(one, DATA)
     pier.hub.discard(other, SHUTDOWN)
-    assert pier.hub.drops.of(one, "l") == {2: ("slow", 0)}
-    assert pier.hub.drops.of(other, "l") == {3: ("shutdown", 0), 4: ("shutdown", 0)}
+    assert pier.hub.drops.losses(one, "l") == {2: ("slow", 0)}
+    assert pier.hub.drops.losses(other, "l") == {3: ("shutdown", 0), 4: ("shutdown", 0)}
     pier.hub.release(one)
-    assert pier.hub.drops.of(one, "l") == {1: ("closed", 0), 2: ("slow", 0)}
-    assert pier.hub.drops.of(one, "another log") == {}
+    assert pier.hub.drops.losses(one, "l") == {1: ("closed", 0), 2: ("slow", 0)}
+    assert pier.hub.drops.losses(one, "another log") == {}
     pier.ledger.check()
 
 
@@ -65,9 +65,9 @@ def test_what_is_conflated_on_becoming_slow_went_into_the_newest_that_waits(pier
     handle = stalled(pier)
     for stream in ("a", "b", "a", "a", None):
         pier.ledger.enqueue(handle, press.frame(stream=stream))
-    assert pier.hub.drops.of(handle, "l") == {1: ("conflated", 4), 3: ("conflated", 4)}
+    assert pier.hub.drops.losses(handle, "l") == {1: ("conflated", 4), 3: ("conflated", 4)}
     pier.hub.shed(handle, DATA)
-    assert pier.hub.drops.of(handle, "l")[2] == ("slow", 0), "nothing took the place of these"
+    assert pier.hub.drops.losses(handle, "l")[2] == ("slow", 0), "nothing took the place of these"
 
 
 def test_one_that_is_slow_already_conflates_step_by_step(pier, press) -> None:
@@ -78,13 +78,13 @@ def test_one_that_is_slow_already_conflates_step_by_step(pier, press) -> None:
     assert pier.hub.is_slow(handle)
     for _ in range(3):
         pier.ledger.enqueue(handle, press.frame(stream="a"))
-    assert pier.hub.drops.of(handle, "l") == {4: ("conflated", 5), 5: ("conflated", 6)}
+    assert pier.hub.drops.losses(handle, "l") == {4: ("conflated", 5), 5: ("conflated", 6)}
     pier.hub.shed(handle, ALERT)
-    assert pier.hub.drops.of(handle, "l")[1] == ("slow", 0)
+    assert pier.hub.drops.losses(handle, "l")[1] == ("slow", 0)
 
 
 def test_a_ring_says_how_far_back_it_reaches(pier) -> None:
-    journal: DropJournal = pier.hub.drops
+    journal: Journal = pier.hub.drops
     before = journal.noted
     assert journal.reaches(before)
     handle = stalled(pier)
@@ -95,13 +95,13 @@ def test_a_ring_says_how_far_back_it_reaches(pier) -> None:
     pier.hub.discard(handle, SHUTDOWN)
     assert journal.noted == journal.capacity
     assert journal.reaches(before)
-    assert len(journal.of(handle, "l")) == journal.capacity
+    assert len(journal.losses(handle, "l")) == journal.capacity
     pier.hub.enqueue(handle, Frame(b"x", None, DATA, topic="t", log="l", seq=0))
     pier.hub.discard(handle, SHUTDOWN)
     assert not journal.reaches(before)
     assert journal.reaches(before + 1)
-    assert 1 not in journal.of(handle, "l")
-    assert 0 in journal.of(handle, "l")
+    assert 1 not in journal.losses(handle, "l")
+    assert 0 in journal.losses(handle, "l")
 
 
 def test_the_next_tenant_of_a_slot_has_lost_nothing(pier, press) -> None:
@@ -110,12 +110,12 @@ def test_the_next_tenant_of_a_slot_has_lost_nothing(pier, press) -> None:
     pier.hub.release(handle)
     successor, _ = pier.open()
     assert successor & 0xFFFFFFFF == handle & 0xFFFFFFFF
-    assert pier.hub.drops.of(successor, "l") == {}
+    assert pier.hub.drops.losses(successor, "l") == {}
 
 
 def test_a_journal_without_room_is_refused() -> None:
     with pytest.raises(ValueError, match="room"):
-        DropJournal(0)
+        Journal(0)
 
 
 class TestFinding:
@@ -149,3 +149,25 @@ def test_a_walk_over_the_queues_finds_what_the_counters_say(pier, press) -> None
     pier.ledger.enqueue(other, press.frame())
     assert pier.hub.recount() == (3, 2, 9)
     assert pier.hub.published_figures()[:3] == (2, 2, 0)
+
+
+class TestReplays:
+    def test_what_was_queued_once_more_is_found_by_connection_log_and_place(self, pier, press) -> None:
+        one, _ = pier.open()
+        other, _ = pier.open()
+        for handle in (one, other):
+            pier.hub.set_out(handle, (0, 0), True)
+        frames = [press.frame(), press.frame(log="m")]
+        assert pier.hub.replay(one, frames[0]) == 0
+        assert pier.hub.replay(other, frames[1]) == 0
+        journal = pier.hub.replays
+        assert [journal.has(one, log, seq) for log, seq in (("l", 1), ("l", 2), ("m", 1))] == [True, False, False]
+        assert [journal.has(other, log, seq) for log, seq in (("l", 1), ("m", 2))] == [False, True]
+        assert journal.noted == 2
+        assert pier.hub.drops.noted == 0
+
+    def test_what_was_not_taken_is_no_replay(self, pier, press) -> None:
+        one, _ = pier.open()
+        pier.hub.enqueue(one, Frame(b"close"), True)
+        assert pier.hub.replay(one, press.frame()) != 0
+        assert pier.hub.replays.noted == 0
