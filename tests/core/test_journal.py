@@ -161,7 +161,8 @@ class TestReplays:
         assert pier.hub.replay(one, frames[0]) == 0
         assert pier.hub.replay(other, frames[1]) == 0
         journal = pier.hub.replays
-        assert [journal.has(one, log, seq) for log, seq in (("l", 1), ("l", 2), ("m", 1))] == [True, False, False]
+        places = (("l", 1), ("l", 2), ("m", 1))
+        assert [journal.has(one, log, seq) for log, seq in places] == [True, False, False]
         assert [journal.has(other, log, seq) for log, seq in (("l", 1), ("m", 2))] == [False, True]
         assert journal.noted == 2
         assert pier.hub.drops.noted == 0
