@@ -14,10 +14,11 @@ def build(source: str, *, shared: bool = False) -> Path:
     """Compile one C file of this directory, unless that has been done, and return what came of it.
 
     The result lies in a directory of this user's under the system's temporary one; its name
-    follows from the source, so that a change compiles anew. Raises
+    follows from the source and the headers, so that a change compiles anew. Raises
     subprocess.CalledProcessError when the compiler refuses.
     """
-    text = (_SOURCES / source).read_bytes()
+    # Whichever header it includes.
+    text = b"".join(path.read_bytes() for path in (_SOURCES / source, *sorted(_SOURCES.glob("*.h"))))
     directory = Path(tempfile.gettempdir()) / f"wsserver-benchmarks-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
     if directory.is_symlink() or directory.stat().st_uid != os.getuid():

@@ -18,35 +18,20 @@
  * Times are CLOCK_MONOTONIC, so that another process may compare them with its own.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
-#include <netinet/tcp.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "websocket.h"
 
 #define READ_SIZE (256 * 1024)
 #define MAX_PENDING (1024 * 1024)
-#define MAX_REQUEST 9216
-#define MAX_EVENTS 512
 /* A source address serves that many connections: the kernel's default range has 28,232 ports. */
 #define PER_SOURCE 20000
-#define STDIN_MARK UINT32_MAX
 #define NAP_MICROSECONDS 300
 /* Latencies in microseconds: 32 buckets for each power of two, so within 3 % of the truth. */
 #define SUB_BITS 5
 #define BUCKETS (32 << SUB_BITS)
 
 enum state { CONNECTING, UPGRADING, GREETING, OPEN, SUBSCRIBING, READY, LOST };
-enum opcode { TEXT = 1, CLOSE = 8, PING = 9 };
 
 struct connection {
     int fd;
@@ -67,8 +52,7 @@ static struct {
     uint16_t port;
     const char *path, *subscribe;
     uint32_t window; /* connects or subscribes under way at a time */
-    char **tokens;
-    uint32_t token_count;
+    struct tokens tokens;
 } options = {.path = "/ws/connect", .window = 100};
 
 static struct {
@@ -89,30 +73,9 @@ static uint64_t phase_bytes;
 static int poller;
 static unsigned char buffer[READ_SIZE + 16];
 
-static double seconds(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 static struct span mark(void)
 {
     return (struct span){seconds(CLOCK_MONOTONIC), seconds(CLOCK_PROCESS_CPUTIME_ID)};
-}
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static void *allocate(void *old, size_t size)
-{
-    void *memory = realloc(old, size);
-    if (memory == NULL)
-        fail("memory");
-    return memory;
 }
 
 /* -- answers */
@@ -233,50 +196,18 @@ static void write_all(struct connection *connection, const void *data, size_t si
 
 static void send_frame(struct connection *connection, int opcode, const void *payload, size_t size)
 {
-    static const unsigned char key[4] = {0x5a, 0xc3, 0x17, 0x8e};
     unsigned char frame[8 + MAX_REQUEST];
-    size_t at = 2;
-    frame[0] = (unsigned char)(0x80 | opcode);
-    if (size < 126) {
-        frame[1] = (unsigned char)(0x80 | size);
-    } else {
-        frame[1] = 0x80 | 126;
-        frame[2] = (unsigned char)(size >> 8);
-        frame[3] = (unsigned char)size;
-        at = 4;
-    }
-    memcpy(frame + at, key, 4);
-    at += 4;
-    for (size_t i = 0; i < size; i++)
-        frame[at + i] = ((const unsigned char *)payload)[i] ^ key[i & 3];
-    write_all(connection, frame, at + size);
+    write_all(connection, frame, write_frame(frame, opcode, payload, size));
 }
 
 static void open_one(void)
 {
     uint32_t index = count;
-    struct connection *connection;
-    struct sockaddr_in here = {.sin_family = AF_INET};
-    struct sockaddr_in there = {.sin_family = AF_INET, .sin_port = htons(options.port)};
-    struct epoll_event event = {.events = EPOLLOUT, .data.u32 = index};
-    int one = 1;
-    there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK + index / PER_SOURCE);
-    connection = &connections[count++];
+    struct connection *connection = &connections[count++];
     memset(connection, 0, sizeof *connection);
-    connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (connection->fd < 0)
-        fail("socket");
-    setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    /* Without this bind would settle on a port that is free for every destination. */
-    setsockopt(connection->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-    if (bind(connection->fd, (struct sockaddr *)&here, sizeof here) < 0)
-        fail("bind");
     under_way++;
-    if (connect(connection->fd, (struct sockaddr *)&there, sizeof there) < 0 && errno != EINPROGRESS)
+    if (!begin_connect(&connection->fd, options.port, index / PER_SOURCE, poller, index))
         lose(connection, "connect refused");
-    else if (epoll_ctl(poller, EPOLL_CTL_ADD, connection->fd, &event) < 0)
-        fail("epoll_ctl");
 }
 
 static void send_request(uint32_t index)
@@ -284,31 +215,16 @@ static void send_request(uint32_t index)
     struct connection *connection = &connections[index];
     /* Edge-triggered: level-triggered, the kernel looks at each socket twice. */
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = index};
+    struct tokens *tokens = &options.tokens;
     char request[MAX_REQUEST];
-    int size, error = 0;
-    socklen_t length = sizeof error;
-    getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &error, &length);
-    if (error) {
+    const char *token = tokens->count ? tokens->list[index % tokens->count] : NULL;
+    if (!has_connected(connection->fd)) {
         lose(connection, "connect failed");
         return;
     }
     connection->state = UPGRADING;
     epoll_ctl(poller, EPOLL_CTL_MOD, connection->fd, &event);
-    /* Any 16 bytes in base64: 24 characters, the last digit holding two bits only. */
-    size = snprintf(request, sizeof request,
-                    "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAA%08XA==\r\n",
-                    options.path, options.port, index);
-    if (options.token_count)
-        size += snprintf(request + size, sizeof request - (size_t)size, "Authorization: Bearer %s\r\n",
-                         options.tokens[index % options.token_count]);
-    size += snprintf(request + size, sizeof request - (size_t)size, "\r\n");
-    write_all(connection, request, (size_t)size);
-}
-
-static bool contains(const unsigned char *text, size_t size, const char *word)
-{
-    return memmem(text, size, word, strlen(word)) != NULL;
+    write_all(connection, request, write_request(request, options.path, options.port, index, token));
 }
 
 static uint64_t member_of(const unsigned char *text, size_t size, const char *name)
@@ -369,15 +285,18 @@ static void published(struct connection *connection, const unsigned char *text, 
     connection->next = number + 1;
 }
 
-static void frame_received(struct connection *connection, int opcode, const unsigned char *payload, size_t size)
+static void frame_received(struct connection *connection, const struct frame *frame)
 {
+    const unsigned char *payload = frame->payload;
+    size_t size = frame->size;
+    int opcode = frame->opcode;
     if (opcode == TEXT && size > 9 && memcmp(payload, "{\"_meta\":", 9) == 0) {
         published(connection, payload, size);
         return;
     }
     totals.control++;
     if (opcode == PING) {
-        send_frame(connection, 10, payload, size);
+        send_frame(connection, PONG, payload, size);
     } else if (opcode == CLOSE) {
         note_error(size > 2 ? payload + 2 : (const unsigned char *)"closed", size > 2 ? size - 2 : 6);
         lose(connection, "closed by the server");
@@ -401,45 +320,31 @@ static void frame_received(struct connection *connection, int opcode, const unsi
 /* Returns how many bytes were whole frames. */
 static size_t read_frames(struct connection *connection, const unsigned char *data, size_t size)
 {
+    struct frame frame;
     size_t at = 0;
-    while (connection->state != LOST && size - at >= 2) {
-        size_t head = 2, length = data[at + 1] & 0x7f;
-        if (!(data[at] & 0x80) || data[at] & 0x70 || data[at + 1] & 0x80) {
-            lose(connection, "not a whole, plain, unmasked frame");
+    ssize_t length;
+    while (connection->state != LOST && (length = read_frame(data + at, size - at, MAX_PENDING / 2, &frame))) {
+        if (length < 0) {
+            lose(connection, "no whole, plain, unmasked frame of at most 512 KiB");
             break;
         }
-        if (length >= 126) {
-            head = length == 126 ? 4 : 10;
-            if (size - at < head)
-                break;
-            length = 0;
-            for (size_t i = 2; i < head; i++)
-                length = length << 8 | data[at + i];
-            if (length > MAX_PENDING / 2) {
-                lose(connection, "a frame of over 512 KiB");
-                break;
-            }
-        }
-        if (size - at < head + length)
-            break;
-        frame_received(connection, data[at] & 0x0f, data + at + head, length);
-        at += head + length;
+        frame_received(connection, &frame);
+        at += (size_t)length;
     }
     return at;
 }
 
-static size_t read_head(struct connection *connection, const unsigned char *data, size_t size)
+/* Returns how many bytes were the answer to the handshake. */
+static size_t greet(struct connection *connection, const unsigned char *data, size_t size)
 {
-    const unsigned char *end = memmem(data, size, "\r\n\r\n", 4);
-    if (end == NULL)
-        return 0;
-    if (size < 12 || memcmp(data, "HTTP/1.1 101", 12) != 0) {
-        note_error(data, (size_t)(end - data));
+    ssize_t length = read_head(data, size);
+    if (length < 0) {
+        note_error(data, size);
         lose(connection, "no 101");
-        return 0;
+    } else if (length > 0) {
+        connection->state = GREETING;
     }
-    connection->state = GREETING;
-    return (size_t)(end - data) + 4;
+    return length < 0 ? 0 : (size_t)length;
 }
 
 /* Returns whether there may be more to read. */
@@ -465,7 +370,7 @@ static bool receive(struct connection *connection)
         memcpy(data + connection->pending, buffer, (size_t)size);
     }
     if (connection->state == UPGRADING)
-        used = read_head(connection, data, have);
+        used = greet(connection, data, have);
     if (connection->state > UPGRADING)
         used += read_frames(connection, data + used, have - used);
     if (connection->state == LOST)
@@ -576,46 +481,6 @@ static void command(const char *line)
     }
 }
 
-static void read_commands(void)
-{
-    static char line[256];
-    static size_t have;
-    char *end;
-    ssize_t size = read(STDIN_FILENO, line + have, sizeof line - 1 - have);
-    if (size <= 0)
-        exit(0);
-    have += (size_t)size;
-    line[have] = '\0';
-    while ((end = strchr(line, '\n')) != NULL) {
-        *end = '\0';
-        command(line);
-        have -= (size_t)(end + 1 - line);
-        memmove(line, end + 1, have + 1);
-    }
-}
-
-static void read_tokens(const char *path)
-{
-    FILE *file = fopen(path, "r");
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t size;
-    if (file == NULL)
-        fail(path);
-    while ((size = getline(&line, &capacity, file)) > 0) {
-        if (line[size - 1] == '\n')
-            line[--size] = '\0';
-        if (size > MAX_REQUEST - 1024) {
-            fprintf(stderr, "a token is too long\n");
-            exit(2);
-        }
-        options.tokens = allocate(options.tokens, (options.token_count + 1) * sizeof *options.tokens);
-        options.tokens[options.token_count++] = strdup(line);
-    }
-    free(line);
-    fclose(file);
-}
-
 int main(int argc, char **argv)
 {
     static const struct option known[] = {
@@ -624,12 +489,11 @@ int main(int argc, char **argv)
         {"window", required_argument, NULL, 'w'}, {NULL, 0, NULL, 0},
     };
     struct epoll_event events[MAX_EVENTS];
-    struct epoll_event input = {.events = EPOLLIN, .data.u32 = STDIN_MARK};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (option) {
         case 'p': options.port = (uint16_t)atoi(optarg); break;
         case 'u': options.path = optarg; break;
-        case 't': read_tokens(optarg); break;
+        case 't': read_tokens(optarg, &options.tokens); break;
         case 's': options.subscribe = optarg; break;
         case 'w': options.window = (uint32_t)atoi(optarg); break;
         default: return 2;
@@ -639,9 +503,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "--port and --subscribe are needed\n");
         return 2;
     }
-    poller = epoll_create1(EPOLL_CLOEXEC);
-    if (poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &input) < 0)
-        fail("epoll");
+    poller = open_poller();
     for (;;) {
         int ready = epoll_wait(poller, events, MAX_EVENTS, -1);
         if (ready < 0 && errno != EINTR)
@@ -649,7 +511,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < ready; i++) {
             uint32_t index = events[i].data.u32;
             if (index == STDIN_MARK)
-                read_commands();
+                read_commands(command);
             else if (connections[index].state == CONNECTING)
                 send_request(index);
             else

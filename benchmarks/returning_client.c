@@ -22,28 +22,14 @@
  * Several source addresses, for a single one has 28,232 ports only.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
 #include <getopt.h>
-#include <netinet/tcp.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
-#define BUFFER 4096
-#define MAX_REQUEST 9216
-#define MAX_EVENTS 512
+#include "websocket.h"
+
 #define PER_SOURCE 2500
-#define STDIN_MARK UINT32_MAX
+#define MAX_FRAME (32 * 1024)
 
 enum state { AWAY, CONNECTING, UPGRADING, GREETING, SUBSCRIBING, READY };
-enum opcode { TEXT = 1, CLOSE = 8, PING = 9, PONG = 10 };
 
 struct client {
     int fd;
@@ -61,8 +47,7 @@ static struct {
     uint32_t window; /* of the first connects */
     double initial, cap, floor, spread, advice_jitter;
     const char *subscribe;
-    char **tokens;
-    uint32_t token_count;
+    struct tokens tokens;
 } options = {.window = 100, .initial = 1000, .cap = 30000};
 
 static struct client *clients;
@@ -76,30 +61,7 @@ static int poller;
 
 static double now(void)
 {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
-static double cpu(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static void *allocate(void *old, size_t size)
-{
-    void *memory = realloc(old, size);
-    if (memory == NULL)
-        fail("memory");
-    return memory;
+    return seconds(CLOCK_MONOTONIC);
 }
 
 static void note(char what, uint32_t index)
@@ -114,7 +76,7 @@ static void answer(const char *word)
         fflush(events);
     printf("%s {\"at\":%.6f,\"wall\":%.6f,\"cpu\":%.6f,\"clients\":%u,\"ready\":%u,\"lost\":%u,"
            "\"refused_tcp\":%lu,\"refused_http\":%lu,\"strange\":%lu}\n",
-           word, now(), now() - began, cpu(), count, ready, lost, refused_tcp, refused_http, strange);
+           word, now(), now() - began, seconds(CLOCK_PROCESS_CPUTIME_ID), count, ready, lost, refused_tcp, refused_http, strange);
     fflush(stdout);
 }
 
@@ -205,44 +167,17 @@ static void write_all(uint32_t index, const void *data, size_t size)
 
 static void send_frame(uint32_t index, int opcode, const void *payload, size_t size)
 {
-    unsigned char frame[8 + BUFFER];
-    size_t at = 2;
-    if (size > BUFFER)
-        return;
-    frame[0] = (unsigned char)(0x80 | opcode);
-    frame[1] = (unsigned char)(0x80 | (size < 126 ? size : 126));
-    if (size >= 126) {
-        frame[2] = (unsigned char)(size >> 8);
-        frame[3] = (unsigned char)size;
-        at = 4;
-    }
-    memset(frame + at, 0, 4); /* a mask of zeros is a mask */
-    memcpy(frame + at + 4, payload, size);
-    write_all(index, frame, at + 4 + size);
+    unsigned char frame[8 + MAX_REQUEST];
+    if (size <= MAX_REQUEST)
+        write_all(index, frame, write_frame(frame, opcode, payload, size));
 }
 
 static void attempt(uint32_t index)
 {
     struct client *client = &clients[index];
-    struct sockaddr_in here = {.sin_family = AF_INET};
-    struct sockaddr_in there = {.sin_family = AF_INET, .sin_port = htons(options.port)};
-    struct epoll_event event = {.events = EPOLLOUT, .data.u32 = index};
-    int one = 1;
-    there.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + index / PER_SOURCE);
     note('a', index);
-    client->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (client->fd < 0)
-        fail("socket");
-    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    /* Without this bind would settle on a port that is free for every destination. */
-    setsockopt(client->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-    if (bind(client->fd, (struct sockaddr *)&here, sizeof here) < 0)
-        fail("bind");
     client->state = CONNECTING;
-    if (epoll_ctl(poller, EPOLL_CTL_ADD, client->fd, &event) < 0)
-        fail("epoll_ctl");
-    if (connect(client->fd, (struct sockaddr *)&there, sizeof there) < 0 && errno != EINPROGRESS) {
+    if (!begin_connect(&client->fd, options.port, 1 + index / PER_SOURCE, poller, index)) {
         refused_tcp++;
         leave(index, 't');
     }
@@ -252,36 +187,26 @@ static void send_request(uint32_t index)
 {
     struct client *client = &clients[index];
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = index};
+    const char *token = options.tokens.list[index % options.tokens.count];
     char request[MAX_REQUEST];
-    int size, error = 0;
-    socklen_t length = sizeof error;
-    getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &error, &length);
-    if (error) {
+    if (!has_connected(client->fd)) {
         refused_tcp++;
         leave(index, 't');
         return;
     }
     client->state = UPGRADING;
     epoll_ctl(poller, EPOLL_CTL_MOD, client->fd, &event);
-    size = snprintf(request, sizeof request,
-                    "GET /ws/connect HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\n"
-                    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                    "Sec-WebSocket-Key: AAAAAAAAAAAAA%08XA==\r\nAuthorization: Bearer %s\r\n\r\n",
-                    options.port, index, options.tokens[index % options.token_count]);
     note('s', index);
-    write_all(index, request, (size_t)size);
-}
-
-static bool contains(const unsigned char *text, size_t size, const char *word)
-{
-    return memmem(text, size, word, strlen(word)) != NULL;
+    write_all(index, request, write_request(request, "/ws/connect", options.port, index, token));
 }
 
 /* Returns false when the client has left. */
-static bool frame_received(uint32_t index, int opcode, const unsigned char *payload, size_t size)
+static bool frame_received(uint32_t index, const struct frame *frame)
 {
     struct client *client = &clients[index];
-    const unsigned char *member;
+    const unsigned char *payload = frame->payload, *member;
+    size_t size = frame->size;
+    int opcode = frame->opcode;
     if (opcode == CLOSE) {
         send_frame(index, CLOSE, payload, size < 2 ? size : 2);
         leave(index, 'e');
@@ -311,25 +236,18 @@ static bool frame_received(uint32_t index, int opcode, const unsigned char *payl
 /* Returns false when the client has left, else the bytes that were whole frames in *used. */
 static bool read_frames(uint32_t index, const unsigned char *data, size_t size, size_t *used)
 {
+    struct frame frame;
     size_t at = 0;
-    while (size - at >= 2) {
-        size_t head = 2, length = data[at + 1] & 0x7f;
-        if (length == 127) {
+    ssize_t length;
+    while ((length = read_frame(data + at, size - at, MAX_FRAME, &frame))) {
+        if (length < 0) {
             strange++;
             leave(index, 'e');
             return false;
         }
-        if (length == 126) {
-            head = 4;
-            if (size - at < head)
-                break;
-            length = (size_t)data[at + 2] << 8 | data[at + 3];
-        }
-        if (size - at < head + length)
-            break;
-        if (!frame_received(index, data[at] & 0x0f, data + at + head, length))
+        if (!frame_received(index, &frame))
             return false;
-        at += head + length;
+        at += (size_t)length;
     }
     *used += at;
     return true;
@@ -339,9 +257,8 @@ static void receive(uint32_t index)
 {
     struct client *client = &clients[index];
     static unsigned char buffer[128 * 1024];
-    const unsigned char *end;
     size_t have, used = 0;
-    ssize_t size;
+    ssize_t size, head;
     if (client->pending)
         memcpy(buffer, client->data, client->pending);
     size = recv(client->fd, buffer + client->pending, sizeof buffer / 2, MSG_DONTWAIT);
@@ -353,14 +270,14 @@ static void receive(uint32_t index)
     }
     have = client->pending + (size_t)size;
     buffer[have] = '\0';
-    if (client->state == UPGRADING && (end = memmem(buffer, have, "\r\n\r\n", 4)) != NULL) {
-        if (have < 12 || memcmp(buffer, "HTTP/1.1 101", 12) != 0) {
+    if (client->state == UPGRADING && (head = read_head(buffer, have))) {
+        if (head < 0) {
             refused_http++;
             leave(index, 'h');
             return;
         }
         client->state = GREETING;
-        used = (size_t)(end - buffer) + 4;
+        used = (size_t)head;
     }
     if (client->state > UPGRADING && !read_frames(index, buffer + used, have - used, &used))
         return;
@@ -427,46 +344,6 @@ static void command(const char *line)
     }
 }
 
-static void read_commands(void)
-{
-    static char line[256];
-    static size_t have;
-    char *end;
-    ssize_t size = read(STDIN_FILENO, line + have, sizeof line - 1 - have);
-    if (size <= 0)
-        exit(0);
-    have += (size_t)size;
-    line[have] = '\0';
-    while ((end = strchr(line, '\n')) != NULL) {
-        *end = '\0';
-        command(line);
-        have -= (size_t)(end + 1 - line);
-        memmove(line, end + 1, have + 1);
-    }
-}
-
-static void read_tokens(const char *path)
-{
-    FILE *file = fopen(path, "r");
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t size;
-    if (file == NULL)
-        fail(path);
-    while ((size = getline(&line, &capacity, file)) > 0) {
-        if (line[size - 1] == '\n')
-            line[--size] = '\0';
-        if (size > MAX_REQUEST - 1024) {
-            fprintf(stderr, "a token is too long\n");
-            exit(2);
-        }
-        options.tokens = allocate(options.tokens, (options.token_count + 1) * sizeof *options.tokens);
-        options.tokens[options.token_count++] = strdup(line);
-    }
-    free(line);
-    fclose(file);
-}
-
 int main(int argc, char **argv)
 {
     static const struct option known[] = {
@@ -478,12 +355,11 @@ int main(int argc, char **argv)
         {"events", required_argument, NULL, 'e'}, {NULL, 0, NULL, 0},
     };
     struct epoll_event found[MAX_EVENTS];
-    struct epoll_event input = {.events = EPOLLIN, .data.u32 = STDIN_MARK};
     srandom(1);
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (option) {
         case 'p': options.port = (uint16_t)atoi(optarg); break;
-        case 't': read_tokens(optarg); break;
+        case 't': read_tokens(optarg, &options.tokens); break;
         case 's': options.subscribe = optarg; break;
         case 'w': options.window = (uint32_t)atoi(optarg); break;
         case 'i': options.initial = atof(optarg); break;
@@ -499,13 +375,11 @@ int main(int argc, char **argv)
         default: return 2;
         }
     }
-    if (options.port == 0 || options.subscribe == NULL || options.token_count == 0 || options.window == 0) {
+    if (options.port == 0 || options.subscribe == NULL || options.tokens.count == 0 || options.window == 0) {
         fprintf(stderr, "--port, --subscribe and --tokens are needed\n");
         return 2;
     }
-    poller = epoll_create1(EPOLL_CLOEXEC);
-    if (poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &input) < 0)
-        fail("epoll");
+    poller = open_poller();
     for (;;) {
         double wait = heaped ? clients[heap[0]].due - now() : 3600;
         int size = epoll_wait(poller, found, MAX_EVENTS, wait <= 0 ? 0 : (int)(wait * 1000) + 1);
@@ -514,7 +388,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < size; i++) {
             uint32_t index = found[i].data.u32;
             if (index == STDIN_MARK)
-                read_commands();
+                read_commands(command);
             else if (clients[index].state == CONNECTING)
                 send_request(index);
             else
