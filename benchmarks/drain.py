@@ -86,9 +86,9 @@ def table(result: dict[str, Any]) -> str:
         f"    away: half of them for {one['median_away_s']:.1f} s, at most {one['longest_away_s']:.1f} s; "
         f"{one['clients_refused']:,} clients refused, for {one['longest_refused_s']:.1f} s at most\n"
         f"    while it drains: worst stall of the loop {one['drained']['worst_stall_ms']:.0f} ms "
-        f"(at most {one['drained']['most_work_at_a_time_ms']:.0f} ms of it own work)\n"
+        f"(at most {one['drained']['most_work_at_a_time_ms']:.0f} ms of own work at a time)\n"
         f"    successor: worst stall of the loop {one['successor']['worst_stall_ms']:.0f} ms "
-        f"(at most {one['successor']['most_work_at_a_time_ms']:.0f} ms of it own work); "
+        f"(at most {one['successor']['most_work_at_a_time_ms']:.0f} ms of own work at a time); "
         f"{one['listen_drops']} connections dropped by the kernel's queue\n"
         for one in result["stages"]
     )

@@ -89,7 +89,7 @@ def _row(one: dict[str, Any]) -> str:
         f"half were away for {one['median_away_s']:.1f} s; "
         f"at most {one['peak_per_second']:,} handshakes in a second\n"
         f"      worst stall of the loop {one['successor']['worst_stall_ms']:.0f} ms "
-        f"(at most {one['successor']['most_work_at_a_time_ms']:.0f} ms of it own work), "
+        f"(at most {one['successor']['most_work_at_a_time_ms']:.0f} ms of own work at a time), "
         f"{one['successor']['stalls_over_100_ms']} over 100 ms; "
         f"{one['listen_drops']:,} connections dropped by the kernel's queue\n"
     )
