@@ -1,6 +1,7 @@
 """What the tables of settings.md must say, out of the code and its docstrings."""
 
 import ast
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,6 @@ from typing import Any
 import msgspec
 
 from wsserver.settings import roles as role_module
-from wsserver.settings import sections as section_module
 from wsserver.settings.catalogue import SECTIONS, SETTINGS, Setting
 from wsserver.settings.roles import RoleSettings, default_roles
 from wsserver.settings.sections import Settings
@@ -20,7 +20,7 @@ Row = tuple[str, str, str, str]
 def section_rows(section: str) -> list[Row]:
     """One row for each setting of a section: name, unit, default, meaning."""
     owner = next(field.type for field in msgspec.structs.fields(Settings) if field.name == section)
-    meanings = field_docstrings(section_module.__file__)[owner.__name__]
+    meanings = field_docstrings(inspect.getfile(owner))[owner.__name__]
     return [
         (setting.key, setting.unit or "", default_text(setting), meanings[setting.name])
         for setting in SETTINGS.values()

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, get_args
 
 from wsserver.clock import Clock, utc_text
 from wsserver.settings import Settings
-from wsserver.settings.sections import CRITICAL_SHARE, WARNING_SHARE, AlertsSettings
+from wsserver.settings.operation import CRITICAL_SHARE, WARNING_SHARE, AlertsSettings
 
 logger = logging.getLogger("wsserver.alerts")
 

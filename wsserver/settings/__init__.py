@@ -2,25 +2,19 @@
 
 from wsserver.settings.contradictions import Contradiction, find_contradictions, find_surprises
 from wsserver.settings.description import Described, describe, describe_as_environment, describe_as_toml
+from wsserver.settings.flow import BackpressureSettings, BroadcastSettings, InboundSettings, RateLimitSettings
 from wsserver.settings.loading import Loaded, Origin, SettingsError, load_settings
+from wsserver.settings.operation import AlertsSettings, LoggingSettings, OverloadSettings, ShutdownSettings
 from wsserver.settings.roles import RoleSettings, default_roles
 from wsserver.settings.sections import (
     AccessSettings,
-    AlertsSettings,
     AuthSettings,
-    BackpressureSettings,
-    BroadcastSettings,
     ConnectionSettings,
     FilterSettings,
     HistorySettings,
-    InboundSettings,
-    LoggingSettings,
-    OverloadSettings,
-    RateLimitSettings,
     RecordsSettings,
     ServerSettings,
     Settings,
-    ShutdownSettings,
     StoreSettings,
     SubscriptionSettings,
 )

@@ -8,7 +8,8 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
-from wsserver.settings.sections import Settings, metadata
+from wsserver.settings.fields import metadata
+from wsserver.settings.sections import Settings
 
 ENVIRONMENT_PREFIX = "WSSERVER_"
 

@@ -10,16 +10,12 @@ from urllib.parse import urlsplit
 from wsserver.housekeeping import TICK
 from wsserver.ids import ID_RULE, InvalidId, canonical_id
 from wsserver.settings.catalogue import did_you_mean, nearest
+from wsserver.settings.flow import BackpressureSettings
 from wsserver.settings.keys import find_key_faults
 from wsserver.settings.network import is_loopback
+from wsserver.settings.operation import CRITICAL_SHARE, WARNING_SHARE
 from wsserver.settings.roles import EVERY, RoleSettings
-from wsserver.settings.sections import (
-    CRITICAL_SHARE,
-    WARNING_SHARE,
-    BackpressureSettings,
-    ConnectionSettings,
-    Settings,
-)
+from wsserver.settings.sections import ConnectionSettings, Settings
 from wsserver.settings.units import format_duration, format_size
 
 ROOM_PER_MESSAGE: Final = 1024

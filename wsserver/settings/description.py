@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from wsserver.settings.catalogue import SECTIONS, SETTINGS, Setting
+from wsserver.settings.fields import SECRET_MASK
 from wsserver.settings.loading import Loaded
-from wsserver.settings.sections import SECRET_MASK, Settings
+from wsserver.settings.sections import Settings
 from wsserver.settings.units import format_duration, format_size
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)

@@ -5,7 +5,7 @@ from aiohttp import web
 
 from wsserver.errors import INVALID_MESSAGE, SHUTTING_DOWN, ServerError
 from wsserver.service import Service
-from wsserver.settings.sections import PerSecond, Seconds
+from wsserver.settings.fields import PerSecond, Seconds
 from wsserver.web.bearer import Bearer
 from wsserver.web.request_body import decode_body, read_body
 from wsserver.web.responses import success
