@@ -13,6 +13,7 @@ from workbench import Bench, assert_nothing_left, principal, settings_with
 
 from wsserver.connection_manager import ConnectionManager, connection_manager
 from wsserver.errors import ConnectionNotFound, ServerError
+from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import Topic
 
@@ -237,7 +238,7 @@ def test_a_patients_message_reaches_only_subscribers_who_may_see_the_patient_by_
         lambda: manager.broadcast_to_type("patient", message),
         lambda: manager.broadcast_to_all(message),
         lambda: manager.broadcast_to_subscribers(message),
-        lambda: manager.publish_json(Topic("ecg", "*"), b'{"type":"ecg_data","patient_id":"1"}'),
+        lambda: manager.publish(Topic("ecg", "*"), message),
     ]
     for door in doors:
         assert door() == 2
@@ -429,7 +430,7 @@ def test_the_backend_may_announce_the_shutdown_and_others_may_not(bench: Bench) 
     message = {"type": "system_shutdown", "message": "Server shutting down in 30 seconds"}
     assert bench.manager.broadcast_to_all(message) == 1
     with pytest.raises(ServerError) as refused:
-        bench.manager.publish_json(Topic("*", "*"), b'{"type":"system_shutdown"}')
+        PublishedMessage.from_json(b'{"type":"system_shutdown"}', topic=Topic("*", "*"))
     assert code_of(refused) == 1003
     bench.loop.run()
     assert websocket.types == ["system_shutdown"]

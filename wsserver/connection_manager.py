@@ -369,16 +369,6 @@ class ConnectionManager:
         """Check a message and send it to a topic; ``exclude`` is the handle of its sender."""
         return self.broadcasts.publish(topic, self.check_message(message, topic), exclude=exclude)
 
-    def publish_json(self, topic: Topic, body: bytes) -> DeliveryReport:
-        """The same for a message as JSON text, from outside this process."""
-        published = PublishedMessage.from_json(
-            body,
-            topic=topic,
-            max_size=self.settings.broadcast.max_message_size,
-            severities=self.subscription_manager.filters.severities,
-        )
-        return self.broadcasts.publish(topic, published)
-
     def publish_threadsafe(self, topic: str, message: dict[str, Any]) -> Future[DeliveryReport]:
         """Publish from any thread to a topic such as ``patient:123``, ``type:ecg`` or ``*``.
 

@@ -198,11 +198,6 @@ def decode_command(payload: bytes) -> Command:
     return command
 
 
-def request_id_of(payload: bytes) -> str | None:
-    """The ``request_id`` of a command that may be wrong everywhere else."""
-    return _request_id(_envelope(payload))
-
-
 def _envelope(payload: bytes) -> _Envelope:
     if nested_too_deep(payload):
         return _Envelope()
