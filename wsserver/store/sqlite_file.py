@@ -2,14 +2,17 @@
 
 Everything here waits for the disk, so it is for the writer's thread, and for the start.
 
-Why no place in the log is ever told twice. ``seq`` is given inside the transaction and told after its
-commit has succeeded, which with ``synchronous=FULL`` means that the write-ahead log has been synced.
-A commit that fails leaves frames behind that may or may not reach the disk. The next one that
-succeeds overwrites them from the same position, and what is left of them behind it does not continue
-its checksums, so at most one of the two contents of a ``seq`` is ever found again. Where they come to
-light because the file was opened anew, ``reopen`` deletes what nobody was told of before anything is
-given a place. Only a crash before that can bring a failed message back, and then nobody was told
-another one by that ``seq``.
+Why no place in the log is told twice, for two messages. ``seq`` is given inside the transaction and told
+after its commit has succeeded, which with ``synchronous=FULL`` means that the write-ahead log has been
+synced. A commit that fails leaves frames behind, of which nobody knows what the disk has: a kernel that
+could not write a page forgets that it should, shows the page all the same, and the next sync succeeds.
+So nothing may be built upon them. The same connection does not: it writes the next transaction over
+them, from the same position, and what is left of them behind it does not continue its checksums, so
+of the two contents of a ``seq`` only the one that was told is ever found. A connection that is opened
+later would take them for committed; therefore what the kernel remembers is written or dropped before
+(``_settle``), and what comes to light and nobody was told of is deleted before anything new is given a
+place. Only a crash in between can bring a failed message back, and then nobody was told of another one
+by its ``seq``.
 """
 
 import contextlib
@@ -112,6 +115,7 @@ class SqliteFile:
             self._lock.take()
             if not self.path.exists():
                 self._create()
+            _settle(self.path)
             connection = self._connect()
             self._ready(connection)
             damage = sqlite_schema.find_damage(connection)
@@ -162,6 +166,9 @@ class SqliteFile:
             if version == 0:
                 sqlite_schema.create(connection)
             connection.execute("UPDATE log SET opened = opened + 1")
+        if version == 0:
+            # Else the journal of the first transaction, which has been deleted, might come back and undo it.
+            _sync_folder(self.path.parent)
         status = self.path.stat()
         self._identity = status.st_dev, status.st_ino
 
@@ -188,6 +195,11 @@ class SqliteFile:
             "SELECT count(*), coalesce(sum(length(members)), 0) FROM messages"
         ).get
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is open and no failed transaction is stuck in it."""
+        return self._connection is not None and not self._connection.in_transaction
+
     def reopen(self, *, thorough: bool) -> None:
         """Open it again after a fault, and delete what nobody was told of. Raises what went wrong.
 
@@ -195,7 +207,14 @@ class SqliteFile:
         is missing may come back, and a new one would forget it.
         """
         self._disconnect()
-        connection = self._connect()
+        _settle(self.path)
+        try:
+            self._take_up(self._connect(), thorough)
+        except BaseException:
+            self._disconnect()
+            raise
+
+    def _take_up(self, connection: apsw.Connection, thorough: bool) -> None:
         self._ready(connection)
         name, head = connection.execute("SELECT name, head FROM log").get
         if name != self.name or head < self.head:
@@ -226,7 +245,7 @@ class SqliteFile:
     def commit(self, batch: Batch, now: float) -> int:
         """Write a batch in one transaction; returns the ``seq`` before its first message.
 
-        Raises what went wrong. Then nothing of it counts, and the file must be opened again.
+        Raises what went wrong; nothing of it counts then.
         """
         connection = self._connection
         if connection is None:
@@ -406,6 +425,23 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _settle(store: Path) -> None:
+    """Have what is read from now on be what the disk holds, whatever a failed write has left in memory.
+
+    Only while this process has the store not open: SQLite's locks end with any descriptor of its files.
+    """
+    for suffix in ("", "-wal"):
+        try:
+            descriptor = os.open(store.with_name(store.name + suffix), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
 
 
 def _size(path: Path) -> int:

@@ -21,6 +21,9 @@ RETRY_FIRST: Final = 0.1
 
 RETRY_MOST: Final = 5.0
 
+REOPEN_EVERY: Final = 4
+"""Tries of which the last opens the file anew: a disk that was taken away has left dead descriptors."""
+
 
 class Reports:
     """What the writer tells; called on its thread."""
@@ -61,6 +64,7 @@ class StoreWriter:
         self._thread = Thread(target=self._run, name="wsserver-store", daemon=True)
         self._delay = RETRY_FIRST
         self._due = 0.0
+        self._tries = 0
         self.fault: str | None = None
         """Why nothing can be written at the moment, or None."""
         self.commits = 0
@@ -129,8 +133,10 @@ class StoreWriter:
     def try_again(self) -> None:
         """Open the file anew and write what has waited; the fault is over if that works."""
         batch = Batch(sweep=True)
+        self._tries += 1
         try:
-            self._file.reopen(thorough=self.fault == "damaged")
+            if not self._file.is_usable or self.fault == "damaged" or self._tries % REOPEN_EVERY == 0:
+                self._file.reopen(thorough=self.fault == "damaged")
             batch = self._inbox.take_unwaited_for()
             batch.sweep = True
             self._file.commit(batch, self._clock.time())
@@ -140,7 +146,7 @@ class StoreWriter:
             self._give_up(fault)
             return
         self.commits += 1
-        self._delay = RETRY_FIRST
+        self._delay, self._tries = RETRY_FIRST, 0
         logger.warning("the store can be written to again")
         self.fault = None
         self._reports.changed(None)
