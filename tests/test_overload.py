@@ -189,6 +189,7 @@ def test_memory_is_watched_between_the_looks(ward):
     assert ward.overload.causes == ["memory"]
     assert handler.must_wait(DATA)
     ward.overload.leave_by_hand()
+    assert not handler.must_wait(DATA, 1 << 20), "at once, and not from the next look on"
     ward.overload.watch_memory()
     assert not ward.overload.active
     assert not handler.must_wait(DATA, 1 << 20)

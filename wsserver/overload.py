@@ -241,6 +241,7 @@ class Overload:
     def leave_by_hand(self) -> bool:
         """End it whatever the causes, and let none begin by itself for a minute; False if there is none."""
         self._hold_off_until = self._manager.clock.monotonic() + HOLD_OFF
+        self._manager.backpressure.note_room(math.inf, math.inf)
         causes = list(self._causes)
         for cause in causes:
             self.leave(cause)
