@@ -1,22 +1,40 @@
 """From one published message to the queues of all who should have it."""
 
+from dataclasses import dataclass
+
 from wsserver.backpressure import BackpressureHandler
 from wsserver.clock import Clock, utc_text
+from wsserver.incidents import internal_error
 from wsserver.observe.accounts import Accounts
 from wsserver.observe.delivery_records import DeliveryRecords
 from wsserver.observe.field_census import FieldCensus
 from wsserver.protocol.durability import DurabilityRules
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.meta import MessageIds, Meta
-from wsserver.protocol.report import DeliveryReport
+from wsserver.protocol.report import Counts, DeliveryReport, Durability
 from wsserver.protocol.topic import ANY, EVERYTHING, Topic
 from wsserver.store.history import History
 from wsserver.store.log import DURABLE, VOLATILE, Logs, MessageLog
+from wsserver.store.store import KeyRecord, MessageRecord, Store
 from wsserver_core.frames import TEXT, encode_frame
 from wsserver_core.hub import Hub
 from wsserver_core.outgoing import Frame
 from wsserver_core.recipients import Recipients
 from wsserver_core.topics import TopicIndex
+
+
+@dataclass(frozen=True, slots=True)
+class _Publication:
+    """What a publisher wants delivered, from the moment it was taken in."""
+
+    topic: Topic
+    message: PublishedMessage
+    importance: int
+    stream: str | None
+    exclude: int
+    """The handle of its sender, if that one does not want it back; else 0."""
+    lineage: object
+    """What that sender has in common with itself when it comes back."""
 
 
 class BroadcastEngine:
@@ -26,6 +44,7 @@ class BroadcastEngine:
         self,
         hub: Hub,
         index: TopicIndex,
+        store: Store,
         logs: Logs,
         history: History,
         backpressure: BackpressureHandler,
@@ -33,6 +52,8 @@ class BroadcastEngine:
         clock: Clock,
     ) -> None:
         self.hub = hub
+        self.store = store
+        """Gives durable messages their place; `logs.durable` is its log."""
         self.logs = logs
         self.history = history
         self.durability = DurabilityRules()
@@ -52,13 +73,105 @@ class BroadcastEngine:
         self.filter_operations = 0
         """Subscriptions that a filter decided on since the start."""
 
-    def publish(self, topic: Topic, message: PublishedMessage, *, exclude: int = 0) -> DeliveryReport:
+    def publish(
+        self, topic: Topic, message: PublishedMessage, *, exclude: int = 0, key: KeyRecord | None = None
+    ) -> DeliveryReport:
         """Queue a checked message for everybody the topic reaches; ``*`` is every connection.
 
-        ``exclude`` is the handle of one connection that does not get it. Raises ServerError 1005
+        ``exclude`` is the handle of one connection that does not get it. ``key`` is stored together
+        with a durable message: both or neither. With a store on disk the report of a durable message is
+        pending, and whoever is subscribed when it has been stored gets it then.
+
+        Raises ServerError 1005 when its publisher has to wait, or when it cannot be stored.
+        """
+        publication = self._take_in(topic, message, exclude)
+        if self.durability.is_durable(message, publication.importance):
+            return self._store(publication, key)
+        meta = self._place(topic)
+        report = self._pending(meta.id, topic, self.logs.volatile, "memory")
+        self._broadcast(publication, meta, VOLATILE, report)
+        return report
+
+    def is_durable(self, message: PublishedMessage) -> bool:
+        """Whether a message belongs to the durable log."""
+        return self.durability.is_durable(message, self._backpressure.importance.of(message))
+
+    def send_to(self, handle: int, allowed: bool, topic: Topic, message: PublishedMessage) -> DeliveryReport:
+        """Queue a checked message for one connection; ``allowed`` is whether it may see it.
+
+        It is volatile whatever it says: never stored and never replayed. Raises ServerError 1005
         when its publisher has to wait.
         """
-        importance = self._admit(message)
+        publication = self._take_in(topic, message, 0)
+        recipients = self._take_recipients()
+        if allowed and handle:
+            recipients.add(handle)
+        meta = self._place(topic)
+        report = self._pending(meta.id, topic, self.logs.volatile, "memory")
+        self._deliver(
+            publication, meta, VOLATILE, report, recipients, (1, 0, 0 if allowed else 1), target=handle
+        )
+        return report
+
+    def _take_in(self, topic: Topic, message: PublishedMessage, exclude: int) -> _Publication:
+        importance = self._backpressure.importance.of(message)
+        self._backpressure.admit(importance, message.size)
+        stream = self._backpressure.importance.stream(topic.text, message)
+        # Now, as its sender may be gone when it is delivered, and back later.
+        return _Publication(topic, message, importance, stream, exclude, self._lineage(exclude))
+
+    def _place(self, topic: Topic) -> Meta:
+        """The next place in the volatile log."""
+        log = self.logs.volatile
+        return Meta(self._ids.next(), topic.text, log.name, log.next_seq(), utc_text(self._clock.time()))
+
+    def _pending(
+        self, message_id: str, topic: Topic, log: MessageLog, durability: Durability
+    ) -> DeliveryReport:
+        return DeliveryReport.pending(
+            message_id=message_id,
+            topic=topic.text,
+            log=log.name,
+            durability=durability,
+            is_behind=self._is_behind,
+        )
+
+    def _store(self, publication: _Publication, key: KeyRecord | None) -> DeliveryReport:
+        """Have a durable message stored; it is delivered when it has been."""
+        store, log, now = self.store, self.logs.durable, self._clock.time()
+        topic, message = publication.topic, publication.message
+        record = MessageRecord(
+            id=self._ids.next(),
+            topic=topic.text,
+            type=message.type,
+            patient_id=message.patient_id,
+            importance=publication.importance,
+            stream=publication.stream,
+            at=now,
+            members=message.members,
+        )
+        report = self._pending(record.id, topic, log, store.durability)
+
+        def stored(seq: int) -> None:
+            log.head = seq
+            try:
+                meta = Meta(record.id, record.topic, log.name, seq, utc_text(now))
+                self._broadcast(publication, meta, DURABLE, report)
+            except Exception:
+                # With a store in memory the publisher is told right here.
+                if store.durability == "memory":
+                    raise
+                report.fail(internal_error("delivering a stored message"))
+
+        store.append(record, stored, report.fail, key=key)
+        if report.is_pending:
+            # Its publisher may change its own from now on.
+            message.detach()
+        return report
+
+    def _broadcast(self, publication: _Publication, meta: Meta, lane: int, report: DeliveryReport) -> None:
+        """Find the recipients of a message that has its place, and queue it."""
+        topic, message = publication.topic, publication.message
         recipients = self._take_recipients()
         everyone = topic == EVERYTHING
         selection = self._index.select(
@@ -68,32 +181,13 @@ class BroadcastEngine:
             message.body,
             message.derived,
             recipients,
-            exclude,
+            publication.exclude,
         )
         self.census.note(topic, message.patient_id, message.body, message.derived)
         self.operations += 1
         self.filter_operations += selection.matching + selection.filtered
-        return self._deliver(
-            topic,
-            message,
-            importance,
-            recipients,
-            selection.considered,
-            selection.filtered,
-            selection.denied,
-            excluded=exclude,
-        )
-
-    def send_to(self, handle: int, allowed: bool, topic: Topic, message: PublishedMessage) -> DeliveryReport:
-        """Queue a checked message for one connection; ``allowed`` is whether it may see it.
-
-        Raises ServerError 1005 when its publisher has to wait.
-        """
-        importance = self._admit(message)
-        recipients = self._take_recipients()
-        if allowed and handle:
-            recipients.add(handle)
-        return self._deliver(topic, message, importance, recipients, 1, 0, 0 if allowed else 1, target=handle)
+        subscriptions = selection.considered, selection.filtered, selection.denied
+        self._deliver(publication, meta, lane, report, recipients, subscriptions)
 
     def _take_recipients(self) -> Recipients:
         """The list that is used again and again; another one for whoever publishes while it is in use.
@@ -107,43 +201,34 @@ class BroadcastEngine:
         recipients.clear()
         return recipients
 
-    def _admit(self, message: PublishedMessage) -> int:
-        importance = self._backpressure.importance.of(message)
-        self._backpressure.admit(importance, message.size)
-        return importance
-
     def _deliver(
         self,
-        topic: Topic,
-        message: PublishedMessage,
-        importance: int,
+        publication: _Publication,
+        meta: Meta,
+        lane: int,
+        report: DeliveryReport,
         recipients: Recipients,
-        considered: int,
-        filtered: int,
-        denied: int,
+        subscriptions: tuple[int, int, int],
         *,
-        excluded: int = 0,
         target: int | None = None,
-    ) -> DeliveryReport:
-        """Give a message its place and queue it; it is kept unless it is for one connection, ``target``."""
-        lane = DURABLE if self.durability.is_durable(message, importance) else VOLATILE
-        log: MessageLog = self.logs.durable if lane == DURABLE else self.logs.volatile
-        meta = Meta(self._ids.next(), topic.text, log.name, log.next_seq(), utc_text(self._clock.time()))
+    ) -> None:
+        """Queue a message, keep it unless it is for one connection (``target``), complete its report."""
+        topic, message = publication.topic, publication.message
         frame = Frame(
             encode_frame(TEXT, message.encode(meta)),
             message.patient_id,
-            importance,
+            publication.importance,
             topic=meta.topic,
             log=meta.log,
             seq=meta.seq,
-            stream=self._backpressure.importance.stream(meta.topic, message),
+            stream=publication.stream,
             lane=lane + 1,
         )
         matched = len(recipients)
         losses_before = self.hub.drops.noted
         delivered, slow, closing, catching_up = self.hub.enqueue_many(recipients, frame)
         if target is None:
-            self.history.keep(frame, message.type, self._lineage(excluded))
+            self.history.keep(frame, message.type, publication.lineage)
         refused: dict[str, int] = {}
         if slow:
             refused["slow"] = slow
@@ -151,24 +236,14 @@ class BroadcastEngine:
             refused["closing"] = closing
         if catching_up:
             refused["catching_up"] = catching_up
-        report = DeliveryReport(
-            message_id=meta.id,
-            topic=meta.topic,
-            log=meta.log,
-            seq=meta.seq,
-            considered=considered,
-            filtered=filtered,
-            denied=denied,
-            matched=matched,
-            delivered=delivered,
-            refused=refused,
-            frames=(frame,),
-            is_behind=self._is_behind,
+        counts = Counts(meta.seq, *subscriptions, matched, delivered, refused)
+        self.accounts.note(counts)
+        self.records.keep(
+            topic, message, report, frame, recipients, losses_before, publication.exclude, target
         )
-        self.accounts.note(report)
-        self.records.keep(topic, message, report, frame, recipients, losses_before, excluded, target)
         self._recipients = recipients
-        return report
+        # Last, as it calls whoever waits for it.
+        report.complete(counts, (frame,))
 
     def _lineage(self, exclude: int) -> object:
         """What a sender that wants no echo has in common with itself when it comes back."""

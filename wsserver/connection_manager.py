@@ -41,7 +41,8 @@ from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import ANY, EVERYTHING, PATIENT, InvalidTopic, Topic
 from wsserver.settings import Settings
 from wsserver.store.history import History
-from wsserver.store.log import Logs
+from wsserver.store.log import Logs, MessageLog
+from wsserver.store.memory_store import MemoryStore
 from wsserver.subscription import Refused, Subscription
 from wsserver.subscription_hints import SubscriptionHints
 from wsserver.subscription_manager import SubscriptionManager
@@ -111,8 +112,16 @@ class ConnectionManager:
             self.settings.records, self.clock, self.hub, lambda: self.subscription_manager.history.total
         )
         self.history = History(self.settings.history, self.clock)
+        store = MemoryStore(self.clock, max_keys=self.settings.store.max_keys)
         self.broadcasts = BroadcastEngine(
-            self.hub, self.index, Logs(), self.history, self.backpressure, self.records, self.clock
+            self.hub,
+            self.index,
+            store,
+            Logs(MessageLog(store.log)),
+            self.history,
+            self.backpressure,
+            self.records,
+            self.clock,
         )
         self.broadcasts.durability = _durability(self.settings)
         self.hints = SubscriptionHints(self.subscription_manager, self.index, self.broadcasts.census)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from wsserver.access.principal import Principal
+from wsserver.protocol.report import DeliveryReport
 from wsserver_core.outgoing import Frame
 
 
@@ -68,6 +69,7 @@ class ConnectionMetadata:
     """
 
     __slots__ = (
+        "awaiting",
         "binary_faults",
         "connected_at",
         "connection_id",
@@ -111,7 +113,9 @@ class ConnectionMetadata:
         """The wall-clock second at which its token is looked at next."""
         self.expiry_warned = False
         self.held: list[tuple[int, bytes]] | None = None
-        """Frames that wait for the token which is being renewed; None when none is."""
+        """Frames that wait for a token, for the next turn or for the store; None while they need not."""
+        self.awaiting: DeliveryReport | None = None
+        """The report on its own broadcast of which it has not been told yet; older ones are done before."""
         self.leave: Callable[[], None] | None = None
         """Gives the place at the gate back when the socket is gone."""
         self.lineage: object = None

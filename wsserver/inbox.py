@@ -4,8 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from threading import Lock
-from typing import Any, Final
+from typing import Final
 
 from wsserver.errors import BACKPRESSURE, ServerError
 from wsserver.protocol.report import DeliveryReport
@@ -72,13 +73,20 @@ class Inbox:
                 publish, future = self._waiting.popleft()
             if not future.set_running_or_notify_cancel():
                 continue
-            outcome: Any
             try:
-                outcome = publish()
+                report = publish()
             except Exception as fault:
                 future.set_exception(fault)
             else:
-                future.set_result(outcome)
+                report.when_done(partial(_settle, future))
         with self._lock:
             if self._waiting and self._loop is not None:
                 self._loop.call_soon(self._drain)
+
+
+def _settle(future: Future[DeliveryReport], report: DeliveryReport) -> None:
+    """Give the report to whoever waits in another thread: when it has been stored, if it is to be."""
+    if report.fault is None:
+        future.set_result(report)
+    else:
+        future.set_exception(report.fault)

@@ -25,10 +25,11 @@ from wsserver.errors import (
 from wsserver.incidents import internal_error
 from wsserver.protocol import commands, control
 from wsserver.protocol.message import PublishedMessage
+from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import EVERY_PATIENT, EVERYTHING, InvalidTopic, Topic
 from wsserver.rate_limiter import RateLimiter
 from wsserver.turn_budget import TurnBudget
-from wsserver_core.connection import PAUSED_FOR_CREDENTIALS, PAUSED_FOR_TURN
+from wsserver_core.connection import PAUSED_FOR_CREDENTIALS, PAUSED_FOR_STORE, PAUSED_FOR_TURN
 from wsserver_core.frames import TEXT
 
 MAX_FAULTS: Final = 20
@@ -42,6 +43,11 @@ _LAST_WORDS: Final = {
     CloseCode.BINARY_PROTOCOL: "too many errors",
     CloseCode.RATE_LIMIT: RATE_LIMIT.name,
 }
+
+
+class _Overtaking(Exception):
+    """A volatile message would be sent before the durable ones that its sender sent first."""
+
 
 Renewed = Callable[[ConnectionMetadata], None]
 
@@ -110,13 +116,65 @@ class MessageRouter:
                 raise ServerError(BINARY_PROTOCOL_ERROR, "This connection speaks JSON in text frames.")
             command = commands.decode_command(payload)
             request_id = command.request_id
+            if metadata.awaiting is not None and type(command) is not commands.Broadcast:
+                self._hold_back(metadata, opcode, payload)
+                return
             self._handlers[type(command)](metadata, command)
             if metadata.faults:
                 metadata.faults -= 1
+        except _Overtaking:
+            self._hold_back(metadata, opcode, payload)
         except ServerError as error:
-            self.refuse(metadata, error, request_id or getattr(error, "request_id", None))
+            self._refuse_in_order(metadata, error, request_id or getattr(error, "request_id", None))
         except Exception:
-            self.refuse(metadata, internal_error("handling a command"), request_id)
+            self._refuse_in_order(metadata, internal_error("handling a command"), request_id)
+
+    # -- the order of answers while the store has not answered
+
+    def _hold_back(self, metadata: ConnectionMetadata, opcode: int, payload: bytes) -> None:
+        """Let a command wait until the broadcasts before it are told as stored."""
+        metadata.held = [(opcode, payload)]
+        metadata.link.pause_reading(PAUSED_FOR_STORE)
+
+    def _refuse_in_order(
+        self, metadata: ConnectionMetadata, error: ServerError, request_id: str | None
+    ) -> None:
+        if metadata.awaiting is None:
+            self.refuse(metadata, error, request_id)
+        else:
+            metadata.awaiting.when_done(lambda _: self._refuse_if_there(metadata, error, request_id))
+
+    def _refuse_if_there(
+        self, metadata: ConnectionMetadata, error: ServerError, request_id: str | None
+    ) -> None:
+        if self._manager.connections.get(metadata.connection_id) is metadata:
+            self.refuse(metadata, error, request_id)
+
+    def _answer_when_stored(
+        self, metadata: ConnectionMetadata, report: DeliveryReport, request_id: str | None
+    ) -> None:
+        """Tell a client of its broadcast when that has been stored, and go on when it was the last."""
+        metadata.awaiting = report
+
+        def answer(report: DeliveryReport) -> None:
+            if metadata.awaiting is report:
+                metadata.awaiting = None
+            if self._manager.connections.get(metadata.connection_id) is not metadata:
+                return
+            if isinstance(report.fault, ServerError):
+                self.refuse(metadata, report.fault, request_id)
+            else:
+                self._acknowledge(metadata, report, request_id)
+            if metadata.awaiting is None and metadata.held is not None:
+                # Not within the delivery of somebody's message.
+                self._manager.loop_port.call_soon(lambda: self._go_on_after_store(metadata))
+
+        report.when_done(answer)
+
+    def _go_on_after_store(self, metadata: ConnectionMetadata) -> None:
+        held, metadata.held = metadata.held or [], None
+        metadata.link.resume_reading(PAUSED_FOR_STORE)
+        self._route_again(metadata, held)
 
     def refuse(self, metadata: ConnectionMetadata, error: ServerError, request_id: str | None = None) -> None:
         """Tell a client of its error, and end the connection of one that makes too many."""
@@ -216,8 +274,19 @@ class MessageRouter:
         if published.patient_id is not None and not principal.may_see(published.patient_id):
             raise ServerError(PERMISSION_DENIED)
         exclude = 0 if command.echo else metadata.handle
-        report = self._manager.broadcasts.publish(topic, published, exclude=exclude)
-        answer = control.BroadcastAck(request_id=command.request_id, report=report.as_dict())
+        broadcasts = self._manager.broadcasts
+        if metadata.awaiting is not None and not broadcasts.is_durable(published):
+            raise _Overtaking
+        report = broadcasts.publish(topic, published, exclude=exclude)
+        if report.is_pending:
+            self._answer_when_stored(metadata, report, command.request_id)
+        else:
+            self._acknowledge(metadata, report, command.request_id)
+
+    def _acknowledge(
+        self, metadata: ConnectionMetadata, report: DeliveryReport, request_id: str | None
+    ) -> None:
+        answer = control.BroadcastAck(request_id=request_id, report=report.as_dict())
         metadata.link.send_text(answer.encode())
 
     def _ping(self, metadata: ConnectionMetadata, command: commands.Ping) -> None:

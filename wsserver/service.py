@@ -35,7 +35,7 @@ from wsserver.protocol import control
 from wsserver.rate_limiter import RateLimiter
 from wsserver.rights_watch import RightsWatch
 from wsserver.settings import AuthSettings, InboundSettings, Settings, ShutdownSettings
-from wsserver.store.memory_store import MemoryStore
+from wsserver.store_keeper import StoreKeeper
 from wsserver.token_expiry import ExpirySchedule
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
 from wsserver_core.inlet import Inlet
@@ -119,10 +119,10 @@ class Service:
         self._watches_rights = provider is not None
         # The variable with which the core is built for finding faults.
         self._always_recounts = os.environ.get("WSSERVER_CHECKED", "") not in ("", "0")
-        self.store = MemoryStore(self.clock, max_keys=settings.store.max_keys)
-        self.idempotency = IdempotencyKeys(self.store, self.clock)
         self.operations = Operations()
         self.alerts = AlertBook(thresholds_of(settings), settings.alerts, self.clock)
+        self.store_keeper = StoreKeeper(self.manager, self.alerts)
+        self.idempotency = IdempotencyKeys(self.store_keeper, self.clock)
         self.overload = self._overload()
         self.housekeeping = Housekeeping(self.clock)
         self._take_limits(settings)
@@ -147,7 +147,7 @@ class Service:
         every(0, self.overload.watch_memory)
         every(1.0, self.overload.tick)
         every(RATE_INTERVAL, self.rates.sweep)
-        every(STORE_INTERVAL, lambda: self.store.sweep())
+        every(STORE_INTERVAL, self.store_keeper.sweep)
 
     def _overload(self) -> Overload:
         clock = self.clock
@@ -202,6 +202,7 @@ class Service:
         self.revocations.configure(max_token_lifetime=auth.max_token_lifetime, leeway=auth.leeway)
         self.settings = settings
         self.manager.configure(settings)
+        self.store_keeper.configure(settings)
         self._take_limits(settings)
         await self.rights.refresh(list(self.manager.connections.values()))
 
@@ -222,8 +223,12 @@ class Service:
     # -- life
 
     async def start(self) -> None:
-        """Load keys, bind to the running loop and begin. Raises what loading the keys raises."""
+        """Load keys, open the store, bind to the running loop and begin.
+
+        Raises what loading the keys raises, and CannotOpenStore.
+        """
         await self.verifier.keys.load()
+        await self.store_keeper.open(self.settings)
         loop = asyncio.get_running_loop()
         self.manager.hub.now = self.clock.monotonic()
         self.health.begin()
@@ -300,6 +305,8 @@ class Service:
         self.running = False
         await self._leave_off()
         self._begin_to_go()
+        # What is stored by now is still delivered, and its publishers are told.
+        await self.store_keeper.flush()
         for metadata in list(self.manager.connections.values()):
             self.manager.disconnect(metadata.connection_id, "server_shutdown", code=CloseCode.GOING_AWAY)
         self.manager.send_message_batch()
@@ -318,6 +325,7 @@ class Service:
         self.overload.signals.lag.stop()
         self.overload.close()
         await self.authenticator.close()
+        await self.store_keeper.close()
         self.manager.bind(None)
         # Whoever has this manager next begins afresh.
         self.departure = None

@@ -12,6 +12,7 @@ cpdef enum:
     PAUSED_FOR_CREDENTIALS = 2
     PAUSED_FOR_RATE = 4
     PAUSED_FOR_MEMORY = 8
+    PAUSED_FOR_STORE = 16
 
 
 cdef class Connection:

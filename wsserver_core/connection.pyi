@@ -8,6 +8,7 @@ PAUSED_FOR_TURN: int
 PAUSED_FOR_CREDENTIALS: int
 PAUSED_FOR_RATE: int
 PAUSED_FOR_MEMORY: int
+PAUSED_FOR_STORE: int
 
 @final
 class Connection:

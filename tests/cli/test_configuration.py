@@ -25,14 +25,14 @@ def test_strict_takes_warnings_for_faults(invoke) -> None:
 def test_every_fault_is_listed_and_ends_with_2(invoke, tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text("[broadcast]\nbatch_size = 0\n[server]\nprot = 1\n")
-    result = invoke("check-config", "-c", str(file), WSSERVER_STORE__URL="sqlite:///x")
+    result = invoke("check-config", "-c", str(file), WSSERVER_STORE__URL="sqlite:/x")
     assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
         "Error: 3 faults in the settings:",
         "  c.toml: broadcast.batch_size: must be a whole number >= 1",
         "  c.toml: server.prot is no setting; did you mean server.port?",
-        '  store.url: must be "memory:", the only store in this version (sqlite: is not there yet)',
+        '  store.url: must be "memory:" or "sqlite:///PATH" with the path of a file',
     ]
 
 

@@ -134,14 +134,8 @@ def test_the_defaults_with_a_secret_hold_together() -> None:
             "store.max_pending_bytes: 1MiB leaves no room for one message of broadcast.max_message_size",
         ),
         ({"store__max_bytes": 1024 * 1024 + 1023}, "store.max_bytes: 1049599B leaves no room for one"),
-        (
-            {"store__url": "sqlite:///a.db"},
-            'store.url: must be "memory:", the only store in this version (sqlite:',
-        ),
-        (
-            {"store__url": "redis://user:canary@h"},
-            'store.url: must be "memory:", the only store in this version',
-        ),
+        ({"store__url": "sqlite://a.db"}, 'store.url: must be "memory:" or "sqlite:///PATH" with the path'),
+        ({"store__url": "redis://user:canary@h"}, 'store.url: must be "memory:" or "sqlite:///PATH"'),
         ({"access__roles": {}}, "access.roles: is empty"),
         ({"access__roles": {"a b": RoleSettings()}}, "access.roles: 'a b': a role's name must be"),
         (
@@ -183,6 +177,7 @@ def test_settings_that_cannot_hold_together_are_told(changes: dict[str, Any], fa
         {"inbound__max_unfinished_total": 2 * 1024 * 1024},
         {"broadcast__max_message_size": 1024 * 1024},
         {"store__max_bytes": 1025 * 1024, "store__max_pending_bytes": 1025 * 1024},
+        {"store__url": "sqlite:///a.db"},
         {"store__durable_types": ("a",), "store__volatile_types": ("b",)},
         {"shutdown__timeout": 3600.0},
         {"shutdown__timeout": 0.0},

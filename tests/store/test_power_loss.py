@@ -12,9 +12,9 @@ from pathlib import Path
 
 import apsw
 import pytest
-from disk import Disk, DiskVFS
 from fake_clock import WALL, FakeClock
-from records import mark, message, session
+from forgetful_disk import Disk, DiskVFS
+from store_records import mark, message, session
 
 from wsserver.settings import StoreSettings
 from wsserver.store import sqlite_file

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from fake_clock import WALL
-from records import mark, message, session
+from store_records import mark, message, session
 
 from wsserver.settings import StoreSettings
 from wsserver.store import sqlite_file

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fake_clock import WALL, FakeClock
-from records import append, mark, message, session
+from store_records import append, mark, message, session
 
 from wsserver.settings import StoreSettings
 from wsserver.store.memory_store import MemoryStore

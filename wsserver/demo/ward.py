@@ -87,8 +87,10 @@ class DemoWard:
         self.start(self._clock.monotonic(), self._clock.time())
         while True:
             await asyncio.sleep(max(0.0, self.next_deadline - self._clock.monotonic()))
-            for patient_id, message in self.step(self._clock.monotonic()):
-                await self._publish(patient_id, message)
+            # Side by side: with a store on disk each of them waits for a commit, and all for the same.
+            await asyncio.gather(
+                *(self._publish(patient, message) for patient, message in self.step(self._clock.monotonic()))
+            )
 
     def start(self, now: float, utc: float) -> None:
         """Begin streaming at the monotonic second ``now``, which people call ``utc``."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from wsserver.observe.delivery_records import DeliveryRecord
-from wsserver.protocol.report import DeliveryReport
+from wsserver.protocol.report import Counts
 from wsserver_core.hub import Hub
 
 logger = logging.getLogger("wsserver.accounts")
@@ -40,8 +40,8 @@ class Accounts:
         """Messages that were queued once more for connections that came back."""
         return self._hub.frames_replayed
 
-    def note(self, report: DeliveryReport) -> None:
-        """Add a broadcast that has been queued."""
+    def note(self, report: Counts) -> None:
+        """Add the numbers of a broadcast that has been queued."""
         self.considered += report.considered
         self.filtered += report.filtered
         self.denied += report.denied

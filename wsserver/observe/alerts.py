@@ -27,6 +27,7 @@ AlertName = Literal[
     "loop_lag",
     "descriptors",
     "slow_connections",
+    "store",
     "SYSTEM_OVERLOAD",
 ]
 ALERT_NAMES: Final[tuple[AlertName, ...]] = get_args(AlertName)
@@ -40,6 +41,7 @@ UNITS: Final[Mapping[AlertName, str]] = {
     "loop_lag": "ms",
     "descriptors": "percent",
     "slow_connections": "percent",
+    "store": "active",
     "SYSTEM_OVERLOAD": "active",
 }
 

@@ -118,9 +118,24 @@ class PublishedMessage:
             _refuse_value(fault)
         return cls(body, topic=topic, max_size=max_size, severities=severities)
 
+    @property
+    def members(self) -> bytes:
+        """The JSON text behind ``_meta``, as ``encode_members`` takes it."""
+        return self._members
+
+    def detach(self) -> None:
+        """Have a ``body`` of its own, for whoever goes on with it after its publisher has been answered."""
+        self.body = msgspec.json.decode(b'{"_meta":0' + self._members)
+        del self.body["_meta"]
+
     def encode(self, meta: Meta) -> bytes:
         """The JSON text for every recipient: ``_meta`` first, then the members as published."""
-        return b'{"_meta":%b%b' % (_encoder.encode(meta), self._members)
+        return encode_members(meta, self._members)
+
+
+def encode_members(meta: Meta, members: bytes) -> bytes:
+    """The JSON text of a message for every recipient, out of ``PublishedMessage.members``."""
+    return b'{"_meta":%b%b' % (_encoder.encode(meta), members)
 
 
 def _message_type(body: dict[str, Any], may_announce_shutdown: bool) -> str | None:

@@ -1,7 +1,8 @@
 """What became of one broadcast, in numbers that add up."""
 
+import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 Durability = Literal["memory", "fsync"]
 
@@ -27,6 +28,18 @@ class SharedFrame(Protocol):
         """Connections that will never get it, by reason."""
 
 
+class Counts(NamedTuple):
+    """The numbers of a report: its place, subscriptions, connections."""
+
+    seq: int
+    considered: int
+    filtered: int
+    denied: int
+    matched: int
+    delivered: int
+    refused: Mapping[str, int]
+
+
 class DeliveryReport:
     """The outcome of a broadcast: used as a number it is ``delivered``, and it may be awaited.
 
@@ -35,25 +48,26 @@ class DeliveryReport:
     ``matched = delivered + sum(refused)``. What then became of the queued ones is told by
     ``outcome``, at any later moment.
 
-    The work is done when the report exists, so ``await`` may be left out or repeated. It returns
-    at once, unless the server is behind with sending: then it lets the loop send first, so that a
-    publisher which awaits its reports is never faster than the server.
+    Mostly the work is done when the report exists, so ``await`` may be left out or repeated. It
+    returns at once, unless the server is behind with sending: then it lets the loop send first, so
+    that a publisher which awaits its reports is never faster than the server.
+
+    Only a durable message with a store on disk is still on its way then (``is_pending``). It goes on
+    by itself; awaiting the report waits for it, and raises ServerError 1005 if it could not be
+    stored, in which case nobody got it. Until then the report has an id, a topic and a log but no
+    numbers: to ask for one raises RuntimeError.
     """
 
     __slots__ = (
+        "_callbacks",
+        "_counts",
+        "_fault",
         "_frames",
         "_is_behind",
-        "considered",
-        "delivered",
-        "denied",
         "duplicate",
         "durability",
-        "filtered",
         "log",
-        "matched",
         "message_id",
-        "refused",
-        "seq",
         "topic",
     )
 
@@ -78,33 +92,133 @@ class DeliveryReport:
         self.message_id = message_id
         self.topic = topic
         self.log = log
-        self.seq = seq
         self.durability = durability
         self.duplicate = duplicate
-        self.considered = considered
-        self.filtered = filtered
-        self.denied = denied
-        self.matched = matched
-        self.delivered = delivered
-        self.refused = refused
+        self._counts: Counts | None = Counts(seq, considered, filtered, denied, matched, delivered, refused)
+        self._fault: Exception | None = None
         self._frames = frames
         self._is_behind = is_behind
+        self._callbacks: list[Callable[[DeliveryReport], object]] | None = None
+
+    @classmethod
+    def pending(
+        cls,
+        *,
+        message_id: str,
+        topic: str,
+        log: str,
+        durability: Durability,
+        is_behind: Callable[[], bool] | None = None,
+    ) -> "DeliveryReport":
+        """The report of a message that is on its way: ``complete`` or ``fail`` ends that."""
+        report = cls.__new__(cls)
+        report.message_id = message_id
+        report.topic = topic
+        report.log = log
+        report.durability = durability
+        report.duplicate = False
+        report._counts = None
+        report._fault = None
+        report._frames = ()
+        report._is_behind = is_behind
+        report._callbacks = None
+        return report
+
+    def complete(self, counts: "Counts", frames: Sequence[SharedFrame] = ()) -> None:
+        """The message has been delivered, with these numbers."""
+        self._counts = counts
+        self._frames = frames
+        self._tell()
+
+    def fail(self, fault: Exception) -> None:
+        """The message could not be stored, or not be delivered; awaiting raises this."""
+        self._fault = fault
+        self._tell()
+
+    def _tell(self) -> None:
+        callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            callback(self)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the message is still on its way to the disk."""
+        return self._counts is None and self._fault is None
+
+    @property
+    def fault(self) -> Exception | None:
+        """Why nobody got the message; None if it was delivered or is on its way."""
+        return self._fault
+
+    def when_done(self, callback: Callable[["DeliveryReport"], object]) -> None:
+        """Call back when the message is delivered or has failed; at once if that is so already."""
+        if not self.is_pending:
+            callback(self)
+        elif self._callbacks is None:
+            self._callbacks = [callback]
+        else:
+            self._callbacks.append(callback)
+
+    def _known(self) -> "Counts":
+        if self._counts is None:
+            if self._fault is not None:
+                raise self._fault
+            raise RuntimeError(
+                "this message is still on its way to the disk, so there are no numbers yet: await the report"
+            )
+        return self._counts
+
+    @property
+    def seq(self) -> int:
+        """Its place in the log."""
+        return self._known().seq
+
+    @property
+    def considered(self) -> int:
+        """Subscriptions that the message was held against."""
+        return self._known().considered
+
+    @property
+    def filtered(self) -> int:
+        """Those of them whose filter did not match."""
+        return self._known().filtered
+
+    @property
+    def denied(self) -> int:
+        """Those of them that may not see it."""
+        return self._known().denied
+
+    @property
+    def matched(self) -> int:
+        """Connections that it was for."""
+        return self._known().matched
+
+    @property
+    def delivered(self) -> int:
+        """Those of them whose queue took it."""
+        return self._known().delivered
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """Those of them whose queue did not, by reason."""
+        return self._known().refused
 
     def as_dict(self) -> dict[str, Any]:
         """The members of the HTTP answer and of ``broadcast_ack``."""
+        counts = self._known()
         return {
             "message_id": self.message_id,
             "topic": self.topic,
             "log": self.log,
-            "seq": self.seq,
+            "seq": counts.seq,
             "durability": self.durability,
             "duplicate": self.duplicate,
-            "considered": self.considered,
-            "filtered": self.filtered,
-            "denied": self.denied,
-            "matched": self.matched,
-            "delivered": self.delivered,
-            "refused": dict(self.refused),
+            "considered": counts.considered,
+            "filtered": counts.filtered,
+            "denied": counts.denied,
+            "matched": counts.matched,
+            "delivered": counts.delivered,
+            "refused": dict(counts.refused),
         }
 
     def outcome(self) -> dict[str, Any]:
@@ -121,7 +235,18 @@ class DeliveryReport:
                 dropped[reason] += count
         return {"written": written, "queued": queued, "dropped": dropped}
 
-    def __await__(self) -> Generator[None, None, "DeliveryReport"]:
+    def __await__(self) -> Generator[Any, None, "DeliveryReport"]:
+        if self.is_pending:
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+            def wake(report: DeliveryReport) -> None:
+                # Whoever awaited it may have been cancelled meanwhile.
+                if not done.done():
+                    done.set_result(None)
+
+            self.when_done(wake)
+            yield from done
+        self._known()
         if self._is_behind is not None:
             for _ in range(MAX_TURNS):
                 if not self._is_behind():
@@ -140,10 +265,13 @@ class DeliveryReport:
     def __bool__(self) -> bool:
         return self.delivered != 0
 
-    def __hash__(self) -> int:
-        return hash(self.delivered)
+    # Of the object, although equal numbers have equal hashes: asyncio.gather keeps what it awaits in
+    # a dict, and would take two broadcasts that reached as many for one. A pending one has no number.
+    __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         if isinstance(other, DeliveryReport):
             return self.delivered == other.delivered
         if isinstance(other, int | float):
@@ -180,6 +308,8 @@ class DeliveryReport:
         return format(self.delivered, spec)
 
     def __repr__(self) -> str:
+        if self._counts is None:
+            return f"<DeliveryReport {self.message_id}: {'on its way' if self._fault is None else 'failed'}>"
         return f"<DeliveryReport {self.message_id}: {self.delivered} of {self.matched}>"
 
 

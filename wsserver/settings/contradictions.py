@@ -16,6 +16,7 @@ from wsserver.settings.network import is_loopback
 from wsserver.settings.operation import CRITICAL_SHARE, WARNING_SHARE
 from wsserver.settings.roles import EVERY, RoleSettings
 from wsserver.settings.sections import ConnectionSettings, Settings
+from wsserver.settings.store_url import BadStoreUrl, store_path
 from wsserver.settings.units import format_duration, format_size
 
 ROOM_PER_MESSAGE: Final = 1024
@@ -259,11 +260,10 @@ def _store(settings: Settings) -> Iterator[Contradiction]:
                 f"{format_size(room)} leaves no room for one message of broadcast.max_message_size "
                 f"({format_size(size)})",
             )
-    url = settings.store.url
-    if url != "memory:":
-        scheme = url.partition(":")[0] if ":" in url else ""
-        about = f" ({scheme}: is not there yet)" if scheme == "sqlite" else ""
-        yield Contradiction(("store.url",), f'must be "memory:", the only store in this version{about}')
+    try:
+        store_path(store.url)
+    except BadStoreUrl as fault:
+        yield Contradiction(("store.url",), str(fault))
 
 
 def _roles(roles: dict[str, RoleSettings]) -> Iterator[Contradiction]:

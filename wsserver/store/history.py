@@ -139,16 +139,19 @@ class History:
 
     # -- keeping
 
-    def keep(self, frame: Frame, message_type: str | None, sender: object = None) -> None:
+    def keep(
+        self, frame: Frame, message_type: str | None, sender: object = None, *, at: float | None = None
+    ) -> None:
         """Keep a published message. It must carry its topic, its ``seq`` and its lane.
 
         ``sender`` is what the connections of one client have in common, if they are not to get it.
+        ``at`` is the monotonic time of its publication, if that is not now.
         """
         if frame.topic is None or not frame.lane:
             raise ValueError("a message that is kept has a topic and a log")
         now = self._clock.monotonic()
         self.order += 1
-        kept = Kept(frame, self.order, now, sender)
+        kept = Kept(frame, self.order, now if at is None else at, sender)
         topic = self._topic(frame.topic)
         name = message_type if message_type in self._by_type else None
         ring = topic.rings.get(name)
@@ -172,6 +175,15 @@ class History:
             log.drop_evicted()
         while self.topics > MAX_TOPICS and self._empty:
             self._forget(next(iter(self._empty)))
+
+    def begin(self, lost: Position = (0, 0)) -> None:
+        """Forget everything: the logs are others now, of which nothing is kept up to ``lost``."""
+        self._types = {}
+        self._logs = (Run(), Run())
+        self._empty = {}
+        self._unswept = []
+        self._forgotten = self.last_evicted = lost
+        self.topics = self.messages = self.bytes = 0
 
     def sweep(self, topics: int = SWEPT) -> None:
         """Let go of what has become too old or is over its bounds, in the next so many topics."""

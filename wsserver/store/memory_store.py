@@ -6,6 +6,7 @@ from typing import Any
 
 from wsserver.clock import Clock
 from wsserver.protocol.report import Durability
+from wsserver.settings import StoreSettings
 from wsserver.store.store import (
     KEY_LIFETIME,
     KeyRecord,
@@ -54,6 +55,13 @@ class MemoryStore:
         self._begin()
         self._closed = False
         return Recovered(self._log)
+
+    def configure(self, settings: StoreSettings) -> None:
+        """Take a new number of keys; what is over it goes with the next ones."""
+        self._max_keys = settings.max_keys
+
+    async def flush(self) -> None:
+        """Nobody waits."""
 
     async def close(self) -> None:
         """Forget everything."""

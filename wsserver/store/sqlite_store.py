@@ -50,6 +50,7 @@ class SqliteStore(Reports):
         self._pending: deque[Pending] = deque()
         self._pending_bytes = 0
         self._outcomes: deque[tuple[int, int, str | None]] = deque()
+        self._flushes: deque[tuple[int, Future[None]]] = deque()
         self._telling = False
         self._closed = True
         self._appended = 0
@@ -79,6 +80,15 @@ class SqliteStore(Reports):
         self._closed = False
         self._writer.start()
         return recovered
+
+    async def flush(self) -> None:
+        """Wait until everybody who has appended so far has been told; ten seconds at the most."""
+        if not self._pending:
+            return
+        last, told = self._appended, asyncio.get_running_loop().create_future()
+        self._flushes.append((last, told))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(told, CLOSE_PATIENCE)
 
     async def close(self) -> None:
         """Write what waits, tell of it, and close the file. Gives a disk that hangs ten seconds."""
@@ -216,6 +226,10 @@ class SqliteStore(Reports):
         except Exception:
             # The others behind it are stored as well.
             report_incident("telling of a stored message")
+        while self._flushes and self._flushes[0][0] <= self._stored + self._failed:
+            told = self._flushes.popleft()[1]
+            if not told.done():
+                told.set_result(None)
 
     def _change(self, fault: str | None) -> None:
         self._fault = fault

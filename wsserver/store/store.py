@@ -11,6 +11,7 @@ import msgspec
 
 from wsserver.errors import BACKPRESSURE, ServerError
 from wsserver.protocol.report import Durability
+from wsserver.settings import StoreSettings
 
 KEY_LIFETIME: Final = 86_400.0
 """Seconds that an idempotency key is remembered, as long as there is room."""
@@ -139,6 +140,14 @@ class Store(Protocol):
         Of the messages at most ``max_bytes``, and none older than ``max_age`` seconds. Raises
         CannotOpenStore; a damaged store is never taken for an empty one.
         """
+        ...
+
+    def configure(self, settings: StoreSettings) -> None:
+        """Take new limits."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until everybody who has appended so far has been told, or the disk does not answer."""
         ...
 
     async def close(self) -> None:

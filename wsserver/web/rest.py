@@ -75,9 +75,9 @@ class Rest:
         if published.patient_id is not None and not principal.may_see(published.patient_id):
             raise ServerError(PERMISSION_DENIED)
 
-        async def publish(_key: KeyRecord | None = None) -> dict[str, Any]:
+        async def publish(key: KeyRecord | None = None) -> dict[str, Any]:
             # Awaited, so that a publisher that waits for its answers cannot outrun the server.
-            report: DeliveryReport = await manager.broadcasts.publish(topic, published)
+            report: DeliveryReport = await manager.broadcasts.publish(topic, published, key=key)
             return report.as_dict()
 
         keys = request.headers.getall("Idempotency-Key", None)
@@ -121,6 +121,8 @@ class Rest:
             return "starting"
         if self._service.draining:
             return "draining"
+        if self._service.store_keeper.fault is not None:
+            return "store_lost"
         if self._service.overload.active:
             return "overloaded"
         manager = self._service.manager

@@ -23,6 +23,7 @@ from wsserver.service import Service
 from wsserver.settings import Loaded, ServerSettings, SettingsError
 from wsserver.settings.descriptors import TooFewDescriptorsError, fit_descriptors
 from wsserver.settings.startup import restart_needed
+from wsserver.store.store import CannotOpenStore
 from wsserver.web.app import setup
 from wsserver.web.demo_routes import with_visitors
 from wsserver.web.doorman import Doorman
@@ -105,6 +106,9 @@ class WebSocketServer:
             service.housekeeping.every(1.0, doorman.sweep)
             listener = Listener(doorman, room, context)
             port = await listener.open(settings.server.host, settings.server.port)
+        except CannotOpenStore as fault:
+            await runner.cleanup()
+            raise CannotStartError(str(fault)) from None
         except OSError as fault:
             await runner.cleanup()
             address = f"{settings.server.host}:{settings.server.port}"

@@ -48,7 +48,8 @@ class Disk:
             self.fail(what, file)
 
     def sync(self, file: str) -> None:
-        waiting = [one for one in self.steps if one.file == file and one.confirmed is None and not one.forgotten]
+        mine = [step for step in self.steps if step.file == file]
+        waiting = [step for step in mine if step.confirmed is None and not step.forgotten]
         try:
             self.change("sync", file)
         except apsw.Error:
@@ -56,7 +57,7 @@ class Disk:
                 step.forgotten = True
             raise
         if self.syncs:
-            if not any(step.file == file and step.confirmed is not None for step in self.steps):
+            if not any(step.confirmed is not None for step in mine):
                 # With the first sync of a new log SQLite syncs the folder as well.
                 waiting += [step for step in self.steps if step.data is None and step.offset < 0]
             for step in waiting:
