@@ -332,6 +332,16 @@ def test_what_is_replayed_waits_leaves_is_lost_or_acknowledged_like_any_other(in
     assert inquiry.manager.records.bytes == record.cost
 
 
+def test_what_became_of_a_replay_is_not_claimed_beyond_the_journal(inquiry: Inquiry) -> None:
+    """The counts of a message say nothing of what was sent once more."""
+    report = inquiry.publish()
+    one, handle = inquiry.watcher()
+    inquiry.replay(handle, report)
+    inquiry.manager.hub.discard(handle, DROP_REASONS.index("slow"))
+    lose_more_than_is_kept(inquiry, one)
+    assert inquiry.ask(report, one).reason == "uncertain"
+
+
 def test_one_that_was_catching_up_and_had_it_from_the_history_was_sent_it(inquiry: Inquiry) -> None:
     one, handle = inquiry.watcher()
     inquiry.manager.hub.set_out(handle, (0, 0), True)
@@ -402,15 +412,27 @@ def test_a_filter_that_was_false_is_told_with_its_clause_and_the_value(inquiry: 
 
 
 def test_the_severity_that_filters_saw_is_that_of_then(inquiry: Inquiry) -> None:
-    one, _ = inquiry.watcher(filters={"severity": "normal"})
+    def default(severity: str) -> None:
+        filters = msgspec.structs.replace(inquiry.manager.settings.filter, severity_data=severity)
+        inquiry.manager.configure(msgspec.structs.replace(inquiry.manager.settings, filter=filters))
+
+    one, _ = inquiry.watcher(filters={"severity": "critical"})
+    default("high")
     report = inquiry.publish()
-    filters = msgspec.structs.replace(inquiry.manager.settings.filter, severity_data="high")
-    inquiry.manager.configure(msgspec.structs.replace(inquiry.manager.settings, filter=filters))
-    assert inquiry.ask(report, one).reason == "queued"
-    two, _ = inquiry.watcher("u2", filters={"severity": "high"})
-    assert inquiry.ask(inquiry.publish(), two).reason == "queued"
-    inquiry.manager.hub.now = inquiry.bench.clock.monotonic()
-    assert inquiry.explainer._message(inquiry.record(report)).derived["severity"] == "normal"
+    default("critical")
+    verdict = inquiry.ask(report, one)
+    assert verdict.reason == "filtered"
+    assert '✗ severity is "high", wanted "critical"' in verdict.subscriptions[0].text()
+
+
+@pytest.mark.parametrize("kind", ["hint", "expiring"])
+def test_what_changes_nothing_makes_nothing_uncertain(inquiry: Inquiry, kind: Any) -> None:
+    one, _ = inquiry.watcher(filters={"n": 2})
+    report = inquiry.publish()
+    (subscription,) = inquiry.manager.subscription_manager.get_connection_subscriptions(one)
+    inquiry.manager.subscription_manager.note(kind, subscription)
+    verdict = inquiry.ask(report, one)
+    assert (verdict.reason, verdict.certain) == ("filtered", True)
 
 
 def test_values_of_a_patient_are_for_those_who_may_see_him(inquiry: Inquiry) -> None:
