@@ -27,7 +27,15 @@ def alerts(*levels: str, overloaded: bool = False) -> dict[str, Any]:
                 "level": "critical",
                 "previous": "ok",
                 "at": "2026-11-25T21:40:02.113Z",
-            }
+                "details": {"connections": 3},
+            },
+            {
+                "alert": "SYSTEM_OVERLOAD",
+                "level": "critical",
+                "previous": "ok",
+                "at": "2026-11-25T21:40:01.113Z",
+                "details": {"cause": "operator", "reason": "too\nhot"},
+            },
         ],
     }
 
@@ -64,6 +72,7 @@ async def test_people_read_what_is_wrong_and_every_value(invoke, rest):
         "  loop_lag: 1.5 ms, ok (250/1000)\n"
         "  latency: - ms, ok (200/500)\n"
         "2026-11-25T21:40:02.113Z mine\\x1b[0m: ok -> critical\n"
+        "2026-11-25T21:40:01.113Z SYSTEM_OVERLOAD: ok -> critical (operator: too\\nhot)\n"
     )
     assert server.seen == [("GET", "/ws/alerts?limit=10", f"Bearer {TOKEN}")]
 

@@ -48,5 +48,15 @@ def _text(answer: Mapping[str, Any]) -> str:
         lines.append(
             f"  {name}: {value} {one['unit']}, {one['level']} ({one['warning']:g}/{one['critical']:g})"
         )
-    lines += [f"{one['at']} {one['alert']}: {one['previous']} -> {one['level']}" for one in answer["history"]]
+    lines += [
+        f"{one['at']} {one['alert']}: {one['previous']} -> {one['level']}{_why(one)}"
+        for one in answer["history"]
+    ]
     return "\n".join(escape_controls(line) for line in lines)
+
+
+def _why(change: Mapping[str, Any]) -> str:
+    """What made an overload, and an operator's own words for it."""
+    details = change.get("details", {})
+    words = [str(details[name]) for name in ("cause", "reason") if name in details]
+    return f" ({': '.join(words)})" if words else ""
