@@ -462,11 +462,10 @@ def test_what_belongs_to_no_patient_is_shown_to_every_asker(inquiry: Inquiry) ->
 def test_who_may_not_see_the_patient_was_denied(inquiry: Inquiry) -> None:
     one, _ = inquiry.bench.connect("u1", "doctor", 2)
     assert inquiry.manager.subscribe(one, "patient", "*")
-    verdict = inquiry.ask(inquiry.publish(), one)
-    assert verdict.reason == "denied"
-    assert "by the rights that it has now" in verdict.text()
     everyone = inquiry.manager.broadcast_to_all({"patient_id": 1})
-    assert inquiry.ask(everyone, one).reason == "denied"
+    for report in (inquiry.publish(), everyone):
+        verdict = inquiry.ask(report, one)
+        assert (verdict.reason, verdict.certain) == ("denied", True)
 
 
 def test_who_gained_the_right_since_would_get_it_now(inquiry: Inquiry) -> None:
@@ -475,11 +474,32 @@ def test_who_gained_the_right_since_would_get_it_now(inquiry: Inquiry) -> None:
     report = inquiry.publish()
     everyone = inquiry.manager.broadcast_to_all({"patient_id": 1})
     inquiry.bench.clock.advance(1)
+    gained = utc_text(inquiry.bench.clock.time())
     inquiry.manager.replace_principal(inquiry.bench.metadata(one), principal(inquiry.bench, "u1", None))
     for told in (report, everyone):
         verdict = inquiry.ask(told, one)
-        assert verdict.reason == "changed"
-        assert "with the rights that it has now" in verdict.text()
+        assert (verdict.reason, verdict.certain) == ("changed", False)
+        assert f"Its rights have changed at {gained}." in verdict.text()
+
+
+def test_who_lost_the_right_since_may_have_missed_it_for_something_else(inquiry: Inquiry) -> None:
+    one, _ = inquiry.watcher(filters={"n": 2})
+    before = inquiry.publish()
+    lesser = principal(inquiry.bench, "u1", {"2"})
+    inquiry.manager.replace_principal(inquiry.bench.metadata(one), lesser)
+    after = inquiry.publish()
+    verdicts = [inquiry.ask(report, one) for report in (before, after)]
+    assert [(one.reason, one.certain) for one in verdicts] == [("denied", False), ("denied", True)]
+
+
+def test_a_token_that_is_renewed_with_the_same_rights_changes_nothing(inquiry: Inquiry) -> None:
+    one, _ = inquiry.watcher(filters={"n": 2})
+    inquiry.manager.replace_principal(inquiry.bench.metadata(one), principal(inquiry.bench, "u1", {"1"}))
+    report = inquiry.publish()
+    inquiry.bench.clock.advance(1)
+    inquiry.manager.replace_principal(inquiry.bench.metadata(one), principal(inquiry.bench, "u1", {"1"}))
+    verdict = inquiry.ask(report, one)
+    assert (verdict.reason, verdict.certain) == ("filtered", True)
 
 
 def test_who_never_subscribed_is_told_so(inquiry: Inquiry) -> None:

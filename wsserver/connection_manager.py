@@ -287,7 +287,9 @@ class ConnectionManager:
         """Give a connection new rights at once; returns the subscriptions that had to end."""
         if principal.role != metadata.role:
             self.limits.move_role(metadata.role, principal.role)
-        metadata.principal = principal
+        before, metadata.principal = metadata.principal, principal
+        if (before.patients, before.rights) != (principal.patients, principal.rights):
+            metadata.rights_changed_at = self.clock.monotonic()
         # What waits for a slow reader was allowed when it was queued and must not leave now.
         if principal.patients is not None:
             self.hub.withdraw(metadata.handle, principal.patients)

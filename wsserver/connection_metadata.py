@@ -83,6 +83,7 @@ class ConnectionMetadata:
         "patient_id",
         "principal",
         "protocol",
+        "rights_changed_at",
         "rtt",
     )
 
@@ -101,6 +102,8 @@ class ConnectionMetadata:
         self.link = link
         self.patient_id = patient_id
         """Whom the client said it is about: metadata, authorised, and no subscription by itself."""
+        self.rights_changed_at: float | None = None
+        """Monotonic seconds when it was last given other rights than it had; None if it never was."""
         self.protocol = protocol
         self.connected_at = connected_at
         """Monotonic seconds."""

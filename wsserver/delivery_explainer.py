@@ -272,14 +272,11 @@ class DeliveryExplainer:
         self, record: DeliveryRecord, metadata: ConnectionMetadata, asker: Principal
     ) -> DeliveryVerdict:
         connection_id, history = metadata.connection_id, self._manager.subscription_manager.history
-        patient_id = record.patient_id
+        patient_id, rights = record.patient_id, self._rights(record, metadata)
         if patient_id is not None and not metadata.principal.may_see(patient_id):
-            return DeliveryVerdict(
-                connection_id, True, "denied", remarks=("That is so by the rights that it has now.",)
-            )
+            return DeliveryVerdict(connection_id, True, "denied", not rights, rights)
         if record.topic == EVERYTHING:
-            remark = "It would get it with the rights that it has now."
-            return DeliveryVerdict(connection_id, True, "changed", remarks=(remark,))
+            return DeliveryVerdict(connection_id, True, "changed", not rights, rights)
         addressed = self._explainer.explain_published(
             connection_id, self._message(record), record.topic, MAX_SUBSCRIPTIONS
         )
@@ -287,14 +284,12 @@ class DeliveryExplainer:
             (number, event) for number, event in history.of(connection_id) if _concerns(event, record)
         ]
         since = [event for number, event in concerning if number >= record.events_before]
-        certain = history.reaches(record.events_before) and not since
-        remarks = tuple(_remark(event) for event in since[-3:])
+        certain = history.reaches(record.events_before) and not since and not rights
+        remarks = (*rights, *(_remark(event) for event in since[-3:]))
         withheld = patient_id is not None and not asker.may_see(patient_id)
         shown = tuple(_without_values(one) if withheld else one for one in addressed)
         members = {"values_withheld": withheld}
         if any(one.outcome == "matches" for one in addressed):
-            if not since:
-                remarks = ("It would get it with the rights that it has now.",)
             return DeliveryVerdict(connection_id, True, "changed", certain, remarks, members, shown)
         if addressed:
             places = (_places(addressed),)
@@ -308,6 +303,13 @@ class DeliveryExplainer:
             if before[-1].kind == "expired":
                 return DeliveryVerdict(connection_id, True, "subscription_expired", certain, remarks)
         return DeliveryVerdict(connection_id, True, "not_subscribed", certain, remarks)
+
+    def _rights(self, record: DeliveryRecord, metadata: ConnectionMetadata) -> tuple[str, ...]:
+        """That the rights of a connection have changed since, if so."""
+        changed_at = metadata.rights_changed_at
+        if changed_at is None or changed_at <= record.at:
+            return ()
+        return (f"Its rights have changed at {utc_text(self._wall(changed_at))}.",)
 
     def _message(self, record: DeliveryRecord) -> PublishedMessage:
         """The message anew, from what was sent. What filters saw besides is that of its time."""
