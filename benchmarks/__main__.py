@@ -12,6 +12,7 @@ filters  time to find a message's receivers among 12,500 to 100,000 subscription
          memory and time per subscription
 slow     what a tenth of 10,000 clients, which stop reading for a minute, cost the others, the memory
          and their own alerts; and whether every loss is accounted for and told
+durable  publishes per second to a store on disk, many in a commit and one each, against memory
 drain    clients sent away by TERM: how fast they return, to a successor and to another instance,
          how long they are away, how long the process takes to end
 herd     kill -9 under all clients: how long until all are back, and what that does to the loop
@@ -47,11 +48,16 @@ from benchmarks.suite import SUITE, Options
 @click.option(
     "--seconds",
     type=click.FloatRange(0.5, 3600),
-    help="How long idle and slow look on, and clients are stalled.",
+    help="How long idle and slow look on, clients are stalled, and durable publishes.",
 )
 @click.option("--rate", type=click.FloatRange(1, 100_000), help="Clients per second that a drain sends back.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), help="Draw there (PNG) how filters' times grow with the size."
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Where durable puts its stores: on the disk that is meant.",
 )
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Write them here, too.")
 def main(name: str | None, target: Path | None, **given: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import uvloop
 
-from benchmarks import accept, drain, fanout, filters, growth_plot, herd, idle, memory, slow
+from benchmarks import accept, drain, durable, fanout, filters, growth_plot, herd, idle, memory, slow
 from wsserver.settings import ShutdownSettings
 
 
@@ -22,6 +22,7 @@ class Options:
     seconds: float | None = None
     rate: float | None = None
     plot: Path | None = None
+    folder: Path | None = None
 
     def crowd(self, usual: int, quick: int) -> int:
         """How many connections."""
@@ -85,6 +86,10 @@ def _herd(options: Options) -> dict[str, Any]:
     return uvloop.run(herd.herd(options.crowd(10_000, 1_000), options.turns(3, 1), policies))
 
 
+def _durable(options: Options) -> dict[str, Any]:
+    return uvloop.run(durable.durable(options.duration(10, 2), options.folder))
+
+
 SUITE: Final = {
     "fanout": Benchmark(_fanout, fanout.table),
     "memory": Benchmark(_memory, memory.table),
@@ -92,6 +97,7 @@ SUITE: Final = {
     "idle": Benchmark(_idle, idle.table),
     "filters": Benchmark(_filters, filters.table),
     "slow": Benchmark(_slow, slow.table),
+    "durable": Benchmark(_durable, durable.table),
     "drain": Benchmark(_drain, drain.table),
     "herd": Benchmark(_herd, herd.table),
 }

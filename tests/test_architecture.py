@@ -162,9 +162,7 @@ BY_BEHAVIOUR = {
     "settings/operation.py": "settings/test_sections.py",
     "store_keeper.py": "integration/test_store_live.py",
     "store/memory_store.py": "store/test_store_contract.py",
-    "store/sqlite_store.py": "store/test_store_contract.py",
     "store/store_batch.py": "store/test_store_contract.py",
-    "store/store_writer.py": "store/test_store_contract.py",
 }
 
 

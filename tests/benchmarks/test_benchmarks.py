@@ -187,6 +187,21 @@ def test_slow_accounts_for_every_message(tmp_path: Path) -> None:
     assert outcomes["matched"] == outcomes["written"] + after["missing"]
 
 
+def test_durable_stores_what_it_publishes_and_groups_it(tmp_path: Path) -> None:
+    result = run("durable", tmp_path, "--seconds", "0.5", "--folder", str(tmp_path))
+    memory, volatile, grouped, single = result["stages"]
+    assert [one["variant"] for one in result["stages"]] == [
+        "memory", "volatile", "group commit", "one commit each",
+    ]
+    assert volatile["stored"] == 0
+    for stage in (memory, grouped, single):
+        assert stage["stored"] == stage["published"] > 0
+        assert 0 < stage["median_ms"] <= stage["p99_ms"] <= stage["longest_ms"]
+    assert grouped["commits"] < grouped["published"] / 4
+    assert single["commits"] >= single["published"]
+    assert [one.name for one in tmp_path.iterdir()] == ["result.json"]
+
+
 def test_an_unknown_benchmark_is_a_usage_error() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "coffee"], cwd=ROOT, capture_output=True, timeout=60, check=False

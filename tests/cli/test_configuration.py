@@ -36,6 +36,15 @@ def test_every_fault_is_listed_and_ends_with_2(invoke, tmp_path: Path) -> None:
     ]
 
 
+def test_a_store_that_cannot_be_there_is_told(invoke, tmp_path: Path) -> None:
+    good = f"sqlite:///{tmp_path}/store.db"
+    assert invoke("check-config", WSSERVER_STORE__URL=good).exit_code == 0
+    assert list(tmp_path.iterdir()) == []
+    result = invoke("check-config", WSSERVER_STORE__URL=f"sqlite:///{tmp_path}/none/store.db")
+    assert result.exit_code == 2
+    assert f"store.url: {tmp_path}/none is no folder" in result.stderr
+
+
 def test_the_settings_file_may_be_named_by_a_variable(invoke, tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text("[server]\nport = 1234\n")

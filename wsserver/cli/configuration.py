@@ -4,8 +4,11 @@ from pathlib import Path
 
 import click
 
+from wsserver.cli.failures import SettingsFault
 from wsserver.cli.loaded import config_option, load
 from wsserver.settings import Described, describe, describe_as_environment, describe_as_toml
+from wsserver.settings.store_url import store_path
+from wsserver.store.store_place import find_place_fault
 
 
 @click.command("check-config")
@@ -14,13 +17,21 @@ from wsserver.settings import Described, describe, describe_as_environment, desc
 @click.option("--strict", is_flag=True, help="Take warnings for faults.")
 @click.pass_context
 def check_config(context: click.Context, config: Path | None, dev: bool, strict: bool) -> None:
-    """Check the settings, list every fault at once."""
+    """Check the settings, list every fault at once. Then whether the store could be where they put it."""
     loaded = load(config, dev=dev)
+    _check_store(loaded.settings.store.url)
     for warning in loaded.warnings:
         click.echo(f"Warning: {warning}", err=True)
     if strict and loaded.warnings:
         context.exit(2)
     click.echo("The settings are good.")
+
+
+def _check_store(url: str) -> None:
+    path = store_path(url)
+    fault = None if path is None else find_place_fault(path)
+    if fault is not None:
+        raise SettingsFault([f"store.url: {fault}"])
 
 
 @click.command("show-config")

@@ -70,6 +70,10 @@ _READ_BACKWARDS: Final = (
 )
 
 
+_PROBE: Final = "UPDATE log SET probes = probes + 1"
+"""Writes in any case: SQLite leaves a page alone in which nothing changes."""
+
+
 def reason_of(fault: BaseException) -> str:
     """The reason of StoreUnavailable that stands for a fault of SQLite."""
     if isinstance(fault, FileFault):
@@ -165,7 +169,7 @@ class SqliteFile:
         with _Transaction(connection):
             if version == 0:
                 sqlite_schema.create(connection)
-            connection.execute("UPDATE log SET opened = opened + 1")
+            connection.execute(_PROBE)
         if version == 0:
             # Else the journal of the first transaction, which has been deleted, might come back and undo it.
             _sync_folder(self.path.parent)
@@ -301,6 +305,8 @@ class SqliteFile:
             if keys:
                 connection.executemany("INSERT OR REPLACE INTO keys VALUES (?,?,?,?,?,?)", keys)
             connection.execute("UPDATE log SET head = ?", (before + len(rows),))
+        elif batch.probe:
+            connection.execute(_PROBE)
         for digest, session in batch.sessions.items():
             if session is None:
                 connection.execute("DELETE FROM sessions WHERE key = ?", (digest,))

@@ -16,7 +16,7 @@ CREATE TABLE log (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     name TEXT NOT NULL,
     head INTEGER NOT NULL,
-    opened INTEGER NOT NULL
+    probes INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE messages (
     seq INTEGER PRIMARY KEY,

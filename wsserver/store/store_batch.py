@@ -26,6 +26,8 @@ class Batch:
     keys: dict[bytes, KeyRecord] = field(default_factory=dict)
     lookups: list[tuple[bytes, "Future[KeyRecord | None]"]] = field(default_factory=list)
     sweep: bool = False
+    probe: bool = False
+    """Whether something is to be written whatever there is, as a proof that this is possible."""
 
     def __bool__(self) -> bool:
         return self.writes or bool(self.lookups)
@@ -33,4 +35,4 @@ class Batch:
     @property
     def writes(self) -> bool:
         """Whether there is anything to write."""
-        return self.sweep or bool(self.messages or self.sessions or self.keys)
+        return self.sweep or self.probe or bool(self.messages or self.sessions or self.keys)

@@ -132,13 +132,13 @@ class StoreWriter:
 
     def try_again(self) -> None:
         """Open the file anew and write what has waited; the fault is over if that works."""
-        batch = Batch(sweep=True)
+        batch = Batch()
         self._tries += 1
         try:
             if not self._file.is_usable or self.fault == "damaged" or self._tries % REOPEN_EVERY == 0:
                 self._file.reopen(thorough=self.fault == "damaged")
             batch = self._inbox.take_unwaited_for()
-            batch.sweep = True
+            batch.probe = True
             self._file.commit(batch, self._clock.time())
             self._file.checkpoint()
         except Exception as fault:
