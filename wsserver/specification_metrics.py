@@ -44,7 +44,7 @@ def specification_metrics(service: Service) -> dict[str, Any]:
             **manager.broadcasts.accounts.get_metrics(),
             "duplicates": service.idempotency.duplicates,
         },
-        "store": service.store_keeper.get_metrics(),
+        "storage": service.store_keeper.get_metrics(),
         "subscriptions": {
             "total": subscriptions["total"],
             "active": subscriptions["active"],

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from aiohttp import ClientSession, web
 from documents import DOCS, bare, blocks, table
+from hand_store import HandStore
 from live import AUTH, SCOPES, client, serving, stable, token
 
 from wsserver.connection_manager import ConnectionManager
@@ -161,6 +162,10 @@ async def test_ready_gives_every_reason_of_the_table(running: Running):
         seen.add(await reason())
         service.manager.set_accept_connections(True, cause="drain")
         service.manager.set_accept_connections(True)
+        store = service.manager.broadcasts.store
+        service.manager.broadcasts.store = HandStore(fault="disk_full")
+        seen.add(await reason())
+        service.manager.broadcasts.store = store
         service.manager.limits.max_connections = 0
         seen.add(await reason())
     assert seen == {bare(row[0]) for row in table(HTTP, "reason", "meaning")}

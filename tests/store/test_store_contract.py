@@ -223,6 +223,7 @@ async def test_figures_say_what_has_been_stored(house: House) -> None:
     assert figures["fault"] is None
     assert store.fault is None
     assert figures["kind"] in {"memory", "sqlite"}
+    assert figures.keys() == MemoryStore(FakeClock()).get_metrics().keys()
 
 
 async def test_memory_forgets_the_oldest_keys() -> None:

@@ -108,7 +108,17 @@ class MemoryStore:
 
     def get_metrics(self) -> dict[str, Any]:
         """What there is to count."""
-        return {"kind": "memory", "fault": None, "stored": self._head, "failed": 0, "pending": 0}
+        return {
+            "kind": "memory",
+            "fault": None,
+            "stored": self._head,
+            "failed": 0,
+            "pending": 0,
+            "pending_bytes": 0,
+            "commits": 0,
+            "messages": 0,
+            "file_bytes": 0,
+        }
 
     def _is_old(self, key: KeyRecord) -> bool:
         return self._clock.time() - key.created_at >= KEY_LIFETIME

@@ -189,5 +189,5 @@ class Store(Protocol):
         ...
 
     def get_metrics(self) -> Mapping[str, Any]:
-        """Figures: ``url`` kind, ``fault``, ``appended``, ``stored``, ``failed``, ``pending`` and others."""
+        """Figures of this store since it was opened, the same ones of every store."""
         ...
