@@ -160,7 +160,6 @@ BY_BEHAVIOUR = {
     "settings/fields.py": "settings/test_sections.py",
     "settings/flow.py": "settings/test_sections.py",
     "settings/operation.py": "settings/test_sections.py",
-    "store_keeper.py": "integration/test_store_live.py",
     "store/memory_store.py": "store/test_store_contract.py",
     "store/store_batch.py": "store/test_store_contract.py",
 }

@@ -87,6 +87,18 @@ async def test_a_manager_without_its_server_has_a_log_of_its_own(start_server: A
     assert server.manager.history.messages == 1
 
 
+async def test_what_waits_for_the_disk_at_the_end_is_still_delivered(
+    start_server: Any, tmp_path: Path
+) -> None:
+    server: LiveServer = await start_server(**in_file(tmp_path, commit_interval=0.1))
+    watcher = await server.enter("u1", "doctor", "patient:1")
+    report = server.manager.broadcast_to_patient(1, {"n": 1})
+    assert report.is_pending
+    await server.end()
+    assert int(report) == 1
+    assert (await watcher.receive())["n"] == 1
+
+
 # -- the disk fails
 
 

@@ -154,6 +154,39 @@ def test_a_file_that_is_gone_is_not_written_to(path: Path, file: SqliteFile, how
         assert file.commit(batch(message(2)), WALL) == 1
 
 
+def test_what_the_kernel_remembers_is_not_trusted(
+    path: Path, file: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It shows pages that it could not write; so it is told to forget them before they are read."""
+    file.close()
+    # As a connection that could not be closed in order leaves it.
+    path.with_name("store.db-wal").touch()
+    done: list[tuple[str, str]] = []
+
+    def note(what: str) -> Any:
+        def call(descriptor: int, *arguments: int) -> None:
+            name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+            assert what == "sync" or arguments == (0, 0, os.POSIX_FADV_DONTNEED)
+            done.append((what, name))
+
+        return call
+
+    monkeypatch.setattr(sqlite_file.os, "fsync", note("sync"))
+    monkeypatch.setattr(sqlite_file.os, "posix_fadvise", note("forget"))
+    connect = file._connect
+
+    def then_connect() -> Any:
+        done.append(("connect", ""))
+        return connect()
+
+    monkeypatch.setattr(file, "_connect", then_connect)
+    file.reopen(thorough=False)
+    assert done == [
+        ("sync", "store.db"), ("forget", "store.db"), ("sync", "store.db-wal"), ("forget", "store.db-wal"),
+        ("connect", ""),
+    ]  # fmt: skip
+
+
 def test_what_nobody_was_told_of_is_deleted_at_reopening(path: Path, file: SqliteFile) -> None:
     file.commit(batch(message(1)), WALL)
     file.head, told = 1, file.head
