@@ -1,6 +1,7 @@
 """Opening with care, whole transactions, bounds."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -295,3 +296,20 @@ def test_the_write_ahead_log_is_moved_into_the_database(path: Path, file: Sqlite
         file.checkpoint()
     assert wal.stat().st_size < 3 * sqlite_file.CHECKPOINT_PAGES * 4120
     assert path.stat().st_size > 3_000 * 4000
+
+
+def test_a_backup_that_is_restored_can_be_given_a_log_of_its_own(path: Path, file: SqliteFile) -> None:
+    """By the statement that the operators' page gives."""
+    page = Path(sqlite_file.__file__).parents[1] / "docs" / "operations.md"
+    statement = page.read_text().partition('sqlite3 store.db "UPDATE')[2].partition('"')[0]
+    file.commit(batch(message(1), message(2)), WALL)
+    before = file.name
+    file.close()
+    connection = sqlite3.connect(path)
+    connection.execute(f"UPDATE{statement}")
+    connection.commit()
+    connection.close()
+    recovered = opened(file)
+    assert re.fullmatch(r"[0-9a-f]{8}d", recovered.log)
+    assert recovered.log != before
+    assert [seq for seq, _ in recovered.messages] == [1, 2]
