@@ -49,6 +49,7 @@ async def test_a_valid_connect_is_answered_with_everything_a_client_needs(bench:
     (connection_id,) = bench.manager.connections
     assert len(set(ids)) == 2
     assert answer.pop("errors")[0]["code"] == 1011
+    assert len(answer.pop("session_id")) == 43
     assert answer == {
         "type": "connected",
         "request_id": "r",
@@ -59,6 +60,7 @@ async def test_a_valid_connect_is_answered_with_everything_a_client_needs(bench:
         "heartbeat_interval": 30.0,
         "max_message_size": 1048576,
         "server_time": "2027-01-15T08:00:00.000Z",
+        "session_ttl": 120.0,
         "session": {"resumed": False, "replayed": 0, "gaps": []},
         "cursor": dict.fromkeys(bench.manager.broadcasts.logs.cursor(), 0),
         "subscriptions": [

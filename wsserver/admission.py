@@ -8,7 +8,6 @@ from typing import Final
 from wsserver.access.authenticator import Authenticator
 from wsserver.access.principal import Principal
 from wsserver.access.refusal import AuthenticationFailed, Reason
-from wsserver.clock import utc_text
 from wsserver.connection_manager import ConnectionManager
 from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.errors import (
@@ -27,6 +26,8 @@ from wsserver.message_router import MessageRouter
 from wsserver.newcomer import Newcomer
 from wsserver.protocol import commands, control
 from wsserver.rate_limiter import RateLimiter
+from wsserver.resumption import Resumption, send_connected
+from wsserver.session import Session, lost_beyond
 from wsserver_core.connection import PAUSED_FOR_CREDENTIALS
 from wsserver_core.frames import TEXT, ReadLimits
 
@@ -136,7 +137,7 @@ class Admission:
             role=command.role,
             patient_id=command.patient_id,
             subscriptions=command.subscriptions,
-            resume=command.session is not None,
+            session=command.session,
         )
         newcomer.connection.resume_reading(PAUSED_FOR_CREDENTIALS)
 
@@ -181,11 +182,12 @@ class Admission:
         role: str | None = None,
         patient_id: str | int | None = None,
         subscriptions: Iterable[str] = (),
-        resume: bool = False,
+        session: commands.Session | None = None,
     ) -> None:
         """Let a newcomer in whose credentials have been checked, or tell it why not and close.
 
-        What the client said of itself must agree with its token.
+        What the client said of itself must agree with its token. With a ``session`` that is its
+        own it goes on where that one was.
         """
         connection = newcomer.connection
         if not connection.is_open or connection.owner is not newcomer:
@@ -199,6 +201,7 @@ class Admission:
                 raise AuthenticationFailed(Reason.EXPIRED)
             _check_claims(outcome, user_id, role)
             self._rates.check_entry(outcome.user_id)
+            former = None if session is None else self._former_session(session, outcome)
             connection_id = self._manager.connect(
                 connection,
                 outcome.user_id,
@@ -206,6 +209,7 @@ class Admission:
                 patient_id,
                 principal=outcome,
                 protocol=newcomer.protocol,
+                resuming=former is not None,
             )
         except ServerError as error:
             self._refuse(newcomer, error, _close_code(error), request_id)
@@ -216,7 +220,12 @@ class Admission:
         connection.owner = metadata
         connection.reader.limits = self._read_limits
         try:
-            self._welcome(metadata, request_id, subscriptions, resume=resume)
+            if former is not None and session is not None:
+                Resumption(self._manager, self._router, self._rates, metadata, request_id).begin(
+                    former, session, subscriptions
+                )
+            else:
+                self._welcome(metadata, request_id, subscriptions, session)
         except Exception:
             self._router.refuse(metadata, internal_error("admitting a client"), request_id)
             self._manager.disconnect(connection_id, "internal error", code=CloseCode.INTERNAL)
@@ -226,43 +235,43 @@ class Admission:
             if connection.is_open:
                 self._router.route(metadata, opcode, payload)
 
+    def _former_session(self, session: commands.Session, principal: Principal) -> Session | None:
+        """The session that a client may take up; its connection is ended if that is still open.
+
+        Raises ServerError 1002 or 1013 for a client that cannot come in, and ends nothing then.
+        """
+        manager = self._manager
+        found = manager.sessions.find(session.id, principal.user_id)
+        if isinstance(found, ConnectionMetadata):
+            manager.check_accepting(resuming=True)
+            manager.limits.check_instead(principal.user_id, principal.role, found.role)
+            # What it has not sent yet goes by the new socket.
+            manager.withdraw_all(found)
+            manager.disconnect(found.connection_id, "superseded", code=CloseCode.SUPERSEDED)
+            manager.sessions.taken_over += 1
+            found = manager.sessions.find(session.id, principal.user_id)
+        if found is None:
+            manager.sessions.unknown += 1
+        return found if isinstance(found, Session) else None
+
     def _welcome(
         self,
         metadata: ConnectionMetadata,
         request_id: str | None,
         subscriptions: Iterable[str],
-        *,
-        resume: bool,
+        session: commands.Session | None,
     ) -> None:
         within, refused = self._rates.take_topics(metadata, subscriptions)
         made, errors = self._manager.subscription_manager.initialize_subscriptions(
             metadata.connection_id, within
         )
-        settings = self._manager.settings
-        metadata.link.send_text(
-            control.Connected(
-                request_id=request_id,
-                connection_id=metadata.connection_id,
-                user_id=metadata.user_id,
-                role=metadata.role,
-                protocol=metadata.protocol,
-                heartbeat_interval=settings.connection.heartbeat_interval,
-                max_message_size=settings.inbound.max_message_size,
-                server_time=utc_text(self._manager.clock.time()),
-                session=control.SessionState(resumed=False, replayed=0, gaps=[]) if resume else None,
-                cursor=self._router.cursor(),
-                subscriptions=[
-                    control.SubscriptionView(
-                        subscription_id=one.subscription_id,
-                        subscription_type=one.subscription_type,
-                        target_id=one.target_id,
-                        filters=one.filters,
-                    )
-                    for one in made
-                ],
-                errors=errors + refused,
-            ).encode()
-        )
+        state = None
+        if session is not None:
+            # Why it was not resumed is not told: whoever guesses must not learn from it.
+            gaps = lost_beyond(session.cursor, self._manager.broadcasts.logs)
+            state = control.SessionState(resumed=False, replayed=0, gaps=gaps)
+        session_id = self._manager.sessions.open(metadata)
+        send_connected(self._manager, metadata, request_id, state, made, errors + refused, session_id)
 
     def _tell(self, newcomer: Newcomer, error: ServerError, request_id: str | None = None) -> None:
         self._manager.faults += 1

@@ -6,6 +6,7 @@ how long, what a client is told of its losses, and when it is the publishers who
 
 import logging
 import math
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from wsserver.clock import Clock
@@ -58,6 +59,8 @@ class BackpressureHandler:
         """Connections that were ended for being slow."""
         self.refused = 0
         """Messages that publishers were asked to bring again later."""
+        self.on_told: Callable[[ConnectionMetadata, Gap], object] | None = None
+        """Called with each gap that is sent to a client."""
         self.configure(settings)
         hub.on_overflow = self._end
         hub.on_relief = self._tell_losses
@@ -174,6 +177,8 @@ class BackpressureHandler:
                 log=log or "", topic=topic, from_=first, to=last, count=count, reason=cast(GapReason, reason)
             )
             self._hub.insist(handle, Frame(encode_frame(TEXT, gap.encode()), patient))
+            if self.on_told is not None:
+                self.on_told(metadata, gap)
 
     def get_metrics(self) -> dict[str, Any]:
         """Figures of now and since the start; bytes are those of frames."""

@@ -37,6 +37,8 @@ class ClientSink:
         """A complete message."""
         owner = connection.owner
         if type(owner) is ConnectionMetadata:
+            if owner.resumed is not None:
+                self._manager.sessions.heard(owner)
             error = self._rates.take_message(owner, len(payload))
             if error is None:
                 self._router.route(owner, opcode, payload)
@@ -79,6 +81,8 @@ class ClientSink:
         """An answer to a ping."""
         owner = connection.owner
         if type(owner) is ConnectionMetadata:
+            if owner.resumed is not None:
+                self._manager.sessions.heard(owner)
             self._health.pong_received(owner, payload)
 
     def connection_closed(self, connection: Connection, code: int, reason: str) -> None:

@@ -19,6 +19,14 @@ class ConnectionLimits:
         self.by_user: Counter[str] = Counter()
         self.by_role: Counter[str] = Counter()
 
+    def check_instead(self, user_id: str, role: str, leaving: str) -> None:
+        """The same for a connection that takes the place of another of this user, which has that role."""
+        self.give_back(user_id, leaving)
+        try:
+            self.check(user_id, role)
+        finally:
+            self._count(user_id, leaving)
+
     def check(self, user_id: str, role: str) -> None:
         """Raise ServerError 1002 with the scope of the first limit that is reached."""
         role_limit = (
@@ -37,6 +45,9 @@ class ConnectionLimits:
     def take(self, user_id: str, role: str) -> None:
         """Take a seat; raises ServerError 1002 and takes none when a limit is reached."""
         self.check(user_id, role)
+        self._count(user_id, role)
+
+    def _count(self, user_id: str, role: str) -> None:
         self.total += 1
         self.by_user[user_id] += 1
         self.by_role[role] += 1

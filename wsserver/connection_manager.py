@@ -16,6 +16,7 @@ from wsserver.access.roles import RolePolicy
 from wsserver.awaitable import AwaitableInt, AwaitableText
 from wsserver.backpressure import BackpressureHandler
 from wsserver.broadcast_engine import BroadcastEngine
+from wsserver.catch_up import CatchUp, CatchUps
 from wsserver.clock import Clock, SystemClock
 from wsserver.connection_limits import ConnectionLimits
 from wsserver.connection_metadata import ConnectionMetadata
@@ -39,9 +40,10 @@ from wsserver.protocol.durability import DurabilityRules
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import ANY, EVERYTHING, PATIENT, InvalidTopic, Topic
+from wsserver.reconnect_service import ReconnectService
 from wsserver.settings import Settings
 from wsserver.store.history import History
-from wsserver.store.log import Logs, MessageLog
+from wsserver.store.log import Logs, MessageLog, Position
 from wsserver.store.memory_store import MemoryStore
 from wsserver.subscription import Refused, Subscription
 from wsserver.subscription_hints import SubscriptionHints
@@ -55,6 +57,8 @@ from wsserver_core.topics import TopicIndex
 JSON_PROTOCOL: Final = "wsserver.v1.json"
 DRAIN: Final = "drain"
 """Why a server that sends its clients away takes no new ones."""
+OVERLOAD: Final = "overload"
+"""Why a server that has too much to do takes none; clients that come back have a reserve."""
 NEVER: Final = 2**53
 """The expiry of a principal that no token stands behind."""
 
@@ -124,6 +128,24 @@ class ConnectionManager:
             self.clock,
         )
         self.broadcasts.durability = _durability(self.settings)
+        self.sessions = ReconnectService(
+            self.hub, self.index, self.broadcasts.logs, self.settings.session, self.clock
+        )
+        self.catch_ups = CatchUps(
+            self.hub,
+            self.index,
+            self.history,
+            self.broadcasts.logs,
+            self.loop_port,
+            lambda: self.subscription_manager.filters.severities,
+            tell=self.sessions.note_told,
+        )
+        self.subscription_manager.catch_ups = self.catch_ups
+        self.backpressure.on_told = lambda metadata, gap: self.sessions.note_told(
+            metadata, gap, self.position_of(metadata)
+        )
+        self.reserve = 0
+        """Clients that may come back into their sessions while an overload keeps all others out."""
         self.hints = SubscriptionHints(self.subscription_manager, self.index, self.broadcasts.census)
         self.inbox = Inbox(is_behind=lambda: self.backpressure.is_behind)
         self.refusals: set[str] = set()
@@ -143,6 +165,7 @@ class ConnectionManager:
         self.hub.flush_interval = settings.broadcast.flush_interval
         self.backpressure.configure(settings)
         self.history.configure(settings.history)
+        self.sessions.configure(settings.session)
         self.broadcasts.durability = _durability(settings)
         self.limits.max_connections = settings.connection.max_connections
         self.limits.max_per_user = settings.connection.max_connections_per_user
@@ -177,20 +200,19 @@ class ConnectionManager:
         principal: Principal | None = None,
         connection_id: str | None = None,
         protocol: str = JSON_PROTOCOL,
+        resuming: bool = False,
     ) -> AwaitableText:
         """Register a connection and return its id.
 
         ``websocket`` is a core connection, or any object with ``write(bytes)`` and
         ``close()``. Without a ``principal`` the caller vouches for user and role: the role's
         rights hold, and of patients only ``patient_id`` may be seen unless the role sees all.
+        ``resuming`` is for clients that come back: for them there is a reserve during an overload.
 
         Raises ServerError 1001 (unknown role), 1002 (a limit, with its scope), 1011 (that
         patient is not for this user), 1013 (not accepting). Nothing is changed then.
         """
-        if self.draining:
-            raise ServerError(SHUTTING_DOWN)
-        if not self.accepting:
-            raise ServerError(SHUTTING_DOWN, "The server takes no new connections.", retry_after_ms=5_000)
+        self.check_accepting(resuming=resuming)
         patient = None if patient_id is None else _id(patient_id, "patient_id")
         if principal is None:
             principal = self._vouched_principal(_id(user_id, "user_id"), role, patient)
@@ -210,7 +232,17 @@ class ConnectionManager:
             raise
         self._connections[metadata.connection_id] = metadata
         self.opened += 1
+        if not self.accepting:
+            self.reserve -= 1
+        self.hub.set_out(metadata.handle, self.broadcasts.logs.heads())
         return AwaitableText(metadata.connection_id)
+
+    def check_accepting(self, *, resuming: bool = False) -> None:
+        """Raise ServerError 1013 while no connections are taken."""
+        if self.draining:
+            raise ServerError(SHUTTING_DOWN)
+        if not self.accepting and not (resuming and self.may_return):
+            raise ServerError(SHUTTING_DOWN, "The server takes no new connections.", retry_after_ms=5_000)
 
     def validate_connection_limits(self, user_id: str, role: str) -> None:
         """Raise ServerError 1002 if one more connection of this user and role were too many."""
@@ -272,6 +304,8 @@ class ConnectionManager:
         if self._connections.get(metadata.connection_id) is not metadata:
             return False
         self.health_monitor.stop_monitoring(metadata.connection_id)
+        self.sessions.end(metadata)
+        self.catch_ups.leave(metadata)
         self.subscription_manager.clear(metadata)
         self.index.dismiss(metadata.handle)
         del self._connections[metadata.connection_id]
@@ -290,6 +324,7 @@ class ConnectionManager:
         before, metadata.principal = metadata.principal, principal
         if (before.patients, before.rights) != (principal.patients, principal.rights):
             metadata.rights_changed_at = self.clock.monotonic()
+        self.catch_ups.changed(metadata)
         # What waits for a slow reader was allowed when it was queued and must not leave now.
         if principal.patients is not None:
             self.hub.withdraw(metadata.handle, principal.patients)
@@ -401,7 +436,9 @@ class ConnectionManager:
         if metadata is None:
             return self.broadcasts.send_to(0, True, topic, published)
         allowed = published.patient_id is None or metadata.principal.may_see(published.patient_id)
-        return self.broadcasts.send_to(metadata.handle, allowed, topic, published)
+        report = self.broadcasts.send_to(metadata.handle, allowed, topic, published)
+        self.sessions.note_direct(metadata, report)
+        return report
 
     def send_message_batch(self) -> AwaitableInt:
         """Flush what is queued now and not at the end of the loop's turn; returns the connections served."""
@@ -423,6 +460,11 @@ class ConnectionManager:
     def accepting(self) -> bool:
         """Whether new connections are taken."""
         return not self.refusals
+
+    @property
+    def may_return(self) -> bool:
+        """Whether clients may come back into their sessions while new ones are refused."""
+        return self.reserve > 0 and self.refusals == {OVERLOAD}
 
     @property
     def draining(self) -> bool:
@@ -463,6 +505,11 @@ class ConnectionManager:
         else:
             self.health_monitor.update_connection_metrics(connection_id, rtt)
         return AwaitableInt(1)
+
+    def position_of(self, metadata: ConnectionMetadata) -> Position:
+        """Up to where a connection has been sent everything: how far the logs have got, or its catch-up."""
+        catch_up = metadata.catch_up
+        return catch_up.position if isinstance(catch_up, CatchUp) else self.broadcasts.logs.heads()
 
     def slow_connections(self) -> int:
         """Connections that do not keep up with what is sent to them."""

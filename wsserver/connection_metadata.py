@@ -71,8 +71,10 @@ class ConnectionMetadata:
     __slots__ = (
         "awaiting",
         "binary_faults",
+        "catch_up",
         "connected_at",
         "connection_id",
+        "direct",
         "expiry_due",
         "expiry_warned",
         "faults",
@@ -80,11 +82,14 @@ class ConnectionMetadata:
         "leave",
         "lineage",
         "link",
+        "owed",
         "patient_id",
         "principal",
         "protocol",
+        "resumed",
         "rights_changed_at",
         "rtt",
+        "session",
     )
 
     def __init__(
@@ -123,6 +128,16 @@ class ConnectionMetadata:
         """Gives the place at the gate back when the socket is gone."""
         self.lineage: object = None
         """What the connections of one session have in common; None while nobody needs to know."""
+        self.session: bytes | None = None
+        """The digest of its session's id; None while it has none."""
+        self.resumed: object = None
+        """How it took up a session, see ReconnectService; None if it did not."""
+        self.owed: object = None
+        """What its client has to be told once more unless it turns out to have heard it; None for nothing."""
+        self.direct: tuple[int, int] | None = None
+        """For each log the last message that was sent to it alone; None for none."""
+        self.catch_up: object = None
+        """How far it has caught up, see CatchUps; None once it has."""
 
     def take_lineage(self) -> object:
         """The object that stands for this connection and for those that take its session up."""

@@ -29,7 +29,12 @@ from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import EVERY_PATIENT, EVERYTHING, InvalidTopic, Topic
 from wsserver.rate_limiter import RateLimiter
 from wsserver.turn_budget import TurnBudget
-from wsserver_core.connection import PAUSED_FOR_CREDENTIALS, PAUSED_FOR_STORE, PAUSED_FOR_TURN
+from wsserver_core.connection import (
+    PAUSED_FOR_CATCH_UP,
+    PAUSED_FOR_CREDENTIALS,
+    PAUSED_FOR_STORE,
+    PAUSED_FOR_TURN,
+)
 from wsserver_core.frames import TEXT
 
 MAX_FAULTS: Final = 20
@@ -96,6 +101,17 @@ class MessageRouter:
             self._budget.wait(metadata)
             return
         self._budget.charge(lambda: self._handle(metadata, opcode, payload))
+
+    def hold(self, metadata: ConnectionMetadata) -> None:
+        """Let what this connection asks for wait, until ``release``."""
+        metadata.held = []
+        metadata.link.pause_reading(PAUSED_FOR_CATCH_UP)
+
+    def release(self, metadata: ConnectionMetadata) -> None:
+        """Do what has waited since ``hold``."""
+        held, metadata.held = metadata.held or [], None
+        metadata.link.resume_reading(PAUSED_FOR_CATCH_UP)
+        self._route_again(metadata, held)
 
     def _go_on(self, metadata: ConnectionMetadata) -> None:
         """Do what a connection asked for when the turn of the loop was over."""
@@ -203,9 +219,9 @@ class MessageRouter:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def cursor(self) -> dict[str, int]:
-        """How far the logs have got: whatever is queued after this comes later in them."""
-        return self._manager.broadcasts.logs.cursor()
+    def cursor(self, metadata: ConnectionMetadata) -> dict[str, int]:
+        """Up to where a connection has been sent everything: whatever is queued after this comes later."""
+        return self._manager.broadcasts.logs.cursor(self._manager.position_of(metadata))
 
     # -- commands
 
@@ -292,7 +308,7 @@ class MessageRouter:
     def _ping(self, metadata: ConnectionMetadata, command: commands.Ping) -> None:
         now = utc_text(self._manager.clock.time())
         answer = control.Pong(
-            request_id=command.request_id, t=command.t, server_time=now, cursor=self.cursor()
+            request_id=command.request_id, t=command.t, server_time=now, cursor=self.cursor(metadata)
         )
         metadata.link.send_text(answer.encode())
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from wsserver.awaitable import AwaitableInt
-from wsserver.connection_manager import ConnectionManager
+from wsserver.connection_manager import OVERLOAD, ConnectionManager
 from wsserver.connection_manager import connection_manager as default_manager
 from wsserver.ids import canonical_id
 from wsserver.load_signals import Load, LoadSignals
@@ -31,9 +31,6 @@ from wsserver.settings import Settings
 logger = logging.getLogger("wsserver.overload")
 
 SYSTEM_OVERLOAD: Final = "SYSTEM_OVERLOAD"
-REFUSAL: Final = "overload"
-"""The cause under which the manager refuses connections; an operator's or a drain's is another."""
-
 ENTER_AFTER: Final = 3
 """Looks in a row at a late loop that make an overload. One stall alone raises an alert."""
 
@@ -215,7 +212,8 @@ class Overload:
             return True
         self.entered += 1
         logger.critical("system overload (%s): no new connections, less at a time", cause)
-        self._manager.set_accept_connections(False, cause=REFUSAL)
+        self._manager.reserve = self._settings.resume_reserve
+        self._manager.set_accept_connections(False, cause=OVERLOAD)
         self._slow_down()
         self._manager.subscription_manager.aggressive_cleanup()
         details = self.figures() | {"cause": str(cause)}
@@ -233,7 +231,7 @@ class Overload:
         if self._causes:
             return True
         self._speed_up()
-        self._manager.set_accept_connections(True, cause=REFUSAL)
+        self._manager.set_accept_connections(True, cause=OVERLOAD)
         logger.warning("system overload is over")
         self.alerts.switch(SYSTEM_OVERLOAD, False, self.figures())
         return True
@@ -312,7 +310,7 @@ class Overload:
             self._causes.clear()
             self._hold_publishers()
             self._speed_up()
-            self._manager.set_accept_connections(True, cause=REFUSAL)
+            self._manager.set_accept_connections(True, cause=OVERLOAD)
 
 
 def alone(manager: ConnectionManager) -> Overload:

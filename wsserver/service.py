@@ -144,6 +144,7 @@ class Service:
         )
         every(HINT_INTERVAL, self.manager.hints.round)
         every(0, self.manager.history.sweep)
+        every(1.0, self.manager.sessions.sweep)
         every(0, self.overload.watch_memory)
         every(1.0, self.overload.tick)
         every(RATE_INTERVAL, self.rates.sweep)
@@ -163,6 +164,7 @@ class Service:
         overload.cleaners["revocations"] = lambda: _shrink(self.revocations, self.revocations.prune)
         overload.cleaners["users' rates"] = lambda: _shrink(self.rates.users, self.rates.users.sweep)
         overload.cleaners["tokens' rates"] = lambda: _shrink(self.rates.tokens, self.rates.tokens.sweep)
+        overload.cleaners["sessions"] = self.manager.sessions.sweep
         overload.cleaners["patients' rights"] = self.authenticator.prune
         if self.manager is default_manager:
             adopt(overload)
@@ -351,6 +353,8 @@ class Service:
             self.revocations.revoke_user(user_id)
         if token_id is not None:
             self.revocations.revoke_token(token_id)
+        if patients is None:
+            self.manager.sessions.forget(user_id=user_id, token_id=token_id)
         concerned = [
             one
             for one in self.manager.connections.values()

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from wsserver.awaitable import AwaitableInt
+from wsserver.catch_up import CatchUps
 from wsserver.clock import Clock, SystemClock
 from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.errors import PERMISSION_DENIED, ConnectionNotFound, ServerError
@@ -58,6 +59,8 @@ class SubscriptionManager:
         self._wildcards = 0
         self.operations = 0
         """Subscribes, unsubscribes and refreshes since the start."""
+        self.catch_ups: CatchUps | None = None
+        """Told of what changes for a connection that is catching up."""
         self.expired = 0
         """Subscriptions that ended by their timeout since the start."""
 
@@ -136,6 +139,8 @@ class SubscriptionManager:
         subscription = Subscription(
             number, self._ids.text(number), metadata.connection_id, *topic, program, now
         )
+        if metadata.catch_up is not None and self.catch_ups is not None:
+            self.catch_ups.subscribed(metadata, number, is_new=not existed)
         self.note("replaced" if existed else "subscribed", subscription)
         return subscription, existed
 
@@ -227,6 +232,8 @@ class SubscriptionManager:
         if not self._by_type[record.subscription_type]:
             del self._by_type[record.subscription_type]
         self._wildcards -= record.target_id == ANY
+        if record.owner.catch_up is not None and self.catch_ups is not None:
+            self.catch_ups.changed(record.owner)
 
     # -- rights that change
 

@@ -13,6 +13,7 @@ cpdef enum:
     PAUSED_FOR_RATE = 4
     PAUSED_FOR_MEMORY = 8
     PAUSED_FOR_STORE = 16
+    PAUSED_FOR_CATCH_UP = 32
 
 
 cdef class Connection:

@@ -9,6 +9,7 @@ PAUSED_FOR_CREDENTIALS: int
 PAUSED_FOR_RATE: int
 PAUSED_FOR_MEMORY: int
 PAUSED_FOR_STORE: int
+PAUSED_FOR_CATCH_UP: int
 
 @final
 class Connection:

@@ -94,9 +94,7 @@ class PublishedMessage:
         self.body = msgspec.json.decode(encoded) if has_tuple else body
         self._members = b"," + encoded[1:] if body else b"}"
 
-        self.derived = derived = {"severity": severities.of(message_type)}
-        if message_type is not None:
-            derived["data_type"] = message_type.removesuffix("_data")
+        self.derived = derived = derived_members(message_type, severities)
         own_data_type = body.get("data_type")
         self.data_type = own_data_type if type(own_data_type) is str else derived.get("data_type")
         own_severity = body.get("severity")
@@ -136,6 +134,14 @@ class PublishedMessage:
 def encode_members(meta: Meta, members: bytes) -> bytes:
     """The JSON text of a message for every recipient, out of ``PublishedMessage.members``."""
     return b'{"_meta":%b%b' % (_encoder.encode(meta), members)
+
+
+def derived_members(message_type: str | None, severities: SeverityDefaults) -> dict[str, str]:
+    """What filters see of a message with this ``type`` when the message itself lacks it."""
+    derived = {"severity": severities.of(message_type)}
+    if message_type is not None:
+        derived["data_type"] = message_type.removesuffix("_data")
+    return derived
 
 
 def _message_type(body: dict[str, Any], may_announce_shutdown: bool) -> str | None:

@@ -4,7 +4,17 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from wsserver.settings.fields import Bytes, Count, Percent, PerSecond, Seconds, Secret, Section, SomeSeconds
+from wsserver.settings.fields import (
+    Bytes,
+    Count,
+    CountOrZero,
+    Percent,
+    PerSecond,
+    Seconds,
+    Secret,
+    Section,
+    SomeSeconds,
+)
 
 WARNING_SHARE = 0.80
 """Share of `connection.max_connections` at which to warn unless a number is given."""
@@ -109,6 +119,9 @@ class OverloadSettings(Section, frozen=True, kw_only=True):
 
     batch_share: Percent = 25.0
     """Share of `broadcast.batch_size` meanwhile."""
+
+    resume_reserve: CountOrZero = 500
+    """Clients that may come back into their sessions during an overload, in all; 0 lets nobody in."""
 
 
 class ShutdownSettings(Section, frozen=True, kw_only=True):

@@ -140,6 +140,19 @@ class FilterSettings(Section, frozen=True, kw_only=True):
     """The same by type of message; it goes before the other two."""
 
 
+class SessionSettings(Section, frozen=True, kw_only=True):
+    """What is remembered of a connection that has ended, for a client that comes back."""
+
+    ttl: Seconds = 120.0
+    """Seconds for which a client may go on where it was; 0 keeps no sessions."""
+
+    max_sessions: Count = 20_000
+    """Ended connections that are remembered, 1 or more; beyond it those that ended first are forgotten."""
+
+    max_total_bytes: Bytes = 64 * 1024 * 1024
+    """Bytes of what is remembered of them, subscriptions and filters above all."""
+
+
 class HistorySettings(Section, frozen=True, kw_only=True):
     """Which messages are kept for clients that come back. Each topic has bounds of its own."""
 
@@ -293,6 +306,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     rate_limit: RateLimitSettings = RateLimitSettings()
     subscription: SubscriptionSettings = SubscriptionSettings()
     filter: FilterSettings = FilterSettings()
+    session: SessionSettings = SessionSettings()
     history: HistorySettings = HistorySettings()
     store: StoreSettings = StoreSettings()
     records: RecordsSettings = RecordsSettings()

@@ -4,7 +4,7 @@ The encoded frames themselves are kept, so that nothing is encoded again and not
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -62,7 +62,7 @@ class Ring:
 class TopicHistory:
     """One topic: its rings, and what was let go of."""
 
-    __slots__ = ("durable_evicted", "name", "rings", "target", "volatile_evicted")
+    __slots__ = ("durable_evicted", "mark", "name", "rings", "target", "volatile_evicted")
 
     def __init__(self, name: str, target: str) -> None:
         self.name = name
@@ -70,6 +70,8 @@ class TopicHistory:
         self.target = target
         self.rings: dict[str | None, Ring] = {}
         """By type of message, for types with bounds of their own; None for all others."""
+        self.mark = 0
+        """How many messages the history had let go of when the latest of these was among them."""
         self.durable_evicted = 0
         self.volatile_evicted = 0
 
@@ -103,6 +105,8 @@ class History:
         self._logs = (Run(), Run())
         # Topics of which nothing is kept, those that were emptied first in front.
         self._empty: dict[TopicHistory, None] = {}
+        # Those that lost something, the latest last.
+        self._losers: dict[TopicHistory, None] = {}
         self._forgotten: Position = (0, 0)
         self._unswept: list[TopicHistory] = []
         self.topics = 0
@@ -237,6 +241,9 @@ class History:
         self.bytes -= cost
         self.messages -= 1
         self.evicted += 1
+        topic.mark = self.evicted
+        self._losers.pop(topic, None)
+        self._losers[topic] = None
         # A ring of its own may let go of a later message before the others do of an earlier one.
         durable, volatile = self.last_evicted
         if frame.lane == 1:
@@ -253,12 +260,22 @@ class History:
         durable, volatile = self._forgotten
         self._forgotten = max(durable, topic.durable_evicted), max(volatile, topic.volatile_evicted)
         del self._empty[topic]
+        self._losers.pop(topic, None)
         targets = self._types[topic.name]
         del targets[topic.target]
         if not targets:
             del self._types[topic.name]
         self.topics -= 1
         self.bytes -= TOPIC_OVERHEAD
+
+    def get_metrics(self) -> dict[str, int]:
+        """Figures of now, and messages let go of since the start."""
+        return {
+            "messages": self.messages,
+            "topics": self.topics,
+            "bytes": self.bytes,
+            "evicted": self.evicted,
+        }
 
     # -- looking back
 
@@ -267,13 +284,21 @@ class History:
         targets = self._types.get(name)
         return None if targets is None else targets.get(target)
 
-    def topics_of(self, name: str) -> Iterable[TopicHistory]:
+    def topics_of(self, name: str) -> Collection[TopicHistory]:
         """Every remembered topic of one type."""
         return self._types.get(name, {}).values()
 
-    def all_topics(self) -> Iterable[TopicHistory]:
-        """Every remembered topic."""
-        return self._all_topics()
+    def lost_since(self, evicted: int) -> Iterator[TopicHistory]:
+        """The topics that lost something after ``self.evicted`` had that value, the latest first."""
+        for topic in reversed(self._losers):
+            if topic.mark <= evicted:
+                return
+            yield topic
+
+    @property
+    def forgotten(self) -> Position:
+        """What is gone of topics that are not remembered."""
+        return self._forgotten
 
     def evicted_of(self, topic: TopicHistory | None) -> Position:
         """What is gone of a topic, as far as that is known of one that is not remembered."""

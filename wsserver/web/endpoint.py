@@ -1,10 +1,11 @@
 """The WebSocket endpoints: from a checked handshake to a connection of the core."""
 
 from collections.abc import Callable
+from typing import Final
 
 from aiohttp import web
 
-from wsserver.errors import CONNECTION_LIMIT
+from wsserver.errors import BACKPRESSURE, CONNECTION_LIMIT
 from wsserver.newcomer import Newcomer
 from wsserver.service import Service
 from wsserver.settings import Settings
@@ -14,6 +15,9 @@ from wsserver.web.handshake import Handshake, HandshakeRules, check_handshake, r
 from wsserver.web.refusal import HandshakeRefused
 from wsserver.web.takeover import Handed, take_over
 from wsserver_core.connection import Connection
+
+MOST_RETURNING: Final = 50
+"""Newcomers at a time of whom it is not known, during an overload, whether they come back."""
 
 
 class Endpoint:
@@ -32,6 +36,9 @@ class Endpoint:
         try:
             if handshake.token is None:
                 self._check_newcomers()
+            else:
+                # Only the first frame can say that a client comes back.
+                self._check_accepting()
             # The credentials first: after the upgrade there is nothing left to wait for.
             outcome = None if handshake.token is None else await service.admission.check(handshake.token)
             connection = Connection(service.inlet, service.newcomer_limits)
@@ -71,6 +78,15 @@ class Endpoint:
             connection.feed(leftover)
         return Handed()
 
+    def _check_accepting(self) -> None:
+        if not self._service.manager.accepting:
+            raise HandshakeRefused(BACKPRESSURE, retry_after=self.gate.limits.retry_after)
+
+    def _may_return(self) -> bool:
+        """Whether somebody may come in who may turn out to come back, while all others are refused."""
+        service = self._service
+        return service.manager.may_return and len(service.admission) < MOST_RETURNING
+
     def _check_newcomers(self) -> None:
         """Those who have proved nothing must not take the places of those who have."""
         limit = self._settings.connection.max_unauthenticated
@@ -94,7 +110,7 @@ class Endpoint:
         self._check_descriptor(request)
         client = client_of(request, self.rules.trusted_proxies)
         self.gate.draining = self._service.draining
-        self.gate.accepting = self._service.manager.accepting
+        self.gate.accepting = self._service.manager.accepting or self._may_return()
         admission = self.gate.enter(limit_key(client.address))
         try:
             return check_handshake(request, self.rules, client), admission
