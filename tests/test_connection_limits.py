@@ -89,3 +89,20 @@ def test_a_changed_role_moves_the_seat_even_past_the_limit() -> None:
     limits.move_role("nurse", "doctor")
     assert dict(limits.by_role) == {"doctor": 2}
     assert limits.total == 2
+
+
+def test_one_that_takes_the_place_of_another_is_counted_without_it() -> None:
+    limits = ConnectionLimits(2, 1, {"nurse": 1, "doctor": 1})
+    limits.take("u1", "nurse")
+    limits.take("u2", "doctor")
+    limits.check_instead("u1", "nurse", "nurse")
+    with pytest.raises(ServerError, match="limit") as refused:
+        limits.check_instead("u1", "doctor", "nurse")
+    assert (refused.value.details or {})["scope"] == "role"
+    assert (limits.total, dict(limits.by_user), dict(limits.by_role)) == (
+        2,
+        {"u1": 1, "u2": 1},
+        {"nurse": 1, "doctor": 1},
+    )
+    with pytest.raises(ValueError, match="no such seat"):
+        limits.check_instead("u3", "nurse", "nurse")

@@ -5,17 +5,22 @@ lies in a gap that it was told of; nothing comes that it may not see; and no gap
 loss.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from far_end import FarEnd
 from fake_clock import FakeClock
+from far_end import FarEnd
 from hand_loop import HandLoop
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 from workbench import EVERY_RIGHT, settings_with
 
 from wsserver import catch_up, interest, turn_budget
@@ -120,7 +125,7 @@ class Client:
 class Ward(RuleBasedStateMachine):
     """The rules. Sizes are small, so that everything is trimmed, full or slow before long."""
 
-    history: dict[str, Any] = {"size": 6, "size_by_type": {"brief": 1}, "ttl": 40.0}
+    history: ClassVar[dict[str, Any]] = {"size": 6, "size_by_type": {"brief": 1}, "ttl": 40.0}
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,7 +148,9 @@ class Ward(RuleBasedStateMachine):
 
     # -- what happens
 
-    @initialize(first=st.sampled_from(TOPICS), second=st.sampled_from(TOPICS), filters=st.sampled_from(FILTERS))
+    @initialize(
+        first=st.sampled_from(TOPICS), second=st.sampled_from(TOPICS), filters=st.sampled_from(FILTERS)
+    )
     def come(self, first: str, second: str, filters: dict[str, Any]) -> None:
         for client, topic in zip(self.clients, (first, second), strict=True):
             self._connect(client)
@@ -350,7 +357,7 @@ class Ward(RuleBasedStateMachine):
         if patient in PATIENTS and patient not in client.patients:
             return
         subscription_type, _, target = topic.partition(":")
-        fields = {"topic": "*"} if topic == "*" else {"subscription_type": subscription_type, "target_id": target}
+        fields = {"subscription_type": subscription_type, "target_id": target or "*"}
         self._say(client, type="subscribe", filters=filters, **fields)
         existed = topic in client.wanted
         client.wanted[topic] = filters
@@ -476,7 +483,7 @@ class Ward(RuleBasedStateMachine):
 class BigWard(Ward):
     """Nothing is ever trimmed: then no gap may be told but for slowness and what went to one alone."""
 
-    history: dict[str, Any] = {"size": 100_000, "ttl": 100_000.0}
+    history: ClassVar[dict[str, Any]] = {"size": 100_000, "ttl": 100_000.0}
 
     def _told(self, client: Client, gap: dict[str, Any]) -> None:
         client.gaps.append(gap)
@@ -484,13 +491,12 @@ class BigWard(Ward):
 
 
 @pytest.fixture(autouse=True)
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few messages at a time, and both ways to read the history."""
     monkeypatch.setattr(catch_up, "EXAMINED", 3)
     monkeypatch.setattr(interest, "MERGED", 4)
     # However slow the machine: a command is done at once, which the twin relies on.
     monkeypatch.setattr(turn_budget, "SECONDS", 1e9)
-    yield
 
 
 @pytest.mark.parametrize("ward", [Ward, BigWard])
@@ -498,7 +504,7 @@ def test_nobody_misses_anything_without_being_told(ward: type[Ward]) -> None:
     run_state_machine_as_test(
         ward,
         settings=settings(
-            max_examples=300,
+            max_examples=60,
             stateful_step_count=40,
             deadline=None,
             phases=[Phase.explicit, Phase.generate],

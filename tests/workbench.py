@@ -142,6 +142,11 @@ class Workbench(Bench):
             await asyncio.sleep(0)
             self.loop.run()
 
+    async def settle_once(self) -> None:
+        """One turn of each loop."""
+        await asyncio.sleep(0)
+        self.loop.turn()
+
     async def ask(self, far_end: FarEnd, **command: Any) -> list[dict[str, Any]]:
         """Send a command and return what came back."""
         far_end.send(**command)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from wsserver.backpressure import BackpressureHandler
 from wsserver.clock import Clock, utc_text
+from wsserver.connection_metadata import ConnectionMetadata, Lineage
 from wsserver.incidents import internal_error
 from wsserver.observe.accounts import Accounts
 from wsserver.observe.delivery_records import DeliveryRecords
@@ -33,8 +34,13 @@ class _Publication:
     stream: str | None
     exclude: int
     """The handle of its sender, if that one does not want it back; else 0."""
-    lineage: object
+    lineage: Lineage | None
     """What that sender has in common with itself when it comes back."""
+
+    @property
+    def sender(self) -> int:
+        """The handle of the connection that does not get it: its sender may have come back meanwhile."""
+        return self.exclude if self.lineage is None else self.lineage.handle
 
 
 class BroadcastEngine:
@@ -181,7 +187,7 @@ class BroadcastEngine:
             message.body,
             message.derived,
             recipients,
-            publication.exclude,
+            publication.sender,
         )
         self.census.note(topic, message.patient_id, message.body, message.derived)
         self.operations += 1
@@ -239,16 +245,16 @@ class BroadcastEngine:
         counts = Counts(meta.seq, *subscriptions, matched, delivered, refused)
         self.accounts.note(counts)
         self.records.keep(
-            topic, message, report, frame, recipients, losses_before, publication.exclude, target
+            topic, message, report, frame, recipients, losses_before, publication.sender, target
         )
         self._recipients = recipients
         # Last, as it calls whoever waits for it.
         report.complete(counts, (frame,))
 
-    def _lineage(self, exclude: int) -> object:
+    def _lineage(self, exclude: int) -> Lineage | None:
         """What a sender that wants no echo has in common with itself when it comes back."""
         owner = self._index.owner(exclude) if exclude else None
-        return owner.take_lineage() if owner is not None else None
+        return owner.take_lineage() if isinstance(owner, ConnectionMetadata) else None
 
     def _is_behind(self) -> bool:
         return self._backpressure.is_behind

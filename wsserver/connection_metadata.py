@@ -62,6 +62,15 @@ class Link(Protocol):
         ...
 
 
+class Lineage:
+    """What the connections of one session have in common; ``handle`` is that of the present one."""
+
+    __slots__ = ("handle",)
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+
+
 class ConnectionMetadata:
     """One authenticated connection: who it is and since when. Its subscriptions are with the topic index.
 
@@ -126,7 +135,7 @@ class ConnectionMetadata:
         """The report on its own broadcast of which it has not been told yet; older ones are done before."""
         self.leave: Callable[[], None] | None = None
         """Gives the place at the gate back when the socket is gone."""
-        self.lineage: object = None
+        self.lineage: Lineage | None = None
         """What the connections of one session have in common; None while nobody needs to know."""
         self.session: bytes | None = None
         """The digest of its session's id; None while it has none."""
@@ -139,10 +148,10 @@ class ConnectionMetadata:
         self.catch_up: object = None
         """How far it has caught up, see CatchUps; None once it has."""
 
-    def take_lineage(self) -> object:
-        """The object that stands for this connection and for those that take its session up."""
+    def take_lineage(self) -> Lineage:
+        """What stands for this connection and for those that take its session up."""
         if self.lineage is None:
-            self.lineage = object()
+            self.lineage = Lineage(self.handle)
         return self.lineage
 
     @property

@@ -225,6 +225,8 @@ class ReconnectService:
         self._live[digest] = metadata
         metadata.resumed = Resumed(digest, beginning.cursor, beginning.start)
         metadata.lineage = session.lineage
+        if metadata.lineage is not None:
+            metadata.lineage.handle = metadata.handle
         metadata.direct = session.direct
         self.resumed += 1
         return beginning

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from wsserver.connection_metadata import Lineage
 from wsserver.owed_gaps import Owed
 from wsserver.protocol.control import Gap
 from wsserver.protocol.topic import Topic
@@ -67,7 +68,7 @@ class Session:
         former: bytes | None,
         user_id: str,
         token_id: str | None,
-        lineage: object,
+        lineage: Lineage | None,
         subscriptions: list[Held],
         logs: tuple[str, ...],
         cursor: Position,

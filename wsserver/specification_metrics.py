@@ -52,7 +52,7 @@ def specification_metrics(service: Service) -> dict[str, Any]:
             "operations": subscriptions["operations"],
         },
         "sessions": manager.sessions.get_metrics() | {"catching_up": len(manager.catch_ups)},
-        "history": manager.history.get_metrics(),
+        "remembered": manager.history.get_metrics(),
         "performance": {
             "broadcast_operations": manager.broadcasts.operations,
             "filter_operations": manager.broadcasts.filter_operations,

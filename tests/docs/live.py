@@ -55,7 +55,7 @@ async def ask(socket: ClientConnection, command: dict[str, Any]) -> dict[str, An
 
 CHANGING = frozenset(
     {
-        *("connection_id", "subscription_id", "message_id", "id", "log", "seq", "cursor"),
+        *("connection_id", "session_id", "subscription_id", "message_id", "id", "log", "seq", "cursor"),
         *("ts", "server_time", "expires_in", "took_ms", "connected_at", "ended_at"),
         *("sent", "bytes_sent", "received", "bytes_received"),
     }

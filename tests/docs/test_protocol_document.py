@@ -19,7 +19,7 @@ from wsserver.protocol.commands import COMMAND_TYPES, decode_command
 from wsserver.protocol.control import CONTROL_TYPES
 from wsserver.protocol.json_rules import MAX_DEPTH
 from wsserver.rate_limiter import FORGIVEN_AFTER, OFFENDERS, PATTERN_COST, REFUSED_FILTER_COST
-from wsserver.settings import AccessSettings, ConnectionSettings, RoleSettings, Settings
+from wsserver.settings import AccessSettings, ConnectionSettings, HistorySettings, RoleSettings, Settings
 from wsserver.settings.units import format_size
 from wsserver.web.app import setup
 
@@ -34,9 +34,14 @@ ROLES = {
 }
 
 
-def make_app(**connection: Any) -> tuple[web.Application, ConnectionManager]:
+def make_app(
+    history: HistorySettings | None = None, **connection: Any
+) -> tuple[web.Application, ConnectionManager]:
     settings = Settings(
-        auth=AUTH, access=AccessSettings(roles=ROLES), connection=ConnectionSettings(**connection)
+        auth=AUTH,
+        access=AccessSettings(roles=ROLES),
+        connection=ConnectionSettings(**connection),
+        history=history or HistorySettings(),
     )
     app, manager = web.Application(), ConnectionManager(settings)
     setup(app, settings, manager=manager)
@@ -84,7 +89,7 @@ def test_error_examples_agree_with_the_table_of_errors():
 
 async def test_the_server_answers_the_commands_as_the_document_shows():
     app, _ = make_app()
-    talk = [example for example in EXAMPLES if example.get("type") != "error"]
+    talk = [example for example in EXAMPLES if example.get("type") != "error" and "session" not in example]
     async with serving(app) as port, client(port) as socket:
         answered = 0
         for command, answer in zip(talk, [*talk[1:], {}], strict=True):
@@ -95,8 +100,36 @@ async def test_the_server_answers_the_commands_as_the_document_shows():
                 assert stable(json.loads(await socket.recv())) == stable(answer), command
                 answered += 1
         await socket.wait_closed()
-        assert answered == len(COMMANDS) - len(("ack", "disconnect"))
+        assert answered == len(COMMANDS) - len(("ack", "disconnect", "connect with a session"))
         assert socket.close_code == CloseCode.NORMAL
+
+
+async def test_who_comes_back_is_answered_as_the_document_shows():
+    command, answer = [example for example in EXAMPLES if "session" in example]
+    (gap,) = answer["session"]["gaps"]
+    before, head = gap["from"] - 1, gap["to"] + answer["session"]["replayed"]
+    app, manager = make_app(HistorySettings(size=answer["session"]["replayed"]))
+    async with serving(app) as port:
+        async with client(port) as socket:
+            first = {"type": "connect", "token": token(), "subscriptions": ["patient:123"]}
+            told = await ask(socket, first)
+            for _ in range(before):
+                manager.broadcast_to_patient(123, {})
+            for _ in range(before):
+                await socket.recv()
+            socket.transport.abort()
+        for _ in range(head - before):
+            manager.broadcast_to_patient(123, {})
+        durable = manager.broadcasts.logs.durable.name
+        async with client(port) as socket:
+            session = {"id": told["session_id"], "cursor": {**told["cursor"], durable: before}}
+            assert command.keys() == {"type", "token", "session"}
+            again = await ask(socket, {**with_token(command), "session": session})
+            assert stable(again) == stable(answer)
+            assert again["cursor"][durable] == answer["cursor"]["7c1e90d4d"] == before
+            replayed = [json.loads(await socket.recv()) for _ in range(answer["session"]["replayed"])]
+            seqs = [message["_meta"]["seq"] for message in replayed]
+            assert seqs == list(range(gap["to"] + 1, head + 1))
 
 
 async def test_a_published_message_arrives_as_the_document_shows():
@@ -204,6 +237,11 @@ def test_the_limits_are_the_defaults():
         f"{filters.max_patterns_per_connection} different ones on a connection",
         "what waits for a client that does not read": f"{settings.backpressure.max_queue_messages} messages "
         f"or {spaced_size(settings.backpressure.max_queue_bytes)}",
+        "what is remembered of a topic": f"{settings.history.size} messages, "
+        f"{spaced_size(settings.history.bytes)}, {settings.history.ttl / 60:g} minutes; "
+        f"{spaced_size(settings.history.max_total_bytes)} in all",
+        "a session without a connection": f"{settings.session.ttl / 60:g} minutes; "
+        f"{settings.session.max_sessions:,} of them",
     }
     assert {row[0]: row[1] for row in table(PROTOCOL, "limit")} == expected
     text = PROTOCOL.read_text()

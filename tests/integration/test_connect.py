@@ -79,7 +79,9 @@ async def test_connected_says_exactly_this(server: LiveServer, way: str) -> None
         {"subscription_type": "ecg", "target_id": "*", "filters": {}},
     ]
     cursor = server.manager.broadcasts.logs.cursor()
+    assert len(connected.pop("session_id")) == 43
     assert connected == {
+        "session_ttl": 120,
         "type": "connected",
         "user_id": "user123",
         "role": "doctor",
@@ -96,7 +98,8 @@ async def test_a_session_asked_for_is_said_not_to_be_resumed(server: LiveServer)
     connected = await client.ask(
         "connect", token=token_of(), session={"id": "somebody-elses", "cursor": {"k3f9d": 41}}
     )
-    assert connected["session"] == {"resumed": False, "replayed": 0, "gaps": []}
+    gap = {"type": "gap", "log": "k3f9d", "from": 42, "reason": "restart"}
+    assert connected["session"] == {"resumed": False, "replayed": 0, "gaps": [gap]}
 
 
 async def test_subscriptions_that_fail_do_not_fail_the_connection(server: LiveServer) -> None:

@@ -185,6 +185,7 @@ class History:
         self._types = {}
         self._logs = (Run(), Run())
         self._empty = {}
+        self._losers = {}
         self._unswept = []
         self._forgotten = self.last_evicted = lost
         self.topics = self.messages = self.bytes = 0
