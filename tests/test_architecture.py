@@ -53,7 +53,7 @@ FLOORS = [
     {"subscription_manager"},
     {"subscription_hints"},
     {"connection_manager"},
-    {"store_keeper", "match_explainer", "load_signals", "drain"},
+    {"store_keeper", "session_archive", "match_explainer", "load_signals", "drain"},
     {"overload", "delivery_explainer"},
     {"debugging"},
     {"message_router", "lifecycle"},

@@ -141,6 +141,7 @@ class ConnectionManager:
             tell=self.sessions.note_told,
         )
         self.subscription_manager.catch_ups = self.catch_ups
+        self.subscription_manager.on_change = self.sessions.note_change
         self.backpressure.on_told = lambda metadata, gap: self.sessions.note_told(
             metadata, gap, self.position_of(metadata)
         )

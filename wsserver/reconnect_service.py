@@ -9,7 +9,7 @@ so that a cut in between loses nothing.
 import secrets
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from wsserver.catch_up import CatchUp
 from wsserver.clock import Clock
@@ -30,6 +30,18 @@ ID_BYTES: Final = 32
 _FINAL: Final = range(4500, 4600)
 
 
+class Archive(Protocol):
+    """Where sessions are written so that they outlive this process."""
+
+    def note_change(self, metadata: ConnectionMetadata) -> None:
+        """The session of an open connection, or its subscriptions, are not what they were."""
+        ...
+
+    def note_end(self, key: bytes, session: Session | None) -> None:
+        """A session waits for its client, or (None) is over."""
+        ...
+
+
 class ReconnectService:
     """The sessions of one server: of open connections, and of those that ended lately."""
 
@@ -44,6 +56,8 @@ class ReconnectService:
         # In the order in which they ended.
         self._ended: dict[bytes, Session] = {}
         self._former: dict[bytes, Session] = {}
+        self.archive: Archive | None = None
+        """Told of every session, where there is one."""
         self.bytes = 0
         """What the sessions without a connection take."""
         self.resumed = 0
@@ -81,7 +95,13 @@ class ReconnectService:
         session_id = secrets.token_urlsafe(ID_BYTES)
         metadata.session = digest = _digest(session_id)
         self._live[digest] = metadata
+        self.note_change(metadata)
         return session_id
+
+    def note_change(self, metadata: ConnectionMetadata) -> None:
+        """The subscriptions of an open connection, or what is known of its session, have changed."""
+        if self.archive is not None:
+            self.archive.note_change(metadata)
 
     def heard(self, metadata: ConnectionMetadata) -> None:
         """The client has answered ``connected``: the id that it came back with is good no more."""
@@ -90,6 +110,7 @@ class ReconnectService:
             del self._live[resumed.former]
             resumed.former = None
             resumed.gaps.clear()
+            self.note_change(metadata)
 
     def note_told(self, metadata: ConnectionMetadata, gap: Gap, position: Position) -> None:
         """A client is being told of a loss; its cursor may be this position by now, and not beyond."""
@@ -98,6 +119,7 @@ class ReconnectService:
         if not isinstance(metadata.owed, OwedGaps):
             metadata.owed = OwedGaps()
         metadata.owed.add(Owed(gap, position))
+        self.note_change(metadata)
 
     def note_direct(self, metadata: ConnectionMetadata, report: DeliveryReport) -> None:
         """A message is on its way to this connection alone: no history has it."""
@@ -121,9 +143,9 @@ class ReconnectService:
                 self._live.pop(one, None)
         standing = self._hub.standing(metadata.handle)
         code = getattr(metadata.link, "close_code", 0)
-        if self.ttl == 0 or standing is None or code == CloseCode.NORMAL:
-            return
-        if code in _FINAL and code != CloseCode.SUPERSEDED:
+        is_final = code == CloseCode.NORMAL or (code in _FINAL and code != CloseCode.SUPERSEDED)
+        if self.ttl == 0 or standing is None or is_final:
+            self._note_end(digest, None)
             return
         base, sent, refused = ((one[0], one[1]) for one in standing)
         catch_up = metadata.catch_up
@@ -160,13 +182,24 @@ class ReconnectService:
         if session.former is not None:
             self._former[session.former] = session
         self.bytes += session.cost
+        self._note_end(session.key, session)
         self._make_room()
+
+    def restore(self, session: Session) -> None:
+        """Take up a session that an archive has kept."""
+        if self.ttl:
+            self._keep(session)
+
+    def _note_end(self, key: bytes, session: Session | None) -> None:
+        if self.archive is not None:
+            self.archive.note_end(key, session)
 
     def _remove(self, session: Session) -> None:
         del self._ended[session.key]
         if session.former is not None:
             del self._former[session.former]
         self.bytes -= session.cost
+        self._note_end(session.key, None)
 
     def _make_room(self) -> None:
         while len(self._ended) > self._max_sessions or self.bytes > self._max_bytes:

@@ -34,6 +34,7 @@ from wsserver.overload import Overload, adopt
 from wsserver.protocol import control
 from wsserver.rate_limiter import RateLimiter
 from wsserver.rights_watch import RightsWatch
+from wsserver.session_archive import SessionArchive
 from wsserver.settings import AuthSettings, InboundSettings, Settings, ShutdownSettings
 from wsserver.store_keeper import StoreKeeper
 from wsserver.token_expiry import ExpirySchedule
@@ -122,6 +123,14 @@ class Service:
         self.operations = Operations()
         self.alerts = AlertBook(thresholds_of(settings), settings.alerts, self.clock)
         self.store_keeper = StoreKeeper(self.manager, self.alerts)
+        self.archive = SessionArchive(
+            self.manager.sessions,
+            self.manager.hub,
+            self.manager.index,
+            self.manager.broadcasts.logs,
+            lambda: self.manager.subscription_manager.filters.limits,
+            self.clock,
+        )
         self.idempotency = IdempotencyKeys(self.store_keeper, self.clock)
         self.overload = self._overload()
         self.housekeeping = Housekeeping(self.clock)
@@ -149,6 +158,7 @@ class Service:
         every(1.0, self.overload.tick)
         every(RATE_INTERVAL, self.rates.sweep)
         every(STORE_INTERVAL, self.store_keeper.sweep)
+        every(0, self.archive.tick)
 
     def _overload(self) -> Overload:
         clock = self.clock
@@ -230,7 +240,9 @@ class Service:
         Raises what loading the keys raises, and CannotOpenStore.
         """
         await self.verifier.keys.load()
-        await self.store_keeper.open(self.settings)
+        stored = await self.store_keeper.open(self.settings)
+        if self.store_keeper.store.durability == "fsync":
+            self.archive.begin(self.store_keeper.store, stored)
         loop = asyncio.get_running_loop()
         self.manager.hub.now = self.clock.monotonic()
         self.health.begin()
@@ -327,6 +339,7 @@ class Service:
         self.overload.signals.lag.stop()
         self.overload.close()
         await self.authenticator.close()
+        self.archive.end()
         await self.store_keeper.close()
         self.manager.bind(None)
         # Whoever has this manager next begins afresh.

@@ -1,7 +1,7 @@
 """Who wants what: subscriptions, their limits, their filters and their end."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from wsserver.awaitable import AwaitableInt
@@ -61,6 +61,8 @@ class SubscriptionManager:
         """Subscribes, unsubscribes and refreshes since the start."""
         self.catch_ups: CatchUps | None = None
         """Told of what changes for a connection that is catching up."""
+        self.on_change: Callable[[ConnectionMetadata], object] | None = None
+        """Called with a connection whose subscriptions are not what they were."""
         self.expired = 0
         """Subscriptions that ended by their timeout since the start."""
 
@@ -141,6 +143,8 @@ class SubscriptionManager:
         )
         if metadata.catch_up is not None and self.catch_ups is not None:
             self.catch_ups.subscribed(metadata, number, is_new=not existed)
+        if self.on_change is not None:
+            self.on_change(metadata)
         self.note("replaced" if existed else "subscribed", subscription)
         return subscription, existed
 
@@ -234,6 +238,8 @@ class SubscriptionManager:
         self._wildcards -= record.target_id == ANY
         if record.owner.catch_up is not None and self.catch_ups is not None:
             self.catch_ups.changed(record.owner)
+        if self.on_change is not None:
+            self.on_change(record.owner)
 
     # -- rights that change
 
