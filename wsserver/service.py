@@ -129,6 +129,7 @@ class Service:
             self.manager.index,
             self.manager.broadcasts.logs,
             lambda: self.manager.subscription_manager.filters.limits,
+            self.manager.loop_port,
             self.clock,
         )
         self.idempotency = IdempotencyKeys(self.store_keeper, self.clock)
@@ -158,7 +159,6 @@ class Service:
         every(1.0, self.overload.tick)
         every(RATE_INTERVAL, self.rates.sweep)
         every(STORE_INTERVAL, self.store_keeper.sweep)
-        every(0, self.archive.tick)
 
     def _overload(self) -> Overload:
         clock = self.clock

@@ -222,3 +222,19 @@ async def test_sessions_of_open_connections_are_written_within_a_moment(
 def _state_holds(folder: Path, text: str) -> bool:
     with apsw.Connection(str(folder / "store.db"), flags=apsw.SQLITE_OPEN_READONLY) as file:
         return any(text in bytes(state).decode() for (state,) in file.execute("SELECT state FROM sessions"))
+
+
+async def test_a_session_is_written_at_once_and_does_not_wait_for_the_housekeeping(
+    start_server: Any, tmp_path: Path
+) -> None:
+    server: LiveServer = await start_server(**in_file(tmp_path))
+    server.service.housekeeping.stop()
+    clients = [Returning(f"u{number}") for number in range(60)]
+    for client in clients:
+        await client.come(server)
+    await until(lambda: stored_sessions(tmp_path) == 60)
+    await clients[0].subscribe("patient:1", FILTER)
+    for client in clients[1:]:
+        assert client.raw is not None
+        await client.raw.send(command("disconnect"))
+    await until(lambda: stored_sessions(tmp_path) == 1)
