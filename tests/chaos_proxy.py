@@ -148,8 +148,6 @@ class ChaosProxy:
         except asyncio.CancelledError:
             link.close()
             raise
-        for one in (client, server):
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         link.start()
 
     def _spawn(self, work: "asyncio._CoroutineLike[None]") -> asyncio.Task[None]:
@@ -170,6 +168,11 @@ class _Link:
         self._closed = False
 
     def start(self) -> None:
+        if self._closed:
+            # Ended from outside while it was being connected.
+            return
+        for one in self._sockets.values():
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for way in Way:
             self._pumps[way] = self._proxy._spawn(self._pump(way))
 

@@ -60,10 +60,11 @@ class DeliveryWard:
         """A client of a user of its own, who may see these patients (None: all)."""
         name = name or f"c{len(self.clients)}"
         self.grant(name, patients)
-        seen = "*" if patients is None else patients
+        # One token for all its connections: one of today would outlive what was revoked yesterday.
+        token = token_of(name, "doctor", patients="*" if patients is None else patients)
         client = ResumingClient(
             name,
-            lambda: token_of(name, "doctor", patients=seen),
+            lambda: token,
             self.port,
             wanted,
             self.journal(f"client-{name}"),
@@ -78,6 +79,12 @@ class DeliveryWard:
         self._rights.write(
             Rights(user=user, patients=patients, asked=now if asked is None else asked, held=now)
         )
+
+    def take_away(self, client: ResumingClient, left: list[str]) -> None:
+        """From its next token on a client may see these patients only."""
+        token = token_of(client.user, "doctor", patients=left)
+        client.token = lambda: token
+        self.grant(client.user, left)
 
     async def fill(self, count: int, **how: Any) -> None:
         """Start clients of every kind in turn, and wait until all of them watch."""

@@ -4,12 +4,15 @@ Each stands where a programmer could have made it: around the hub's door, the in
 history. ``FAULTS`` names them with the law that each must break.
 """
 
+import dataclasses
 import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from live_server import LiveServer
 
+from wsserver.protocol.control import Gap
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.topic import Topic
 from wsserver_core.outgoing import Frame
@@ -200,6 +203,145 @@ def _logs(server: LiveServer) -> list[Any]:
     return [broadcasts.log] if logs is None else [logs.durable, logs.volatile]
 
 
+# -- of those who come back
+
+
+class _FaultyReplay(_Around):
+    """The hub, with the messages that are replayed treated wrongly."""
+
+    def __init__(self, inner: Any, treat: Callable[[Any, int, Frame, int], int]) -> None:
+        super().__init__(inner)
+        self._treat = treat
+        self._counts: dict[int, int] = {}
+
+    def replay(self, handle: int, frame: Frame) -> int:
+        """The third message of each replay and those behind it are told by their number."""
+        number = self._counts[handle] = self._counts.get(handle, 0) + 1
+        return self._treat(self._inner, handle, frame, number)
+
+
+def _replay(server: LiveServer, treat: Callable[[Any, int, Frame, int], int]) -> None:
+    catch_ups = server.manager.catch_ups
+    catch_ups._hub = _FaultyReplay(catch_ups._hub, treat)  # type: ignore[assignment]
+
+
+def drop_a_replayed_message(server: LiveServer) -> None:
+    def drop(hub: Any, handle: int, frame: Frame, number: int) -> int:
+        return 0 if number == 3 else hub.replay(handle, frame)
+
+    _replay(server, drop)
+
+
+def replay_twice(server: LiveServer) -> None:
+    def twice(hub: Any, handle: int, frame: Frame, number: int) -> int:
+        if number == 3:
+            hub.replay(handle, _same(frame, frame.wire))
+        return hub.replay(handle, frame)
+
+    _replay(server, twice)
+
+
+def replay_out_of_order(server: LiveServer) -> None:
+    held: dict[int, Frame] = {}
+
+    def swap(hub: Any, handle: int, frame: Frame, number: int) -> int:
+        earlier = held.pop(handle, None)
+        if earlier is None and number >= 3:
+            held[handle] = frame
+            return 0
+        outcome = hub.replay(handle, frame)
+        if earlier is not None:
+            hub.replay(handle, earlier)
+        return outcome
+
+    _replay(server, swap)
+
+
+def replay_to_whoever_lost_the_right(server: LiveServer) -> None:
+    catch_ups = server.manager.catch_ups
+    interest_of = catch_ups._interest
+
+    def of_one_who_sees_all(catch_up: Any) -> Any:
+        interest = interest_of(catch_up)
+        interest._principal = dataclasses.replace(interest._principal, patients=None)
+        return interest
+
+    catch_ups._interest = of_one_who_sees_all  # type: ignore[method-assign]
+
+
+def go_live_before_the_replay(server: LiveServer) -> None:
+    catch_ups, hub = server.manager.catch_ups, server.manager.hub
+    send = catch_ups._send
+
+    def later(catch_up: Any) -> None:
+        hub.go_live(catch_up.metadata.handle)
+        server.manager.loop_port.call_later(0.03, lambda: send(catch_up))
+
+    catch_ups._send = later  # type: ignore[method-assign]
+
+
+def begin_too_far_on(server: LiveServer) -> None:
+    catch_ups = server.manager.catch_ups
+    prepare = catch_ups.prepare
+
+    def further(metadata: Any, start: Any, welcome: Any) -> Any:
+        return prepare(metadata, (start[0] + 2, start[1]), welcome)
+
+    catch_ups.prepare = further  # type: ignore[method-assign]
+
+
+def begin_anew_without_a_word(server: LiveServer) -> None:
+    """Live messages follow at once; what was missed is forgotten."""
+    catch_ups = server.manager.catch_ups
+    prepare = catch_ups.prepare
+
+    def at_the_head(metadata: Any, start: Any, welcome: Any) -> Any:
+        return prepare(metadata, server.manager.broadcasts.logs.heads(), welcome)
+
+    catch_ups.prepare = at_the_head  # type: ignore[method-assign]
+
+
+def tell_a_position_too_far_on(server: LiveServer) -> None:
+    manager = server.manager
+    position_of = manager.position_of
+
+    def further(metadata: Any) -> Any:
+        durable, volatile = position_of(metadata)
+        return durable + 1, volatile
+
+    manager.position_of = further  # type: ignore[method-assign]
+
+
+def _losses(server: LiveServer, change: Callable[[list[Gap]], list[Gap]]) -> None:
+    catch_ups = server.manager.catch_ups
+    losses = catch_ups._losses
+    catch_ups._losses = lambda *about: change(losses(*about))  # type: ignore[method-assign]
+
+
+def trim_silently(server: LiveServer) -> None:
+    _losses(server, lambda gaps: [])
+
+
+def lose_one_gap(server: LiveServer) -> None:
+    _losses(server, lambda gaps: gaps[1:])
+
+
+def tell_too_short_a_gap(server: LiveServer) -> None:
+    def shorter(gaps: list[Gap]) -> list[Gap]:
+        return [msgspec.structs.replace(gap, to=(gap.from_ or 0) + 1) for gap in gaps]
+
+    _losses(server, shorter)
+
+
+def alarm_without_need(server: LiveServer) -> None:
+    log = server.manager.broadcasts.logs.durable
+
+    def more(gaps: list[Gap]) -> list[Gap]:
+        return [*gaps, Gap(log=log.name, from_=1, to=max(1, log.head), reason="limit")]
+
+    _losses(server, more)
+
+
 FAULTS: dict[Callable[[LiveServer], None], str] = {
     drop_a_message: "L2",
     deliver_twice: "L3",
@@ -212,4 +354,20 @@ FAULTS: dict[Callable[[LiveServer], None], str] = {
     invent_a_message: "L7",
     publish_twice: "L4",
     miscount_the_report: "L6",
+    drop_a_replayed_message: "L2",
+    replay_twice: "L3",
+    replay_out_of_order: "L3",
+    replay_to_whoever_lost_the_right: "L5",
+    go_live_before_the_replay: "L3",
+    begin_too_far_on: "L2",
+    begin_anew_without_a_word: "L2",
+    tell_a_position_too_far_on: "L2",
+    alarm_without_need: "L2",
 }
+
+TRIMMING_FAULTS: dict[Callable[[LiveServer], None], str] = {
+    trim_silently: "L2",
+    lose_one_gap: "L2",
+    tell_too_short_a_gap: "L2",
+}
+"""Where the history is so short that something must be told."""

@@ -182,7 +182,9 @@ def law_6(evidence: Evidence, terms: Terms) -> Iterator[Violation]:
         yield from _gap_counts(client, evidence)
     for publication in evidence.publications.values():
         for answer in publication.answers:
-            if (report := answer.report) is None or answer.status != 200:
+            report = answer.report
+            if answer.status != 200 or report is None or (report["duplicate"] and report["matched"] is None):
+                # Who got a message is not remembered over a restart; where it stands is.
                 continue
             refused = sum(report["refused"].values())
             if report["matched"] != report["delivered"] + refused:
@@ -286,6 +288,12 @@ class _Told:
 
     def __init__(self, client: Client) -> None:
         self._gaps = [one for one in client.gaps if one.reason != "forbidden"]
+        # That the log in memory has begun anew speaks for all such logs up to the one of now: of those
+        # in between a client that was away has never heard, nor has the server of now.
+        alive = {one.connection: one.cursor for one in client.opened}
+        self._restarts = [
+            (gap.at, alive.get(gap.connection, {})) for gap in self._gaps if gap.reason == "restart"
+        ]
         # A session that was not restored says: from where you were until you have subscribed again,
         # anything may be missing.
         self._unrestored = [
@@ -299,6 +307,10 @@ class _Told:
             return True
         place = publication.place
         assert place is not None
+        if not publication.durable and any(
+            publication.sends[0].at < at and place.log not in alive for at, alive in self._restarts
+        ):
+            return True
         return any(
             given.get(place.log, 0) < place.seq <= again.get(place.log, place.seq)
             for given, again in self._unrestored

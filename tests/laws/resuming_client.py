@@ -64,7 +64,7 @@ class ResumingClient:
         self.journal = journal
         self.token = token
         self._port = port
-        self._quiet = quiet
+        self.quiet = quiet
         self._pause = pause
         self._ping_after = ping_after
         self.session_id: str | None = None
@@ -76,6 +76,8 @@ class ResumingClient:
         self.ends: list[str] = []
         """How its connections ended."""
         self.replayed = 0
+        self.denied: set[str] = set()
+        """Topics that it may not subscribe to."""
         self._watched: set[str] = set()
         self._unconfirmed: set[str] = set()
         self._replay_left = 0
@@ -167,7 +169,7 @@ class ResumingClient:
             ping_interval=None,
             compression=None,
             max_size=None,
-            open_timeout=2 * self._quiet,
+            open_timeout=2 * self.quiet,
             close_timeout=0.1,
             proxy=None,
         )
@@ -184,7 +186,7 @@ class ResumingClient:
         silent = False
         while True:
             try:
-                async with asyncio.timeout(self._quiet):
+                async with asyncio.timeout(self.quiet):
                     message = json.loads(await socket.recv())
             except TimeoutError:
                 if silent:
@@ -196,12 +198,12 @@ class ResumingClient:
             await self._take(message)
 
     async def _connected(self, socket: ClientConnection) -> dict[str, Any] | None:
-        async with asyncio.timeout(2 * self._quiet):
+        async with asyncio.timeout(2 * self.quiet):
             message = json.loads(await socket.recv())
-            if message["type"] == "error" and message["code"] in {1002, 1010, 1013}:
+            if message.get("type") == "error" and message["code"] in {1002, 1010, 1013}:
                 # Too many at once, or not now: the close that follows says when.
                 return None
-            assert message["type"] == "connected", message
+            assert message.get("type") == "connected", f"{self.name} was told {message} first"
             return dict(message)
 
     def _enter(self, connected: dict[str, Any], given: Cursor | None, dialed: float) -> None:
@@ -221,11 +223,11 @@ class ResumingClient:
                 cursor=connected["cursor"],
             )
         )
+        for gap in session["gaps"] if session else ():
+            self._told(gap)
         if resumed:
             self._replay_left = session["replayed"]
             self._position = connected["cursor"]
-            for gap in session["gaps"]:
-                self._told(gap)
             self._caught_up()
         else:
             self.cursor = dict(connected["cursor"])
@@ -239,7 +241,7 @@ class ResumingClient:
     async def _subscribe(self, connected: dict[str, Any]) -> None:
         has = {(one["subscription_type"], one["target_id"]) for one in connected["subscriptions"]}
         for wanted in self.wanted:
-            if _address(wanted.topic) not in has:
+            if _address(wanted.topic) not in has and wanted.topic not in self.denied:
                 self._unconfirmed.add(wanted.topic)
                 await self._send(
                     "subscribe", topic=wanted.topic, filters=wanted.filters, request_id=wanted.topic
@@ -258,6 +260,9 @@ class ResumingClient:
             case "gap":
                 self._told(message)
             case "subscription_confirmed":
+                self._unconfirmed.discard(message["request_id"])
+            case "error" if message["code"] == 1011:
+                self.denied.add(message["request_id"])
                 self._unconfirmed.discard(message["request_id"])
             case "error":
                 raise AssertionError(f"{self.name} was told {message}")
@@ -309,7 +314,7 @@ class ResumingClient:
         self._move(cursor)
         if not self._unconfirmed:
             for wanted in self.wanted:
-                if wanted.topic not in self._watched:
+                if wanted.topic not in self._watched and wanted.topic not in self.denied:
                     self._watched.add(wanted.topic)
                     self.journal.write(
                         Watch(

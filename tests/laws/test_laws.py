@@ -79,7 +79,16 @@ class Case:
             ),
         ]
 
-    def sent(self, seq: int, at: float, *, log: str = "d", acked: bool = True, patient: str = "1") -> None:
+    def sent(
+        self,
+        seq: int,
+        at: float,
+        *,
+        log: str = "d",
+        acked: bool = True,
+        patient: str = "1",
+        kept: str = "fsync",
+    ) -> None:
         key = f"k{log}{seq}"
         self.lines.append(
             Send(
@@ -87,7 +96,7 @@ class Case:
             )
         )
         report = {
-            "message_id": f"m{log}{seq}", "log": log, "seq": seq, "durability": "fsync", "duplicate": False,
+            "message_id": f"m{log}{seq}", "log": log, "seq": seq, "durability": kept, "duplicate": False,
             "considered": 1, "filtered": 0, "denied": 0, "matched": 1, "delivered": 1, "refused": {},
         }  # fmt: skip
         self.lines.append(
@@ -103,19 +112,14 @@ class Case:
             )
         )  # fmt: skip
 
-    def came_back(self, at: float, given: Cursor, *, resumed: bool, connection: int = 2) -> None:
-        self.lines.append(
-            Opened(
-                client="c",
-                user="u",
-                connection=connection,
-                dialed=at,
-                at=at,
-                given=given,
-                resumed=resumed,
-                cursor={},
-            )
-        )
+    def came_back(
+        self, at: float, given: Cursor, *, resumed: bool, connection: int = 2, cursor: Cursor | None = None
+    ) -> None:
+        opened = Opened(
+            client="c", user="u", connection=connection, dialed=at, at=at, given=given, resumed=resumed,
+            cursor=cursor or {},
+        )  # fmt: skip
+        self.lines.append(opened)
 
     def broken(self, *gaps: str, lateness: float = 1.0) -> set[str]:
         rest = Rest(client="c", asked=100, at=100, cursor={})
@@ -162,6 +166,23 @@ def test_the_end_of_a_log_covers_all_that_follows_in_it(reason: str) -> None:
     assert case.broken(reason) == set()
     case.sent(2, 2.5)
     assert case.broken(reason) == {"L2"}
+
+
+def test_a_restart_speaks_for_logs_in_memory_that_lived_while_a_client_was_away() -> None:
+    case = Case(position={"d": 0, "v": 0})
+    case.sent(4, 3, log="between", kept="memory")
+    assert case.broken("restart") == {"L2"}
+    case.came_back(10, {"v": 0}, resumed=True, cursor={"d": 0, "now": 7})
+    case.lines.append(gap("restart", 1, log="v", connection=2))
+    assert case.broken("restart") == set()
+    # Not for what is on disk, not for the log of now, and not for what comes after.
+    for number, how in enumerate([{"log": "between"}, {"log": "now", "kept": "memory"}]):
+        also = Case(position={"d": 0, "v": 0})
+        also.lines += case.lines[3:]
+        also.sent(8 + number, 4, **how)
+        assert also.broken("restart") == {"L2"}
+    case.sent(5, 60, log="between", kept="memory")
+    assert case.broken("restart") == {"L2"}
 
 
 def test_a_gap_without_an_end_covers_nothing_where_the_server_must_know_the_end() -> None:
