@@ -44,6 +44,7 @@ class DeliveryWard:
         self.dice = random.Random(seed)
         self.clients: list[ResumingClient] = []
         self._journals: list[Journal] = []
+        self._seen: dict[str, list[str] | None] = {}
         self._rights = self.journal("rights")
         self._numbers = itertools.count()
 
@@ -73,8 +74,14 @@ class DeliveryWard:
         self.clients.append(client)
         return client
 
+    def patients_of(self, user: str) -> list[str]:
+        """Whom a user may see by what was written down last."""
+        patients = self._seen[user]
+        return PATIENTS if patients is None else patients
+
     def grant(self, user: str, patients: list[str] | None, asked: float | None = None) -> None:
         """Write down what a user may see from now on; ``asked`` is when the change was asked for."""
+        self._seen[user] = patients
         now = time.monotonic()
         self._rights.write(
             Rights(user=user, patients=patients, asked=now if asked is None else asked, held=now)

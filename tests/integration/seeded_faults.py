@@ -342,6 +342,54 @@ def alarm_without_need(server: LiveServer) -> None:
     _losses(server, more)
 
 
+# -- on the disk
+
+
+class _FaultyFile(_Around):
+    """The store's file, of which the writer's thread asks something else than it was asked."""
+
+    def __init__(self, inner: Any, commit: Callable[[Any, Any, float], int]) -> None:
+        super().__init__(inner)
+        self._commit = commit
+
+    def commit(self, batch: Any, now: float) -> int:
+        return self._commit(self._inner, batch, now)
+
+
+def _file(server: LiveServer, commit: Callable[[Any, Any, float], int]) -> None:
+    writer = server.service.store_keeper.store._writer  # type: ignore[attr-defined]
+    writer._file = _FaultyFile(writer._file, commit)
+
+
+def acknowledge_before_the_commit(server: LiveServer) -> None:
+    """From some message on nothing is written, and everything is answered as if it were."""
+    heads: list[int] = []
+
+    def pretend(file: Any, batch: Any, now: float) -> int:
+        if not heads:
+            before = int(file.commit(batch, now))
+            if before + len(batch.messages) >= CHOSEN:
+                heads.append(before + len(batch.messages))
+            return before
+        heads.append(heads[-1] + len(batch.messages))
+        return heads[-2]
+
+    _file(server, pretend)
+
+
+def store_other_content(server: LiveServer) -> None:
+    def altered(one: Any) -> Any:
+        members = one.message.members.replace(b'"kind":"data"', b'"kind":"none"')
+        return dataclasses.replace(one, message=msgspec.structs.replace(one.message, members=members))
+
+    def alter(file: Any, batch: Any, now: float) -> int:
+        return int(
+            file.commit(dataclasses.replace(batch, messages=[altered(one) for one in batch.messages]), now)
+        )
+
+    _file(server, alter)
+
+
 FAULTS: dict[Callable[[LiveServer], None], str] = {
     drop_a_message: "L2",
     deliver_twice: "L3",
@@ -371,3 +419,9 @@ TRIMMING_FAULTS: dict[Callable[[LiveServer], None], str] = {
     tell_too_short_a_gap: "L2",
 }
 """Where the history is so short that something must be told."""
+
+STORE_FAULTS: dict[Callable[[LiveServer], None], str] = {
+    acknowledge_before_the_commit: "L1",
+    store_other_content: "L1",
+}
+"""Where there is a store on disk."""

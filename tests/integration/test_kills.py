@@ -169,7 +169,7 @@ def assert_only_fresh_sessions_ended(client: Client, kills: list[float]) -> None
     ("rounds", "acks", "clients"),
     [
         (10, 60, 6),
-        pytest.param(100, 1050, 12, marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
+        pytest.param(100, 1300, 12, marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
     ],
 )
 async def test_what_was_acknowledged_outlives_the_server(
@@ -177,10 +177,7 @@ async def test_what_was_acknowledged_outlives_the_server(
 ) -> None:
     evidence = await run_rounds(run, tmp_path, rounds=rounds, acks=acks, clients=clients, seed=rounds)
     durable = [one for one in evidence.acked if one.durable]
-    assert len(evidence.acked) >= rounds * acks // 2
-    assert len(durable) > len(evidence.acked) // 2
-    if rounds == 100:
-        assert len(evidence.acked) >= 100_000
+    assert len(durable) >= (100_000 if rounds == 100 else rounds * acks // 4)
     # Only what lived in memory alone may have been lost on those who were resumed.
     gaps = [gap for client in evidence.clients.values() for gap in client.gaps]
     assert all((gap.log or "").endswith("v") for gap in gaps if gap.reason == "restart")

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from delivery_ward import ROOMY, DeliveryWard, verdict
-from laws.laws import Terms, Violation
+from laws.laws import Terms, Violation, check
 from laws.publisher import InnerPublisher
 from live_server import LiveServer, StartServer, settings_of
-from seeded_faults import FAULTS, TRIMMING_FAULTS
+from seeded_faults import FAULTS, STORE_FAULTS, TRIMMING_FAULTS
+from stored_messages import stored_messages
 
 TERMS = Terms(gaps=frozenset({"forbidden"}))
 """Nothing is lost within the history; one client has lost the right to one patient."""
@@ -91,4 +92,43 @@ async def test_a_loss_that_is_not_told_as_it_was_is_caught(
     async with broken_server(**SHORT) as server:
         fault(server)
         violations = await morning(server, tmp_path / "journals", TRIMMED)
+    assert law in {violation.law for violation in violations}, verdict(violations)
+
+
+async def on_disk(folder: Path, fault: Callable[[LiveServer], None] | None) -> list[Violation]:
+    """Publishers that wait for the disk, and what is found there when the server has ended."""
+    file = folder / "store.db"
+    ward = DeliveryWard(folder / "journals", lambda: server.port)
+    async with broken_server(store={"url": f"sqlite:///{file}"}) as server:
+        if fault is not None:
+            fault(server)
+        publisher = InnerPublisher("p", ward.journal("publisher"), server.manager)
+        try:
+            await ward.fill(4)
+            for _ in range(60):
+                await publisher.publish_and_wait(*ward.draw())
+            await ward.settle(publisher.heads)
+        finally:
+            await ward.stop()
+    with ward.journal("store") as journal:
+        for line in stored_messages(file):
+            journal.write(line)
+    ward.close()
+    evidence = ward.evidence()
+    assert any(one.durable for one in evidence.acked)
+    return check(evidence, Terms())
+
+
+async def test_a_store_without_a_fault_breaks_no_law(tmp_path: Path) -> None:
+    violations = await on_disk(tmp_path, None)
+    assert not violations, verdict(violations)
+
+
+@pytest.mark.parametrize(
+    ("fault", "law"), STORE_FAULTS.items(), ids=[fault.__name__ for fault in STORE_FAULTS]
+)
+async def test_a_fault_of_the_store_is_caught(
+    tmp_path: Path, fault: Callable[[LiveServer], None], law: str
+) -> None:
+    violations = await on_disk(tmp_path, fault)
     assert law in {violation.law for violation in violations}, verdict(violations)

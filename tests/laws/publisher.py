@@ -62,6 +62,14 @@ class InnerPublisher(_Publisher):
         self.reports.append(report)
         return report
 
+    async def publish_and_wait(self, topic: str, body: dict[str, Any]) -> DeliveryReport:
+        """The same where there is a disk to wait for."""
+        body = self._about_to_send(topic, body)
+        report = await self._manager.publish(_topic(topic), body)
+        self._answered(body["key"], 200, report.as_dict())
+        self.reports.append(report)
+        return report
+
 
 class HttpPublisher(_Publisher):
     """Publishes over HTTP, and tries again with the same key as long as it has no clear answer."""

@@ -262,8 +262,10 @@ class ResumingClient:
             case "subscription_confirmed":
                 self._unconfirmed.discard(message["request_id"])
             case "error" if message["code"] == 1011:
-                self.denied.add(message["request_id"])
-                self._unconfirmed.discard(message["request_id"])
+                # Without a request it is news: a subscription has ended with the right to it.
+                if (topic := message.get("request_id")) is not None:
+                    self.denied.add(topic)
+                    self._unconfirmed.discard(topic)
             case "error":
                 raise AssertionError(f"{self.name} was told {message}")
 
