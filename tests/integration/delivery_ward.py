@@ -75,9 +75,8 @@ class DeliveryWard:
         return client
 
     def patients_of(self, user: str) -> list[str]:
-        """Whom a user may see by what was written down last."""
-        patients = self._seen[user]
-        return PATIENTS if patients is None else patients
+        """Whom a user may see by what was written down last; none for one who may see all."""
+        return self._seen[user] or []
 
     def grant(self, user: str, patients: list[str] | None, asked: float | None = None) -> None:
         """Write down what a user may see from now on; ``asked`` is when the change was asked for."""
