@@ -562,6 +562,25 @@ class TestRoom:
         assert resumed == [True, True, False]
         assert bench.manager.sessions.get_metrics()["dropped"] == 1
 
+    async def test_a_user_that_comes_and_goes_pushes_out_its_own_sessions_and_nobody_elses(self) -> None:
+        few = {"max_connections_per_user": 3}
+        bench = await Workbench(session={"max_sessions": 6}, connection=few).start()
+        client, told = await enter(bench, user="quiet")
+        await lose(bench, client)
+        own = []
+        for _ in range(20):
+            client, answer = await enter(bench, user="restless")
+            own.append(answer)
+            await lose(bench, client)
+        sessions = bench.manager.sessions
+        assert len(sessions) == 4
+        assert sessions.get_metrics()["dropped"] == 17
+        for answer, resumed in ((told, True), (own[-1], True), (own[-3], True), (own[-4], False)):
+            user = "quiet" if answer is told else "restless"
+            client, (connected,) = await come_back(bench, answer, user=user)
+            assert connected["session"]["resumed"] is resumed
+            client.leave()
+
     async def test_of_too_many_bytes_too_and_new_bounds_hold_at_once(self) -> None:
         bench = await Workbench(session={"max_total_bytes": 5_000}).start()
         for number in range(10):

@@ -129,7 +129,7 @@ class ConnectionManager:
         )
         self.broadcasts.durability = _durability(self.settings)
         self.sessions = ReconnectService(
-            self.hub, self.index, self.broadcasts.logs, self.settings.session, self.clock
+            self.hub, self.index, self.broadcasts.logs, self.limits, self.settings.session, self.clock
         )
         self.catch_ups = CatchUps(
             self.hub,

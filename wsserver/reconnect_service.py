@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from wsserver.catch_up import CatchUp
 from wsserver.clock import Clock
+from wsserver.connection_limits import ConnectionLimits
 from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.errors import CloseCode
 from wsserver.owed_gaps import NO_PROOF, Owed, OwedGaps
@@ -46,15 +47,24 @@ class ReconnectService:
     """The sessions of one server: of open connections, and of those that ended lately."""
 
     def __init__(
-        self, hub: Hub, index: TopicIndex, logs: Logs, settings: SessionSettings, clock: Clock
+        self,
+        hub: Hub,
+        index: TopicIndex,
+        logs: Logs,
+        limits: ConnectionLimits,
+        settings: SessionSettings,
+        clock: Clock,
     ) -> None:
+        """``limits``: of one user no more sessions are kept than it may have connections."""
         self._hub = hub
         self._index = index
         self._logs = logs
+        self._limits = limits
         self._clock = clock
         self._live: dict[bytes, ConnectionMetadata] = {}
         # In the order in which they ended.
         self._ended: dict[bytes, Session] = {}
+        self._of_user: dict[str, dict[bytes, Session]] = {}
         self._former: dict[bytes, Session] = {}
         self.archive: Archive | None = None
         """Told of every session, where there is one."""
@@ -179,10 +189,15 @@ class ReconnectService:
 
     def _keep(self, session: Session) -> None:
         self._ended[session.key] = session
+        of_user = self._of_user.setdefault(session.user_id, {})
+        of_user[session.key] = session
         if session.former is not None:
             self._former[session.former] = session
         self.bytes += session.cost
         self._note_end(session.key, session)
+        # Else whoever comes and goes in a loop would make the server forget everybody else.
+        while len(of_user) > self._limits.max_per_user:
+            self._drop(next(iter(of_user.values())))
         self._make_room()
 
     def restore(self, session: Session) -> None:
@@ -196,6 +211,10 @@ class ReconnectService:
 
     def _remove(self, session: Session) -> None:
         del self._ended[session.key]
+        of_user = self._of_user[session.user_id]
+        del of_user[session.key]
+        if not of_user:
+            del self._of_user[session.user_id]
         if session.former is not None:
             del self._former[session.former]
         self.bytes -= session.cost
@@ -203,8 +222,11 @@ class ReconnectService:
 
     def _make_room(self) -> None:
         while len(self._ended) > self._max_sessions or self.bytes > self._max_bytes:
-            self._remove(next(iter(self._ended.values())))
-            self.dropped += 1
+            self._drop(next(iter(self._ended.values())))
+
+    def _drop(self, session: Session) -> None:
+        self._remove(session)
+        self.dropped += 1
 
     def sweep(self) -> int:
         """Forget those whose time is over; returns how many."""
@@ -220,11 +242,11 @@ class ReconnectService:
 
     def forget(self, *, user_id: str | None = None, token_id: str | None = None) -> int:
         """Forget what waits for a user, or for the bearer of one token; returns how many."""
-        concerned = [
-            one
-            for one in self._ended.values()
-            if one.user_id == user_id or (token_id is not None and one.token_id == token_id)
-        ]
+        concerned = list(self._of_user.get(user_id, {}).values()) if user_id is not None else []
+        if token_id is not None:
+            concerned += (
+                one for one in self._ended.values() if one.token_id == token_id and one.user_id != user_id
+            )
         for session in concerned:
             self._remove(session)
         return len(concerned)

@@ -241,7 +241,7 @@ def test_the_limits_are_the_defaults():
         f"{spaced_size(settings.history.bytes)}, {settings.history.ttl / 60:g} minutes; "
         f"{spaced_size(settings.history.max_total_bytes)} in all",
         "a session without a connection": f"{settings.session.ttl / 60:g} minutes; "
-        f"{settings.session.max_sessions:,} of them",
+        f"{settings.session.max_sessions:,} of them, of one user as many as it may have connections",
     }
     assert {row[0]: row[1] for row in table(PROTOCOL, "limit")} == expected
     text = PROTOCOL.read_text()

@@ -147,7 +147,10 @@ class SessionSettings(Section, frozen=True, kw_only=True):
     """Seconds for which a client may go on where it was; 0 keeps no sessions."""
 
     max_sessions: Count = 20_000
-    """Ended connections that are remembered, 1 or more; beyond it those that ended first are forgotten."""
+    """Ended connections that are remembered, 1 or more; beyond it those that ended first are forgotten.
+
+    Of one user as many as it may have connections, so that it cannot push out the others'.
+    """
 
     max_total_bytes: Bytes = 64 * 1024 * 1024
     """Bytes of what is remembered of them, subscriptions and filters above all."""
