@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import uvloop
 
-from benchmarks import accept, drain, durable, fanout, filters, growth_plot, herd, idle, memory, slow
+from benchmarks import accept, drain, durable, fanout, filters, growth_plot, herd, idle, memory, replay, slow
 from wsserver.settings import ShutdownSettings
 
 
@@ -90,6 +90,10 @@ def _durable(options: Options) -> dict[str, Any]:
     return uvloop.run(durable.durable(options.duration(10, 2), options.folder))
 
 
+def _replay(options: Options) -> dict[str, Any]:
+    return uvloop.run(replay.replay(options.crowd(1_000, 100), options.turns(1_000, 200)))
+
+
 SUITE: Final = {
     "fanout": Benchmark(_fanout, fanout.table),
     "memory": Benchmark(_memory, memory.table),
@@ -98,6 +102,7 @@ SUITE: Final = {
     "filters": Benchmark(_filters, filters.table),
     "slow": Benchmark(_slow, slow.table),
     "durable": Benchmark(_durable, durable.table),
+    "replay": Benchmark(_replay, replay.table),
     "drain": Benchmark(_drain, drain.table),
     "herd": Benchmark(_herd, herd.table),
 }

@@ -497,6 +497,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interest, "MERGED", 4)
     # However slow the machine: a command is done at once, which the twin relies on.
     monkeypatch.setattr(turn_budget, "SECONDS", 1e9)
+    monkeypatch.setattr(catch_up, "SECONDS", 1e9)
 
 
 @pytest.mark.parametrize("ward", [Ward, BigWard])

@@ -6,7 +6,6 @@ import pytest
 from far_end import FarEnd
 from workbench import Workbench, assert_nothing_left
 
-from wsserver import turn_budget
 from wsserver.connection_manager import DRAIN, OVERLOAD
 from wsserver.overload import Cause
 from wsserver.settings import AccessSettings, RoleSettings, SessionSettings
@@ -630,10 +629,8 @@ class TestOverload:
         assert connected["session"]["resumed"]
 
 
-async def test_commands_sent_behind_connect_wait_for_connected(
-    bench: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turn_budget, "SECONDS", 1e-9)
+async def test_commands_sent_behind_connect_wait_for_connected(bench: Workbench) -> None:
+    bench.manager.catch_ups._budget._seconds = 1e-9
     client, told = await enter(bench, subscriptions=["type:ecg"])
     await lose(bench, client)
     for n in range(900):

@@ -74,3 +74,16 @@ def test_work_that_fails_is_charged_all_the_same() -> None:
     with pytest.raises(KeyError):
         desk.budget.charge(fail)
     assert desk.budget.is_spent
+
+
+def test_a_budget_may_have_a_time_of_its_own() -> None:
+    now = [0.0]
+    budget = TurnBudget[str](LoopPort(), lambda _: None, seconds=0.5, clock=lambda: now[0])
+
+    def work() -> None:
+        now[0] += 0.25
+
+    budget.charge(work)
+    assert not budget.is_spent
+    budget.charge(work)
+    assert budget.is_spent

@@ -16,8 +16,8 @@ Party = TypeVar("Party")
 class TurnBudget(Generic[Party]):
     """Measures the work of a turn of the loop; whoever comes after it is spent waits for the next.
 
-    Parties go on in the order in which they began to wait, ``SECONDS`` a turn, and the loop sees to
-    everybody else in between.
+    Parties go on in the order in which they began to wait, so many seconds a turn, and the loop sees
+    to everybody else in between.
     """
 
     def __init__(
@@ -25,9 +25,11 @@ class TurnBudget(Generic[Party]):
         port: LoopPort,
         go_on: Callable[[Party], None],
         *,
+        seconds: float | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``go_on`` is called for a party whose turn has come."""
+        """``go_on`` is called for a party whose turn has come. ``seconds`` are ``SECONDS`` unless given."""
+        self._seconds = seconds
         self._port = port
         self._go_on = go_on
         self._clock = clock
@@ -38,7 +40,7 @@ class TurnBudget(Generic[Party]):
     @property
     def is_spent(self) -> bool:
         """Whether there is no more time in this turn."""
-        return self._spent >= SECONDS
+        return self._spent >= (SECONDS if self._seconds is None else self._seconds)
 
     def __len__(self) -> int:
         """How many wait."""

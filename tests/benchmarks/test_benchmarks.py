@@ -202,6 +202,15 @@ def test_durable_stores_what_it_publishes_and_groups_it(tmp_path: Path) -> None:
     assert [one.name for one in tmp_path.iterdir()] == ["result.json"]
 
 
+def test_replay_gives_everybody_what_they_missed(tmp_path: Path) -> None:
+    result = run("replay", tmp_path, "--connections", "20", "--rounds", "300")
+    assert result["resumed"] == 20
+    assert result["received"] == result["promised"] == 20 * 300
+    assert result["gaps"] == 0
+    assert result["sessions"]["resumed"] == 20
+    assert result["meanwhile"]["missing"] == result["quiet"]["missing"] == 0
+
+
 def test_an_unknown_benchmark_is_a_usage_error() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "coffee"], cwd=ROOT, capture_output=True, timeout=60, check=False
