@@ -7,7 +7,6 @@ beyond it is passed over. It comes back after every end, and takes silence for a
 
 import asyncio
 import contextlib
-import itertools
 import json
 import time
 from collections.abc import Callable
@@ -21,6 +20,8 @@ from websockets.asyncio.client import connect as open_websocket
 from laws.journal import Arrival, Cursor, GapTold, Journal, Opened, Rest, Watch, checksum
 
 PATIENCE = 10.0
+PING_PAUSE = 0.05
+"""Seconds between two pings at the least: a server refuses who sends too often."""
 ENDS = (OSError, EOFError, TimeoutError, websockets.WebSocketException)
 """How a connection may end that is cut anywhere, the handshake included."""
 
@@ -56,7 +57,7 @@ class ResumingClient:
         """``quiet`` seconds without a word bring a ping, as many again the end of the connection.
 
         ``pause`` is how long it waits before it comes back. It pings after so many messages too,
-        because that is how a client learns how far it has come.
+        but not all the time, because that is how a client learns how far it has come.
         """
         self.name = name
         self.user = user or name
@@ -83,7 +84,7 @@ class ResumingClient:
         self._replay_left = 0
         self._position: Cursor = {}
         self._since_ping = 0
-        self._numbers = itertools.count(1)
+        self._pinged = 0.0
         self._asked = 0.0
         self._rest: Cursor | None = None
         self._at_rest = asyncio.Event()
@@ -251,7 +252,7 @@ class ResumingClient:
         if "_meta" in message:
             self._arrive(message)
             self._since_ping += 1
-            if self._since_ping >= self._ping_after:
+            if self._since_ping >= self._ping_after and time.monotonic() - self._pinged >= PING_PAUSE:
                 await self._ping()
             return
         match message["type"]:
@@ -342,6 +343,7 @@ class ResumingClient:
 
     async def _ping(self) -> None:
         self._since_ping = 0
+        self._pinged = time.monotonic()
         with contextlib.suppress(*ENDS):
             await self._send("ping", t=time.monotonic())
 
