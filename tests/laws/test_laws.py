@@ -6,8 +6,23 @@ import pytest
 
 from laws.delivery_double import scenario
 from laws.evidence import Evidence
-from laws.journal import Answer, Arrival, Cursor, GapTold, Line, Opened, Rest, Rights, Send, Watch, checksum
-from laws.laws import LAWS, Terms, check
+from laws.journal import (
+    Answer,
+    Arrival,
+    Cursor,
+    GapTold,
+    Line,
+    Opened,
+    Outcome,
+    Rest,
+    Rights,
+    Send,
+    Stored,
+    StoreRead,
+    Watch,
+    checksum,
+)
+from laws.laws import LAWS, Terms, Violation, check
 
 TERMS = Terms(gaps=frozenset({"trimmed"}))
 
@@ -121,10 +136,13 @@ class Case:
         )  # fmt: skip
         self.lines.append(opened)
 
-    def broken(self, *gaps: str, lateness: float = 1.0) -> set[str]:
+    def violations(self, *gaps: str, lateness: float = 1.0) -> list[Violation]:
         rest = Rest(client="c", asked=100, at=100, cursor={})
         terms = Terms(gaps=frozenset(gaps), lateness=lateness)
-        return {one.law for one in check(Evidence([*self.lines, rest]), terms)}
+        return check(Evidence([*self.lines, rest]), terms)
+
+    def broken(self, *gaps: str, lateness: float = 1.0) -> set[str]:
+        return {one.law for one in self.violations(*gaps, lateness=lateness)}
 
 
 def gap(reason: str, first: int | None, last: int | None = None, **members: Any) -> GapTold:
@@ -277,3 +295,116 @@ def test_a_gap_with_a_number_has_the_right_one(count: int | None, broken: set[st
     case.got(2, 4.2)
     case.lines.append(gap("slow", 1, 3, count=count))
     assert case.broken("slow") == broken
+
+
+def stored(seq: int, *, log: str = "d", name: str | None = None) -> Stored:
+    key = name or f"k{log}{seq}"
+    return Stored(log=log, seq=seq, id=f"m{log}{seq}", topic="patient:1", key=key, crc=checksum({"key": key}))
+
+
+@pytest.mark.parametrize(
+    ("logs", "kept", "broken"),
+    [
+        ({"d": 1}, [1, 2], set()),
+        ({"d": 2}, [2], set()),
+        ({"d": 3}, [], set()),
+        ({"d": 1}, [2], {"L1"}),
+        ({"d": 2}, [], {"L1"}),
+        ({"other": 1}, [], {"L1"}),
+        ({"d": 1}, [1, 2, 2], {"L1"}),
+    ],
+)
+def test_the_store_holds_everything_from_the_place_on_that_it_names(
+    logs: Cursor, kept: list[int], broken: set[str]
+) -> None:
+    case = Case()
+    for seq in (1, 2):
+        case.sent(seq, seq + 2)
+        case.got(seq, seq + 3)
+    case.lines += [StoreRead(logs=logs), *(stored(seq) for seq in kept)]
+    assert case.broken() == broken
+
+
+def test_what_was_acknowledged_from_memory_need_not_be_in_the_store() -> None:
+    case = Case()
+    case.sent(1, 3, log="v", kept="memory")
+    case.got(1, 4, log="v")
+    case.lines.append(StoreRead(logs={"d": 1}))
+    assert case.broken() == set()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "broken"),
+    [
+        ({"written": 1}, set()),
+        ({"written": 0, "dropped": {"slow": 1}}, set()),
+        ({"written": 0, "queued": 1}, {"L6"}),
+        ({"written": 0}, {"L6"}),
+        ({"written": 0, "dropped": {"slow": 1}, "replayed": 0}, {"L6"}),
+        ({"written": 0, "dropped": {"slow": 1}, "replayed": 1}, set()),
+    ],
+)
+def test_what_became_of_a_message_adds_up(outcome: dict[str, Any], broken: set[str]) -> None:
+    case = Case()
+    case.sent(1, 3)
+    case.got(1, 4)
+    case.lines.append(Outcome(**{"id": "md1", "queued": 0, "dropped": {}} | outcome))
+    assert case.broken() == broken
+
+
+@pytest.mark.parametrize(
+    ("counts", "broken"),
+    [
+        ({}, set()),
+        ({"matched": 2}, {"L6"}),
+        ({"matched": 2, "refused": {"slow": 1}}, set()),
+        ({"filtered": 1, "denied": 1}, {"L6"}),
+        ({"matched": None, "considered": None, "refused": None, "duplicate": True}, set()),
+    ],
+)
+def test_a_report_adds_up(counts: dict[str, Any], broken: set[str]) -> None:
+    case = Case()
+    case.sent(1, 3)
+    case.got(1, 4)
+    answer = case.lines[-2]
+    assert isinstance(answer, Answer)
+    assert answer.report is not None
+    answer.report.update(counts)
+    assert case.broken() == broken
+
+
+def test_a_message_arrives_on_the_topic_that_it_was_sent_to() -> None:
+    case = Case()
+    case.sent(1, 3)
+    case.got(1, 4, patient="2")
+    assert "L7" in case.broken()
+
+
+def test_an_announcement_to_all_is_due_to_whoever_was_connected() -> None:
+    case = Case()
+    del case.lines[2]
+    for seq, at in ((1, 0.5), (2, 3)):
+        case.sent(seq, at)
+        send = case.lines[-2]
+        assert isinstance(send, Send)
+        send.topic, send.patient = "*", None
+    told = {one.text.split()[2] for one in case.violations()}
+    assert told == {"kd2"}
+
+
+def test_a_client_that_was_not_resumed_may_get_again_what_it_has_handled() -> None:
+    case = Case()
+    case.sent(1, 3)
+    case.sent(2, 4)
+    case.lines.append(Watch(client="c", topic="*", filters={}, at=12, position={"d": 2}))
+    case.came_back(10, {"d": 2}, resumed=False)
+    case.got(2, 11, connection=2)
+    assert case.broken("not_resumed") == {"L2"}
+
+
+def test_messages_on_their_way_at_the_same_time_have_no_order() -> None:
+    case = Case()
+    case.sent(2, 3)
+    case.sent(1, 3.2)
+    case.lines.append(gap("slow", 1, 2))
+    assert case.broken("slow") == set()
