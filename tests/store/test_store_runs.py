@@ -9,7 +9,7 @@ from wsserver_core.outgoing import Frame
 
 
 def kept(order: int) -> Kept:
-    return Kept(Frame(b"x", topic="t:1", log="l", seq=order * 10, lane=1), order, 0.0, None)
+    return Kept(Frame(b"x", topic="t:1", log="l", seq=order * 10, lane=1), order * 10, order, 0.0, None)
 
 
 def test_a_run_does_what_a_list_does() -> None:

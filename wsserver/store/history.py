@@ -155,7 +155,7 @@ class History:
             raise ValueError("a message that is kept has a topic and a log")
         now = self._clock.monotonic()
         self.order += 1
-        kept = Kept(frame, self.order, now if at is None else at, sender)
+        kept = Kept(frame, frame.seq, self.order, now if at is None else at, sender)
         topic = self._topic(frame.topic)
         name = message_type if message_type in self._by_type else None
         ring = topic.rings.get(name)

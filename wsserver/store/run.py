@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import Final
 
+import msgspec
+
 from wsserver_core.outgoing import Frame
 
 _GONE: Final = Frame(b"")
@@ -13,22 +15,23 @@ SPARE: Final = 64
 """Places that may stay empty at the front before the others move up."""
 
 
-class Kept:
-    """One message as it is kept."""
+class Kept(msgspec.Struct, gc=False, eq=False):
+    """One message as it is kept.
 
-    __slots__ = ("_again", "at", "evicted", "frame", "order", "sender", "seq")
+    There may be very many, none of which can be part of a cycle: the garbage collector does not
+    look at them, which took 45 ms more for 300,000 of them.
+    """
 
-    def __init__(self, frame: Frame, order: int, at: float, sender: object) -> None:
-        self.frame = frame
-        self.seq = frame.seq
-        self.order = order
-        """Its place among all messages, whichever log they belong to."""
-        self.at = at
-        """Monotonic seconds of its delivery."""
-        self.sender = sender
-        """Whose connections do not get it, None if it is for all."""
-        self.evicted = False
-        self._again: Frame | None = None
+    frame: Frame
+    seq: int
+    order: int
+    """Its place among all messages, whichever log they belong to."""
+    at: float
+    """Monotonic seconds of its delivery."""
+    sender: object
+    """Whose connections do not get it, None if it is for all."""
+    evicted: bool = False
+    _again: Frame | None = None
 
     def evict(self) -> None:
         """Let go of the frame; the place stays until whoever else has it lets go of it, too."""
