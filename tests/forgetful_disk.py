@@ -128,21 +128,21 @@ class _File(apsw.VFSFile):
             disk.opened(Path(path))
         super().__init__("", name, flags)
 
-    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
+    def xWrite(self, data: bytes, offset: int) -> None:
         if self._name is not None:
             self._disk.change("write", self._name)
         super().xWrite(data, offset)
         if self._name is not None:
             self._disk.steps.append(Step(self._name, offset, bytes(data)))
 
-    def xTruncate(self, newsize: int) -> None:  # noqa: N802
+    def xTruncate(self, newsize: int) -> None:
         if self._name is not None:
             self._disk.change("truncate", self._name)
         super().xTruncate(newsize)
         if self._name is not None:
             self._disk.steps.append(Step(self._name, newsize, None))
 
-    def xSync(self, flags: int) -> None:  # noqa: N802
+    def xSync(self, flags: int) -> None:
         if self._name is not None:
             self._disk.sync(self._name)
         super().xSync(flags)
@@ -158,10 +158,10 @@ class DiskVFS(apsw.VFS):
         self._disk = disk
         super().__init__(self.name, "")
 
-    def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
+    def xDelete(self, filename: str, syncdir: bool) -> None:
         super().xDelete(filename, syncdir)
         steps = self._disk.steps
         steps.append(Step(Path(filename).name, -1, None, len(steps) + 1 if syncdir else None))
 
-    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802
+    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
         return _File(self._disk, name, flags)

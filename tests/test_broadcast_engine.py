@@ -119,12 +119,12 @@ def test_a_broadcast_within_a_broadcast_has_recipients_of_its_own(bench: Bench) 
     watchers = {patient: bench.connect(f"u{patient}", "doctor", patient) for patient in (1, 2)}
     for patient, (one, _) in watchers.items():
         assert bench.manager.subscribe(one, "patient", patient)
-    bench.manager.broadcasts.hub = Interrupted(bench)  # type: ignore[assignment]
+    bench.manager.broadcasts.hub = Interrupted(bench)
     for send in (
         lambda: bench.manager.broadcast_to_patient(1, {"n": 1}),
         lambda: bench.manager.send_message(watchers[1][0], {"patient_id": 1, "n": 1}),
     ):
-        bench.manager.broadcasts.hub.armed = True  # type: ignore[attr-defined]
+        bench.manager.broadcasts.hub.armed = True
         assert send().delivered == 1
     bench.loop.run()
     for patient, (_, websocket) in watchers.items():

@@ -165,7 +165,7 @@ def test_a_key_is_stored_with_its_message(bench: Bench, disk: HandStore) -> None
 
 async def test_gather_awaits_a_ward_of_pending_reports(bench: Bench, disk: HandStore) -> None:
     reports = [bench.manager.broadcast_to_patient(patient, {"n": 1}) for patient in range(1, 6)]
-    waiting = asyncio.ensure_future(asyncio.gather(*reports))  # type: ignore[arg-type]
+    waiting = asyncio.ensure_future(asyncio.gather(*reports))
     await asyncio.sleep(0)
     disk.commit()
     assert [report.seq for report in await waiting] == [1, 2, 3, 4, 5]

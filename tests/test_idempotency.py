@@ -68,7 +68,7 @@ async def test_the_store_is_given_what_it_may_keep_with_the_message(publisher: P
 @pytest.mark.parametrize("other", [{"user_id": "v"}, {"route": "patient:2"}, {"key": "l"}])
 async def test_a_key_is_one_users_on_one_route(publisher: Publisher, other: dict[str, str]) -> None:
     assert (await publisher.ask())["message_id"] == "m_1"
-    answer = await publisher.ask(**other)  # type: ignore[arg-type]
+    answer = await publisher.ask(**other)
     assert (answer["message_id"], answer["duplicate"]) == ("m_2", False)
 
 

@@ -15,7 +15,7 @@ class Looking(Bench):
         self.totals = [0, 0]
         self.latency: float | None = None
         self.slow = 0
-        self.manager.slow_connections = lambda: self.slow  # type: ignore[method-assign]
+        self.manager.slow_connections = lambda: self.slow
         self.signals = LoadSignals(
             self.manager,
             memory=ProcessMemory(self.clock, limit=1000, rss=lambda: 345),

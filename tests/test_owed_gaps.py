@@ -5,7 +5,7 @@ from wsserver.protocol.control import Gap
 
 
 def gap(first: int, last: int | None = None, log: str = "d", reason: str = "slow") -> Gap:
-    return Gap(log=log, topic="t:1", from_=first, to=last or first, count=1, reason=reason)  # type: ignore[arg-type]
+    return Gap(log=log, topic="t:1", from_=first, to=last or first, count=1, reason=reason)
 
 
 def test_whoever_handled_something_later_has_heard_of_it() -> None:

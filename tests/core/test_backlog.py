@@ -427,7 +427,7 @@ class TestConflation:
     @pytest.mark.parametrize("stream", [1, ("t",), b"s"])
     def test_a_stream_is_named_by_text(self, stream: object) -> None:
         with pytest.raises(TypeError):
-            Frame(b"x", None, DATA, stream=stream)  # type: ignore[arg-type]
+            Frame(b"x", None, DATA, stream=stream)
 
     def test_a_broadcast_reaches_the_others_whole(self, pier: Pier, press: Press) -> None:
         pier.hub.max_queue_messages = 4
@@ -824,7 +824,7 @@ class TestBeingBehind:
             for _ in range(15):
                 pier.ledger.enqueue(opened[2][0], Frame(b"y"))
 
-        transport.write = write_and_publish  # type: ignore[method-assign]
+        transport.write = write_and_publish
         pier.ledger.enqueue_many([handle for handle, _, _ in opened], Frame(b"x"))
         pier.loop.run()
         assert read_all(opened[1][2]) == b"x"

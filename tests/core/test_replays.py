@@ -102,7 +102,7 @@ class TestCatchingUp:
         pier.hub.release(handle)
         assert pier.ledger.replay(handle, published(1)) == REFUSED_GONE
         with pytest.raises(TypeError):
-            pier.hub.replay(handle, None)  # type: ignore[arg-type]
+            pier.hub.replay(handle, None)
 
 
 class TestRoom:

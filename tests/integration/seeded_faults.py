@@ -186,7 +186,7 @@ def publish_twice(server: LiveServer) -> None:
             publish(topic, message, **how)
         return publish(topic, message, **how)
 
-    engine.publish = twice  # type: ignore[method-assign]
+    engine.publish = twice
 
 
 def miscount_the_report(server: LiveServer) -> None:
@@ -222,7 +222,7 @@ class _FaultyReplay(_Around):
 
 def _replay(server: LiveServer, treat: Callable[[Any, int, Frame, int], int]) -> None:
     catch_ups = server.manager.catch_ups
-    catch_ups._hub = _FaultyReplay(catch_ups._hub, treat)  # type: ignore[assignment]
+    catch_ups._hub = _FaultyReplay(catch_ups._hub, treat)
 
 
 def drop_a_replayed_message(server: LiveServer) -> None:
@@ -266,7 +266,7 @@ def replay_to_whoever_lost_the_right(server: LiveServer) -> None:
         interest._principal = dataclasses.replace(interest._principal, patients=None)
         return interest
 
-    catch_ups._interest = of_one_who_sees_all  # type: ignore[method-assign]
+    catch_ups._interest = of_one_who_sees_all
 
 
 def go_live_before_the_replay(server: LiveServer) -> None:
@@ -277,7 +277,7 @@ def go_live_before_the_replay(server: LiveServer) -> None:
         hub.go_live(catch_up.metadata.handle)
         server.manager.loop_port.call_later(0.03, lambda: send(catch_up))
 
-    catch_ups._send = later  # type: ignore[method-assign]
+    catch_ups._send = later
 
 
 def begin_too_far_on(server: LiveServer) -> None:
@@ -287,7 +287,7 @@ def begin_too_far_on(server: LiveServer) -> None:
     def further(metadata: Any, start: Any, welcome: Any) -> Any:
         return prepare(metadata, (start[0] + 2, start[1]), welcome)
 
-    catch_ups.prepare = further  # type: ignore[method-assign]
+    catch_ups.prepare = further
 
 
 def begin_anew_without_a_word(server: LiveServer) -> None:
@@ -298,7 +298,7 @@ def begin_anew_without_a_word(server: LiveServer) -> None:
     def at_the_head(metadata: Any, start: Any, welcome: Any) -> Any:
         return prepare(metadata, server.manager.broadcasts.logs.heads(), welcome)
 
-    catch_ups.prepare = at_the_head  # type: ignore[method-assign]
+    catch_ups.prepare = at_the_head
 
 
 def tell_a_position_too_far_on(server: LiveServer) -> None:
@@ -309,13 +309,13 @@ def tell_a_position_too_far_on(server: LiveServer) -> None:
         durable, volatile = position_of(metadata)
         return durable + 1, volatile
 
-    manager.position_of = further  # type: ignore[method-assign]
+    manager.position_of = further
 
 
 def _losses(server: LiveServer, change: Callable[[list[Gap]], list[Gap]]) -> None:
     catch_ups = server.manager.catch_ups
     losses = catch_ups._losses
-    catch_ups._losses = lambda *about: change(losses(*about))  # type: ignore[method-assign]
+    catch_ups._losses = lambda *about: change(losses(*about))
 
 
 def trim_silently(server: LiveServer) -> None:
@@ -357,7 +357,7 @@ class _FaultyFile(_Around):
 
 
 def _file(server: LiveServer, commit: Callable[[Any, Any, float], int]) -> None:
-    writer = server.service.store_keeper.store._writer  # type: ignore[attr-defined]
+    writer = server.service.store_keeper.store._writer
     writer._file = _FaultyFile(writer._file, commit)
 
 

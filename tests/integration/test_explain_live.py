@@ -117,7 +117,7 @@ async def test_one_that_reads_nothing_is_told_of_what_waits_what_was_replaced_an
         return str(sent["message_id"])
 
     # Fill what the kernel takes with something that is not conflated.
-    while hub.connection_figures(handle)[2] < 5:  # type: ignore[index]
+    while hub.connection_figures(handle)[2] < 5:
         await publish({**big, "type": "note"})
         await asyncio.sleep(0)
     first = await publish(big)

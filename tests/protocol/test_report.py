@@ -163,7 +163,7 @@ def test_what_is_known_of_a_pending_report_can_be_read() -> None:
 async def test_whoever_awaits_a_pending_report_gets_it_when_it_is_done() -> None:
     report, other = _pending(), _pending()
     waiting = [asyncio.ensure_future(report), asyncio.ensure_future(report)]
-    both = asyncio.ensure_future(asyncio.gather(report, other))  # type: ignore[arg-type]
+    both = asyncio.ensure_future(asyncio.gather(report, other))
     await asyncio.sleep(0)
     assert not any(one.done() for one in waiting)
     waiting[0].cancel()

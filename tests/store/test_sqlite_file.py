@@ -141,7 +141,7 @@ def test_a_file_that_is_gone_is_not_written_to(path: Path, file: SqliteFile, how
     away = path.rename(path.with_name("away"))
     if how == "replaced":
         other = SqliteFile(path, StoreSettings())
-        other._lock.take = lambda: None  # type: ignore[method-assign]
+        other._lock.take = lambda: None
         opened(other)
         other.close()
     with pytest.raises(FileFault, match="moved"):

@@ -26,7 +26,7 @@ class Shelf:
         self.free.set()
         self.disk.fail = self._wait
         self.store = SqliteStore(
-            folder / "store.db", StoreSettings(**settings), FakeClock(), vfs=self.vfs.name  # type: ignore[arg-type]
+            folder / "store.db", StoreSettings(**settings), FakeClock(), vfs=self.vfs.name
         )
 
     def _wait(self, what: str, file: str) -> None:

@@ -152,7 +152,7 @@ def test_while_it_fails_messages_fail_at_once_and_sessions_wait(desk: Desk) -> N
     assert desk.told.take() == [("failed", 1, "io_error")]
     desk.mend_disk()
     desk.writer.try_again()
-    rows = desk.file._connection.execute("SELECT key, state FROM sessions ORDER BY key").fetchall()  # type: ignore[union-attr]
+    rows = desk.file._connection.execute("SELECT key, state FROM sessions ORDER BY key").fetchall()
     assert rows == [(b"a", b"2"), (b"b", b"{}")]
     assert desk.file.find_key(b"k", desk.clock.time()) is not None
     assert desk.file.head == 0
@@ -173,7 +173,7 @@ def test_a_disk_is_sound_again_only_when_it_has_been_written_to(desk: Desk) -> N
 
 def test_questions_are_answered_after_what_was_written_before(desk: Desk) -> None:
     pending = Pending(message(1), print, print, mark(b"k"))
-    desk.writer.write(Batch(messages=[pending], lookups=[(b"k", "first"), (b"?", "second")]))  # type: ignore[list-item]
+    desk.writer.write(Batch(messages=[pending], lookups=[(b"k", "first"), (b"?", "second")]))
     assert desk.told.take() == [
         ("stored", 0, 1),
         ("found", "first", mark(b"k", seq=1, message_id="m_1")),

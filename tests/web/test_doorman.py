@@ -76,11 +76,11 @@ class Door:
         self.house = House()
         self.doorman = Doorman()
         room = DescriptorRoom(FakeClock(), read_limit=lambda: LIMIT, count=lambda: self.used)
-        self.doorman.open(self.house, room)  # type: ignore[arg-type]
+        self.doorman.open(self.house, room)
 
     def knock(self, descriptor: int) -> Wire:
         wire = Wire(descriptor)
-        self.doorman().connection_made(wire)  # type: ignore[arg-type]
+        self.doorman().connection_made(wire)
         return wire
 
     @property
@@ -103,7 +103,7 @@ async def test_with_room_everybody_gets_in(door):
 
 async def test_before_it_opens_nobody_gets_in():
     wire = Wire(3)
-    Doorman()().connection_made(wire)  # type: ignore[arg-type]
+    Doorman()().connection_made(wire)
     assert wire.ended == "aborted"
 
 
