@@ -3,7 +3,7 @@
 import logging
 from asyncio import Future
 from threading import Thread
-from typing import Final
+from typing import Final, Protocol
 
 import apsw
 
@@ -25,28 +25,28 @@ REOPEN_EVERY: Final = 4
 """Tries of which the last opens the file anew: a disk that was taken away has left dead descriptors."""
 
 
-class Reports:
+class Reports(Protocol):
     """What the writer tells; called on its thread."""
 
     def stored(self, before: int, count: int) -> None:
         """The next ``count`` messages are durable; their places begin after ``before``."""
-        raise NotImplementedError
+        ...
 
     def failed(self, count: int, reason: str) -> None:
         """The next ``count`` messages are not stored."""
-        raise NotImplementedError
+        ...
 
     def changed(self, fault: str | None) -> None:
         """A fault has begun, or is over."""
-        raise NotImplementedError
+        ...
 
     def found(self, answer: "Future[KeyRecord | None]", key: KeyRecord | StoreUnavailable | None) -> None:
         """What a question was answered with."""
-        raise NotImplementedError
+        ...
 
     def ended(self) -> None:
         """Nothing more will be told."""
-        raise NotImplementedError
+        ...
 
 
 class StoreWriter:
