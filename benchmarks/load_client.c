@@ -16,6 +16,10 @@
  * told of in a gap. A member "at", in nanoseconds, is the moment from which its latency counts on
  * the connections that are not stalled; one with "alert" is counted on each connection.
  * Times are CLOCK_MONOTONIC, so that another process may compare them with its own.
+ *
+ * A latency ends when this process has read the message, or with --kernel-time when the kernel had it:
+ * that is the server's share alone, whoever else keeps this processor busy. What is read together
+ * counts as having come with the last of it.
  */
 #define _GNU_SOURCE
 #include <getopt.h>
@@ -52,6 +56,7 @@ static struct {
     uint16_t port;
     const char *path, *subscribe;
     uint32_t window; /* connects or subscribes under way at a time */
+    bool kernel_time;
     struct tokens tokens;
 } options = {.path = "/ws/connect", .window = 100};
 
@@ -62,6 +67,7 @@ static struct {
 } totals;
 
 static uint64_t latencies[BUCKETS], slowest;
+static uint64_t received_at; /* when the kernel had what is being read; 0: ask the clock */
 
 static struct connection *connections;
 static uint32_t count, opened, confirmed;      /* made so far, greeted, subscribed */
@@ -218,10 +224,13 @@ static void send_request(uint32_t index)
     struct tokens *tokens = &options.tokens;
     char request[MAX_REQUEST];
     const char *token = tokens->count ? tokens->list[index % tokens->count] : NULL;
+    int one = 1;
     if (!has_connected(connection->fd)) {
         lose(connection, "connect failed");
         return;
     }
+    if (options.kernel_time && setsockopt(connection->fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one) < 0)
+        fail("SO_TIMESTAMPNS");
     connection->state = UPGRADING;
     epoll_ctl(poller, EPOLL_CTL_MOD, connection->fd, &event);
     write_all(connection, request, write_request(request, options.path, options.port, index, token));
@@ -240,7 +249,7 @@ static uint64_t member_of(const unsigned char *text, size_t size, const char *na
 
 static void note_latency(uint64_t at)
 {
-    uint64_t now = (uint64_t)(seconds(CLOCK_MONOTONIC) * 1e9);
+    uint64_t now = received_at ? received_at : (uint64_t)(seconds(CLOCK_MONOTONIC) * 1e9);
     uint64_t micros = now > at ? (now - at) / 1000 : 0;
     uint32_t place = bucket_of(micros);
     latencies[place < BUCKETS ? place : BUCKETS - 1]++;
@@ -347,12 +356,37 @@ static size_t greet(struct connection *connection, const unsigned char *data, si
     return length < 0 ? 0 : (size_t)length;
 }
 
+/* As recv, and notes when the kernel had the last of it. */
+static ssize_t receive_stamped(int fd)
+{
+    char control[CMSG_SPACE(sizeof(struct timespec))];
+    struct iovec vector = {.iov_base = buffer, .iov_len = READ_SIZE};
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    ssize_t size = recvmsg(fd, &message, MSG_DONTWAIT);
+    received_at = 0;
+    if (size <= 0)
+        return size;
+    for (struct cmsghdr *one = CMSG_FIRSTHDR(&message); one != NULL; one = CMSG_NXTHDR(&message, one)) {
+        struct timespec stamp;
+        double ago;
+        if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_TIMESTAMPNS)
+            continue;
+        /* The kernel stamps by CLOCK_REALTIME. */
+        memcpy(&stamp, CMSG_DATA(one), sizeof stamp);
+        ago = seconds(CLOCK_REALTIME) - ((double)stamp.tv_sec + (double)stamp.tv_nsec * 1e-9);
+        received_at = (uint64_t)((seconds(CLOCK_MONOTONIC) - ago) * 1e9);
+    }
+    return size;
+}
+
 /* Returns whether there may be more to read. */
 static bool receive(struct connection *connection)
 {
     unsigned char *data = buffer;
     size_t have, used = 0;
-    ssize_t size = recv(connection->fd, buffer, READ_SIZE, MSG_DONTWAIT);
+    ssize_t size = options.kernel_time ? receive_stamped(connection->fd)
+                                       : recv(connection->fd, buffer, READ_SIZE, MSG_DONTWAIT);
     if (size <= 0) {
         if (size == 0 || (errno != EAGAIN && errno != EINTR))
             lose(connection, size == 0 ? "end of stream" : "reset");
@@ -486,7 +520,8 @@ int main(int argc, char **argv)
     static const struct option known[] = {
         {"port", required_argument, NULL, 'p'},   {"path", required_argument, NULL, 'u'},
         {"tokens", required_argument, NULL, 't'}, {"subscribe", required_argument, NULL, 's'},
-        {"window", required_argument, NULL, 'w'}, {NULL, 0, NULL, 0},
+        {"window", required_argument, NULL, 'w'}, {"kernel-time", no_argument, NULL, 'k'},
+        {NULL, 0, NULL, 0},
     };
     struct epoll_event events[MAX_EVENTS];
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
@@ -496,6 +531,7 @@ int main(int argc, char **argv)
         case 't': read_tokens(optarg, &options.tokens); break;
         case 's': options.subscribe = optarg; break;
         case 'w': options.window = (uint32_t)atoi(optarg); break;
+        case 'k': options.kernel_time = true; break;
         default: return 2;
         }
     }

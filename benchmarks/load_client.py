@@ -100,16 +100,25 @@ class LoadClient:
 
 @asynccontextmanager
 async def load_client(
-    port: int, subscribe: str, *, core: int | None, path: str = "/ws/connect", tokens: Path | None = None
+    port: int,
+    subscribe: str,
+    *,
+    core: int | None,
+    path: str = "/ws/connect",
+    tokens: Path | None = None,
+    kernel_time: bool = False,
 ) -> AsyncIterator[LoadClient]:
     """A load client for ``127.0.0.1:port``, ended with the block.
 
     ``subscribe`` is the command that each connection sends, ``tokens`` a file with one token a
-    line, ``core`` the only processor it may use.
+    line, ``core`` the only processor it may use. With ``kernel_time`` latencies end when the kernel has
+    a message: for where others keep that processor busy as well.
     """
     options = ["--port", str(port), "--path", path, "--subscribe", subscribe]
     if tokens is not None:
         options += ["--tokens", str(tokens)]
+    if kernel_time:
+        options.append("--kernel-time")
     process = await asyncio.create_subprocess_exec(
         build("load_client.c"), *options, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )

@@ -1,12 +1,15 @@
 """Replay: a thousand clients come back at once, each of which has missed a thousand messages.
 
 Others watch a type of their own, on which messages go out at an even pace; latencies count from the
-moment at which a message was due. What is measured is how long the replay takes, and what it does
-to them: first for a while with nothing else to do, then while the others catch up.
+moment at which a message was due to the one at which their kernel had it, for they share their
+processor with those who come back and read a million messages there. What is measured is how long the
+replay takes, and what it does to them: first for a while with nothing else to do, then while the
+others catch up.
 """
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
@@ -44,12 +47,17 @@ class Crowd:
 
 
 @asynccontextmanager
-async def _crowd(port: int, tokens: Path, count: int, topic: str) -> AsyncIterator[Crowd]:
+async def _crowd(
+    port: int, tokens: Path, count: int, topic: str, *, core: int | None
+) -> AsyncIterator[Crowd]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.absent_crowd", str(port), str(tokens), str(count), topic,
         cwd=Path(__file__).parents[1], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
+        if core is not None:
+            # Else it would take the server's own processor from it, which a child inherits.
+            os.sched_setaffinity(process.pid, {core})
         yield Crowd(process)
     finally:
         if process.returncode is None:
@@ -68,8 +76,8 @@ async def replay(clients: int, messages: int) -> dict[str, Any]:
         write_tokens(absent, clients, loaded, ward=25)
         async with (
             real_server(loaded) as server,
-            load_client(server.port, SUBSCRIBE, core=core, tokens=watching) as watchers,
-            _crowd(server.port, absent, clients, "type:ward") as crowd,
+            load_client(server.port, SUBSCRIBE, core=core, tokens=watching, kernel_time=True) as watchers,
+            _crowd(server.port, absent, clients, "type:ward", core=core) as crowd,
         ):
             await watchers.connect(WATCHERS)
             await watchers.subscribe()
