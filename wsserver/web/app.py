@@ -11,6 +11,7 @@ from wsserver.service import Service
 from wsserver.settings import Settings
 from wsserver.web.alert_routes import AlertRoutes
 from wsserver.web.alert_webhook import AlertWebhook
+from wsserver.web.client_routes import serve_client
 from wsserver.web.demo_routes import Demo, page_routes, with_visitors
 from wsserver.web.draining import Draining
 from wsserver.web.endpoint import Endpoint
@@ -71,6 +72,10 @@ def setup(
         # And HEAD with it, which some of them prefer.
         app.router.add_get(path, errors_as_json(handler))
 
+    def add_file(path: str, handler: Handler) -> None:
+        # HEAD as well, like every server of files.
+        app.router.add_get(path, counted(errors_as_json(handler)))
+
     # Every method: the handshake itself answers a wrong one, before anything else is looked at.
     add("*", "/ws/connect", endpoint.connect)
     add("POST", "/ws/broadcast/patient/{patient_id}", rest.broadcast_to_patient)
@@ -88,6 +93,8 @@ def setup(
     add("GET", "/ws/events", inspection.events)
     add("GET", "/ws/alerts", alert_routes.alerts)
     add("POST", "/ws/emergency", alert_routes.emergency)
+    # Whatever stands behind: what there is not gets its coded answer in every application.
+    add_file("/ws/client/{name:.*}", serve_client)
     add_probe("/health", rest.health)
     add_probe("/ready", rest.ready)
     if dev:
