@@ -143,6 +143,7 @@ export class Conversation {
   /** What `connected` says of the way back, before anything of it is acted upon. @param {Record<string, any>} frame */
   assess(frame) {
     this.#session.id = frame.session_id ?? null;
+    this.#unsave();
     const gaps = frame.session?.gaps ?? (this.#wasConnected ? lostBetween(this.#session.cursor, frame.cursor ?? {}) : []);
     return { resumed: frame.session?.resumed === true, replayed: frame.session?.replayed ?? 0, hasGap: gaps.length > 0 };
   }
@@ -178,7 +179,16 @@ export class Conversation {
     this.#inbox.close();
     this.#subscriptions.end(error);
     this.#outbox.clear();
-    this.#config.storage?.removeItem(this.#storeKey);
+    this.#unsave();
+  }
+
+  /** While there is a connection a copy would let a duplicate of this page take the session over. */
+  #unsave() {
+    try {
+      if (this.#storeKey !== "") this.#config.storage?.removeItem(this.#storeKey);
+    } catch (cause) {
+      this.#host.fault(new ClientError("storage_failed", "The stored session could not be removed.", { cause }));
+    }
   }
 
   // -- what arrives

@@ -7,7 +7,7 @@
  * @template {object} Events
  */
 export class Emitter {
-  /** @type {Map<keyof Events, Set<(payload: any) => unknown>>} */
+  /** For each event its listeners, and whether each is called only once. @type {Map<keyof Events, Map<(payload: any) => unknown, boolean>>} */
   #listeners = new Map();
   #onFault;
 
@@ -16,7 +16,7 @@ export class Emitter {
    * @param {(fault: unknown, event: keyof Events) => void} onFault
    */
   constructor(names, onFault) {
-    for (const name of names) this.#listeners.set(name, new Set());
+    for (const name of names) this.#listeners.set(name, new Map());
     this.#onFault = onFault;
   }
 
@@ -27,10 +27,7 @@ export class Emitter {
    * @returns {() => void} what takes the listener away
    */
   on(event, listener) {
-    const listeners = this.#of(event);
-    if (typeof listener !== "function") throw new TypeError(`the listener of ${String(event)} is no function`);
-    listeners.add(listener);
-    return () => void listeners.delete(listener);
+    return this.#add(event, listener, false);
   }
 
   /**
@@ -40,11 +37,7 @@ export class Emitter {
    * @returns {() => void}
    */
   once(event, listener) {
-    const off = this.on(event, (payload) => {
-      off();
-      return listener(payload);
-    });
-    return off;
+    return this.#add(event, listener, true);
   }
 
   /**
@@ -54,11 +47,6 @@ export class Emitter {
    */
   off(event, listener) {
     this.#of(event).delete(listener);
-  }
-
-  /** @param {keyof Events} event */
-  listens(event) {
-    return this.#of(event).size > 0;
   }
 
   /**
@@ -73,7 +61,9 @@ export class Emitter {
     /** @type {Promise<void>[] | undefined} */
     let pending;
     // A copy, so that a listener which comes or goes meanwhile does not change this round.
-    for (const listener of [...this.#of(event)]) {
+    const listeners = this.#of(event);
+    for (const [listener, once] of [...listeners]) {
+      if (once) listeners.delete(listener);
       try {
         const result = /** @type {any} */ (listener(payload));
         if (typeof result?.then === "function") {
@@ -88,6 +78,18 @@ export class Emitter {
       }
     }
     return pending && Promise.all(pending);
+  }
+
+  /**
+   * @param {keyof Events} event
+   * @param {(payload: any) => unknown} listener
+   * @param {boolean} once
+   */
+  #add(event, listener, once) {
+    const listeners = this.#of(event);
+    if (typeof listener !== "function") throw new TypeError(`the listener of ${String(event)} is no function`);
+    listeners.set(listener, once);
+    return () => void listeners.delete(listener);
   }
 
   /** @param {keyof Events} event */

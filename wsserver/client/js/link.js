@@ -323,6 +323,7 @@ export class Link {
     this.#clearTimer();
     this.#phase = "held";
     this.#isAdvised = false;
+    if (this.#isOffline()) this.#on.onState("offline");
   }
 
   #isHeld() {
@@ -418,10 +419,9 @@ export class Link {
 
 /** @param {Address} address */
 async function readAddress(address) {
-  const given = typeof address === "function" ? await address() : address;
-  const url = new URL(String(given), globalThis.location?.href);
-  url.protocol = url.protocol.replace("http", "ws");
+  const given = String(typeof address === "function" ? await address() : address);
+  // Not every place that has WebSocket has all of URL, so it is asked only for what needs it.
+  const whole = /^(ws|http)s?:/i.test(given) ? given : new URL(given, globalThis.location?.href).href;
   // RFC 6455 section 3: an address has no fragment, and the constructor refuses one.
-  url.hash = "";
-  return url.href;
+  return whole.replace(/^http/i, "ws").replace(/#.*$/s, "");
 }

@@ -22,6 +22,8 @@ export class Outbox {
   /** @type {unknown} */ #timer = null;
   #allowance = BURST;
   #countedAt = 0;
+  /** Whether anything that waits has an end. */
+  #mayExpire = false;
   /** Given up for want of room or because their time was over. */
   dropped = 0;
 
@@ -84,8 +86,8 @@ export class Outbox {
 
   /** @param {{text: string, expiresAt: number}} message @returns {QueueOutcome} */
   #keep(message) {
-    this.#dropExpired();
     const { maxQueueSize, queueOverflow } = this.#config;
+    if (this.#waiting.length >= maxQueueSize) this.#dropExpired();
     if (this.#waiting.length >= maxQueueSize) {
       if (queueOverflow === "throw") throw new RangeError("the queue is full");
       this.dropped += 1;
@@ -93,10 +95,12 @@ export class Outbox {
       this.#waiting.shift();
     }
     this.#waiting.push(message);
+    this.#mayExpire ||= message.expiresAt < Infinity;
     return "queued";
   }
 
   #dropExpired() {
+    if (!this.#mayExpire) return;
     const now = this.#config.now();
     const alive = this.#waiting.filter((message) => message.expiresAt > now);
     this.dropped += this.#waiting.length - alive.length;

@@ -160,9 +160,9 @@ export type Address = string | URL | (() => string | URL | Promise<string | URL>
 
 /**
  * `idle`: not asked to connect. `connecting`: for the first time. `reconnecting`: connection lost, waiting or dialling.
- * `suspended`: the page is frozen or put away. `failed`: attempts are used up. `closed`: ended for good.
+ * `offline`: waiting for the network. `suspended`: the page is frozen or put away. `failed`: attempts are used up. `closed`: ended for good.
  */
-export type State = "idle" | "connecting" | "connected" | "reconnecting" | "suspended" | "failed" | "closed";
+export type State = "idle" | "connecting" | "connected" | "reconnecting" | "offline" | "suspended" | "failed" | "closed";
 
 /** Messages that should have come and did not, or may have been missed. */
 export interface Gap {

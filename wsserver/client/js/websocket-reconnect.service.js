@@ -76,7 +76,7 @@ export class WebSocketReconnectService {
   async connect(address, options) {
     readConnectOptions(options);
     const { signal } = options;
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw signal.reason;
     if (this.#link !== null) this.disconnect(NORMAL, "connecting anew");
     this.#target = { address, options };
     const onAbort = () => this.#stop(NORMAL, "aborted", signal?.reason);
