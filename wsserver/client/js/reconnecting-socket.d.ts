@@ -7,8 +7,8 @@ export type SocketOwner = {
     socket: () => SocketLike | null;
     url: () => string;
     isEnded: () => boolean;
-    send: (data: any) => void;
-    close: (code: number, reason: string) => void;
+    send: (data: any) => unknown;
+    close: (code: number, reason: string) => unknown;
 };
 /**
  * Has the shape of a `WebSocket` and always stands for the current one. While there is none `readyState` is `CONNECTING`, and
@@ -32,8 +32,8 @@ export declare class ReconnectingSocket {
     /** Binary frames are decoded from it. @type {"arraybuffer"} */
     binaryType: "arraybuffer";
     extensions: string;
-    /** @param {SocketOwner} owner @param {(fault: unknown) => void} onFault a listener has thrown */
-    constructor(owner: SocketOwner, onFault: (fault: unknown) => void);
+    /** @param {SocketOwner} owner @param {(fault: unknown, type: string) => void} onFault a listener has thrown */
+    constructor(owner: SocketOwner, onFault: (fault: unknown, type: string) => void);
     get readyState(): number;
     get url(): string;
     /** Of the current connection, or the last one. */

@@ -8,8 +8,8 @@
  * @property {() => SocketLike | null} socket the open one
  * @property {() => string} url
  * @property {() => boolean} isEnded
- * @property {(data: any) => void} send
- * @property {(code: number, reason: string) => void} close
+ * @property {(data: any) => unknown} send
+ * @property {(code: number, reason: string) => unknown} close
  */
 
 const TYPES = /** @type {const} */ (["open", "message", "close", "error"]);
@@ -41,7 +41,7 @@ export class ReconnectingSocket {
   #owner;
   #onFault;
 
-  /** @param {SocketOwner} owner @param {(fault: unknown) => void} onFault a listener has thrown */
+  /** @param {SocketOwner} owner @param {(fault: unknown, type: string) => void} onFault a listener has thrown */
   constructor(owner, onFault) {
     this.#owner = owner;
     this.#onFault = onFault;
@@ -115,7 +115,7 @@ export class ReconnectingSocket {
       if (typeof listener === "function") listener.call(this, event);
       else listener.handleEvent(event);
     } catch (fault) {
-      this.#onFault(fault);
+      this.#onFault(fault, event.type);
     }
   }
 }

@@ -267,17 +267,25 @@ export class WebSocketReconnectService {
       },
     );
     this.#link = link;
-    this.#socket ??= new ReconnectingSocket(
-      {
-        socket: () => this.#link?.connection?.socket ?? null,
-        url: () => this.#link?.url ?? "",
-        isEnded: () => this.#link === null,
-        send: (data) => this.#sendRaw(data),
-        close: (code, reason) => this.disconnect(code, reason),
-      },
-      (fault) => this.#handlerFailed(fault, "message"),
-    );
+    this.#socket ??= this.#makeSocket();
     link.start();
+  }
+
+  #makeSocket() {
+    // That of an earlier `connect` must not reach the connection of a later one.
+    const isCurrent = () => this.#socket === made && this.#link !== null;
+    /** @type {ReconnectingSocket} */
+    const made = new ReconnectingSocket(
+      {
+        socket: () => (isCurrent() && this.#link?.connection?.socket) || null,
+        url: () => this.#link?.url ?? "",
+        isEnded: () => !isCurrent(),
+        send: (data) => isCurrent() && this.#sendRaw(data),
+        close: (code, reason) => isCurrent() && this.disconnect(code, reason),
+      },
+      (fault, type) => this.#handlerFailed(fault, type === "error" ? "error" : "message"),
+    );
+    return made;
   }
 
   /**
