@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from wsserver_core.connection import Connection
-from wsserver_core.frames import TEXT
+from wsserver_core.frames import encode_frame
+from wsserver_core.outgoing import Frame
 
 
 class EchoSink:
@@ -11,10 +12,8 @@ class EchoSink:
 
     def message_received(self, connection: Connection, opcode: int, payload: bytes) -> None:
         """Send it back."""
-        if opcode == TEXT:
-            connection.send_text(payload)
-        else:
-            connection.send_binary(payload)
+        wire = encode_frame(opcode, payload)
+        connection.send_frame(Frame(wire, binary=wire))
 
     def oversize_received(self, connection: Connection, size: int) -> None:
         """A message over the limit cannot be sent back."""

@@ -53,12 +53,14 @@ cdef class Backlog(SlotTable):
 
     cpdef int enqueue(self, uint64_t handle, Frame frame, bint final=*) except -1
     cpdef int insist(self, uint64_t handle, Frame frame) except -1
+    cpdef bint wants_binary(self, Recipients recipients) except -1
     cpdef tuple enqueue_many(self, Recipients recipients, Frame frame)
     cpdef uint32_t discard(self, uint64_t handle, int reason) except? 4294967295
     cpdef uint32_t withdraw(self, uint64_t handle, frozenset allowed) except? 4294967295
     cpdef uint32_t shed(self, uint64_t handle, int importance) except? 4294967295
     cdef bint rewrite(self, uint64_t handle, Frame frame, bytes wire)
 
+    cdef int check_forms(self, Recipients recipients, Frame frame) except -1
     cdef int measure(self) except -1
     cdef int schedule(self) except -1
     cdef int mark_dirty(self, uint32_t index) except -1

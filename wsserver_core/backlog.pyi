@@ -52,17 +52,25 @@ class Backlog(SlotTable):
     def enqueue(self, handle: int, frame: Frame, final: bool = False) -> int:
         """Queue one frame for one connection and say what came of it (0 is success).
 
-        ``final`` marks the close frame: it is taken past the bounds and is the last.
+        ``final`` marks the close frame: it is taken past the bounds and is the last. Raises
+        ValueError for a frame without the form that the connection speaks.
         """
 
     def insist(self, handle: int, frame: Frame) -> int:
-        """Queue the server's own word past every bound: for news of losses, which are few."""
+        """Queue the server's own word past every bound: for news of losses, which are few.
+
+        Raises ValueError for a frame without the form that the connection speaks.
+        """
+
+    def wants_binary(self, recipients: Recipients) -> bool:
+        """Whether one of these connections needs the binary form of a message."""
 
     def enqueue_many(self, recipients: Recipients, frame: Frame) -> tuple[int, int, int, int]:
         """Queue one frame for many connections.
 
         Returns ``(delivered, refused_slow, refused_closing, catching_up)``; their sum is the number
-        of recipients. Sockets are touched only where much waits already.
+        of recipients. Sockets are touched only where much waits already. Raises ValueError, and
+        queues nothing, for a frame without the form that one of them speaks; see ``wants_binary``.
         """
 
     def discard(self, handle: int, reason: int) -> int:

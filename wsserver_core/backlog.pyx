@@ -15,12 +15,12 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from wsserver_core.outgoing cimport (
     ALERT, DATA, DROPPED_CLOSED, DROPPED_CONFLATED, DROPPED_EXPIRED, DROPPED_SLOW,
-    DROPS, Frame,
+    DROPS, Frame, weight_of,
 )
 from wsserver_core.recipients cimport Recipients
 from wsserver_core.slots cimport (
-    BLOCKED, CATCHING_UP, CLOSING, CROWDED, FINISH, FOREIGN, HALF, OVERFLOWED, SLOW, WANTS_ROOM, Slot,
-    SlotTable, frame_at, ring_of,
+    BINARY, BLOCKED, CATCHING_UP, CLOSING, CROWDED, FINISH, FOREIGN, HALF, OVERFLOWED, SLOW, WANTS_ROOM,
+    Slot, SlotTable, check_form, frame_at, ring_of, size_of,
 )
 
 from wsserver_core.outgoing import DROP_REASONS
@@ -166,7 +166,8 @@ cdef class Backlog(SlotTable):
     cpdef int enqueue(self, uint64_t handle, Frame frame, bint final=False) except -1:
         """Queue one frame for one connection and say what came of it (0 is success).
 
-        ``final`` marks the close frame: it is taken past the bounds and is the last.
+        ``final`` marks the close frame: it is taken past the bounds and is the last. Raises
+        ValueError for a frame without the form that the connection speaks.
         """
         cdef Slot *slot = self.slot_of(handle)
         cdef int outcome
@@ -175,6 +176,7 @@ cdef class Backlog(SlotTable):
             raise TypeError("frame must not be None")
         if slot == NULL:
             return REFUSED_GONE
+        check_form(slot, frame)
         if slot.flags & CLOSING:
             self.note_refusal(slot, frame)
             return REFUSED_CLOSING
@@ -183,7 +185,7 @@ cdef class Backlog(SlotTable):
             self.stand_aside(slot)
             slot.flags |= CLOSING
         elif (slot.flags & (OVERFLOWED | SLOW)
-                or self.is_over(slot, len(frame.wire), self.watch_messages, self.watch_bytes)):
+                or self.is_over(slot, size_of(slot, frame), self.watch_messages, self.watch_bytes)):
             outcome = self.admit_closely(handle, frame)
             if outcome != QUEUED:
                 self.schedule()
@@ -194,30 +196,63 @@ cdef class Backlog(SlotTable):
         return QUEUED
 
     cpdef int insist(self, uint64_t handle, Frame frame) except -1:
-        """Queue the server's own word past every bound: for news of losses, which are few."""
+        """Queue the server's own word past every bound: for news of losses, which are few.
+
+        Raises ValueError for a frame without the form that the connection speaks.
+        """
         cdef Slot *slot = self.slot_of(handle)
         self.check_thread()
         if frame is None:
             raise TypeError("frame must not be None")
         if slot == NULL:
             return REFUSED_GONE
+        check_form(slot, frame)
         if slot.flags & CLOSING:
             return REFUSED_CLOSING
         self.push(slot, frame)
         self.mark_dirty(<uint32_t> handle)
         return QUEUED
 
+    cpdef bint wants_binary(self, Recipients recipients) except -1:
+        """Whether one of these connections needs the binary form of a message."""
+        cdef Py_ssize_t i
+        cdef Slot *slot
+        if recipients is None:
+            raise TypeError("recipients must not be None")
+        if self.binary_count == 0:
+            return False
+        for i in range(recipients.count):
+            slot = self.slot_of(recipients.items[i])
+            # One that is catching up finds the message in the history, and needs it there.
+            if slot != NULL and slot.flags & (BINARY | CLOSING) == BINARY:
+                return True
+        return False
+
+    cdef int check_forms(self, Recipients recipients, Frame frame) except -1:
+        """Refuse a frame that lacks what one of its recipients speaks, before any queue is touched."""
+        cdef Py_ssize_t i
+        cdef Slot *slot
+        if frame.json is not None and (frame.binary is not None or self.binary_count == 0):
+            return 0
+        for i in range(recipients.count):
+            slot = self.slot_of(recipients.items[i])
+            # One that is closing stays so, and is never given it.
+            if slot != NULL and not slot.flags & CLOSING:
+                check_form(slot, frame)
+        return 0
+
     cpdef tuple enqueue_many(self, Recipients recipients, Frame frame):
         """Queue one frame for many connections.
 
         Returns ``(delivered, refused_slow, refused_closing, catching_up)``; their sum is the number
-        of recipients. Sockets are touched only where much waits already.
+        of recipients. Sockets are touched only where much waits already. Raises ValueError, and
+        queues nothing, for a frame without the form that one of them speaks; see ``wants_binary``.
         """
         cdef uint32_t catching_up = 0
         cdef uint32_t slow = 0
         cdef uint32_t closing = 0
         cdef uint32_t taken = 0
-        cdef uint64_t size
+        cdef uint64_t size, text_size, binary_size
         cdef uint64_t handle
         cdef Py_ssize_t i
         cdef int outcome
@@ -225,7 +260,9 @@ cdef class Backlog(SlotTable):
         self.check_thread()
         if recipients is None or frame is None:
             raise TypeError("recipients and frame must not be None")
-        size = len(frame.wire)
+        self.check_forms(recipients, frame)
+        text_size = 0 if frame.json is None else <uint64_t> len(frame.json)
+        binary_size = 0 if frame.binary is None else <uint64_t> len(frame.binary)
         try:
             for i in range(recipients.count):
                 handle = recipients.items[i]
@@ -235,6 +272,7 @@ cdef class Backlog(SlotTable):
                     self.note_refusal(slot, frame)
                     recipients.refuse(i, REFUSED_CLOSING)
                     continue
+                size = binary_size if slot.flags & BINARY else text_size
                 if (slot.flags & (OVERFLOWED | SLOW | CATCHING_UP)
                         or self.is_over(slot, size, self.watch_messages, self.watch_bytes)):
                     if slot.flags & CATCHING_UP:
@@ -260,7 +298,7 @@ cdef class Backlog(SlotTable):
     cdef int admit_closely(self, uint64_t handle, Frame frame) except -1:
         """Queue a frame where much waits already, or refuse it."""
         cdef Slot *slot = self.slot_of(handle)
-        cdef uint64_t size = len(frame.wire)
+        cdef uint64_t size = size_of(slot, frame)
         if slot.flags & OVERFLOWED:
             self.note_refusal(slot, frame)
             self.note_loss(handle, frame, DROPPED_SLOW)
@@ -454,7 +492,7 @@ cdef class Backlog(SlotTable):
         return dropped
 
     cdef bint rewrite(self, uint64_t handle, Frame frame, bytes wire):
-        """Change the bytes of a frame queued for this connection alone; False once it is leaving."""
+        """Change the bytes of a neutral frame that waits for this connection alone; False once it leaves."""
         cdef Slot *slot = self.slot_of(handle)
         cdef uint32_t i
         if slot == NULL or frame.queued == 0:
@@ -462,11 +500,11 @@ cdef class Backlog(SlotTable):
         for i in range(slot.leaving):
             if frame_at(slot, i) is frame:
                 return False
-        slot.queued_bytes += <uint64_t> len(wire)
-        slot.queued_bytes -= <uint64_t> len(frame.wire)
-        self.pinned_bytes += <uint64_t> len(wire)
-        self.pinned_bytes -= <uint64_t> len(frame.wire)
-        frame.wire = wire
+        slot.queued_bytes -= size_of(slot, frame)
+        self.pinned_bytes -= weight_of(frame)
+        frame.json = frame.binary = wire
+        slot.queued_bytes += size_of(slot, frame)
+        self.pinned_bytes += weight_of(frame)
         return True
 
     # -- those who do not keep up

@@ -32,6 +32,7 @@ cdef class Connection:
     cdef unsigned char state
     cdef unsigned char paused      # PAUSED_FOR_ bits: who holds reading back
     cdef unsigned char tracked_unfinished
+    cdef readonly bint is_binary
     cdef unsigned char deaf        # failed: whatever still arrives is not looked at
 
     cpdef double spend(self, int kind, double cost) except -1

@@ -16,12 +16,17 @@ class Connection:
     """One WebSocket, server side.
 
     Create it, then ``attach`` it to the transport that it takes over. ``owner`` is for the
-    policy layer: whatever it wants to find again when a message comes in.
+    policy layer: whatever it wants to find again when a message comes in. A ``binary`` one gets
+    the binary form of each frame.
     """
 
     owner: Any
 
-    def __init__(self, inlet: Inlet, limits: ReadLimits, owner: Any = None) -> None: ...
+    def __init__(
+        self, inlet: Inlet, limits: ReadLimits, owner: Any = None, binary: bool = False
+    ) -> None: ...
+    @property
+    def is_binary(self) -> bool: ...
     @property
     def inlet(self) -> Inlet: ...
     @property
@@ -92,10 +97,16 @@ class Connection:
         """Queue an encoded frame; 0 is success, else the hub's reason to refuse."""
 
     def send_text(self, text: bytes) -> int:
-        """Queue one text message (UTF-8); 0 is success, else the hub's reason to refuse."""
+        """Queue one text message (UTF-8); 0 is success, else the hub's reason to refuse.
+
+        Raises ValueError where the connection is a binary one.
+        """
 
     def send_binary(self, payload: bytes) -> int:
-        """Queue one binary message; 0 is success, else the hub's reason to refuse."""
+        """Queue one binary message; 0 is success, else the hub's reason to refuse.
+
+        Raises ValueError where the connection is not a binary one.
+        """
 
     def ping(self, payload: bytes = b"") -> int:
         """Queue a ping frame."""

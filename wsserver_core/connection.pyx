@@ -11,7 +11,7 @@ from wsserver_core.frames cimport (
     FrameReader, ReadLimits, encode_close, encode_frame,
 )
 from wsserver_core.inlet cimport Inlet
-from wsserver_core.outgoing cimport DROPPED_CLOSED, Frame
+from wsserver_core.outgoing cimport DROPPED_CLOSED, Frame, neutral
 
 from wsserver_core.frames import decode_close
 
@@ -30,14 +30,17 @@ cdef class Connection:
     """One WebSocket, server side.
 
     Create it, then ``attach`` it to the transport that it takes over. ``owner`` is for the
-    policy layer: whatever it wants to find again when a message comes in.
+    policy layer: whatever it wants to find again when a message comes in. A ``binary`` one gets
+    the binary form of each frame.
     """
 
-    def __cinit__(self, Inlet inlet not None, ReadLimits limits not None, object owner=None):
+    def __cinit__(self, Inlet inlet not None, ReadLimits limits not None, object owner=None,
+                  bint binary=False):
         self.inlet = inlet
         self.hub = inlet.hub
         self.reader = FrameReader(limits, inlet.budget)
         self.owner = owner
+        self.is_binary = binary
         self.close_reason = ""
 
     # -- taking over
@@ -51,7 +54,7 @@ cdef class Connection:
         if self.state != NEW:
             raise RuntimeError("the connection is attached already")
         self.transport = transport
-        self.handle = self.hub.open(transport, fd, self)
+        self.handle = self.hub.open(transport, fd, self, False, self.is_binary)
         self.inlet.connections.add(self)
         self.state = OPEN
         transport.set_protocol(self)
@@ -61,7 +64,7 @@ cdef class Connection:
         if transport.get_write_buffer_size():
             self.hub.block(self.handle)
         if head:
-            self.hub.enqueue(self.handle, Frame(head))
+            self.hub.enqueue(self.handle, neutral(head))
         return self.handle
 
     def feed(self, bytes data):
@@ -195,7 +198,7 @@ cdef class Connection:
         # and does not read holds one waiting pong, not thousands.
         if self.pong is not None and self.hub.rewrite(self.handle, self.pong, wire):
             return 0
-        self.pong = Frame(wire)
+        self.pong = neutral(wire)
         self.hub.enqueue(self.handle, self.pong)
         return 0
 
@@ -212,7 +215,7 @@ cdef class Connection:
         self.close_reason = reason
         self.inlet.closing[self] = self.hub.now
         self.hub.discard(self.handle, DROPPED_CLOSED)
-        self.hub.enqueue(self.handle, Frame(encode_frame(CLOSE, payload[:2])), True)
+        self.hub.enqueue(self.handle, neutral(encode_frame(CLOSE, payload[:2])), True)
         self.hub.finish(self.handle)
         return 0
 
@@ -223,7 +226,7 @@ cdef class Connection:
         ``hub.DROP_REASONS``). Returns False when the connection is closing already. Raises
         ValueError for a code that may not be sent and for an unknown reason to drop.
         """
-        cdef Frame frame = Frame(encode_close(code, reason))
+        cdef Frame frame = neutral(encode_close(code, reason))
         if self.state != OPEN:
             return False
         if discard is not None:
@@ -277,16 +280,22 @@ cdef class Connection:
         return self.hub.enqueue(self.handle, frame)
 
     def send_text(self, bytes text):
-        """Queue one text message (UTF-8); 0 is success, else the hub's reason to refuse."""
+        """Queue one text message (UTF-8); 0 is success, else the hub's reason to refuse.
+
+        Raises ValueError where the connection is a binary one.
+        """
         return self.hub.enqueue(self.handle, Frame(encode_frame(TEXT, text)))
 
     def send_binary(self, payload):
-        """Queue one binary message; 0 is success, else the hub's reason to refuse."""
-        return self.hub.enqueue(self.handle, Frame(encode_frame(BINARY, payload)))
+        """Queue one binary message; 0 is success, else the hub's reason to refuse.
+
+        Raises ValueError where the connection is not a binary one.
+        """
+        return self.hub.enqueue(self.handle, Frame(None, binary=encode_frame(BINARY, payload)))
 
     def ping(self, bytes payload=b""):
         """Queue a ping frame."""
-        return self.hub.enqueue(self.handle, Frame(encode_frame(PING, payload)))
+        return self.hub.enqueue(self.handle, neutral(encode_frame(PING, payload)))
 
     # -- flow and figures
 

@@ -17,7 +17,7 @@ from wsserver_core.outgoing cimport Frame
 from wsserver_core.replays cimport Replays
 from wsserver_core.slots cimport (
     BLOCKED, CLOSING, CROWDED, DEAD, DIRTY, FINISH, FOREIGN, HALF, HELD_UP, OPEN, SLOW, WANTS_ROOM, Slot,
-    handle_of, ring_of,
+    form_of, handle_of, ring_of,
 )
 
 from contextlib import suppress
@@ -333,7 +333,7 @@ cdef class Hub(Replays):
         job.sent = -1
         job.error = 0
         while k < slot.count and k < FRAMES_PER_SEND:
-            wire = (<Frame> ring[(slot.head + k) & (slot.capacity - 1)]).wire
+            wire = form_of(slot, <Frame> ring[(slot.head + k) & (slot.capacity - 1)])
             size = len(wire)
             if k and job.size + size > BYTES_PER_SEND:
                 break
@@ -405,7 +405,7 @@ cdef class Hub(Replays):
         ring = ring_of(slot)
         left = job.sent
         while True:
-            wire = (<Frame> ring[(slot.head + whole) & (slot.capacity - 1)]).wire
+            wire = form_of(slot, <Frame> ring[(slot.head + whole) & (slot.capacity - 1)])
             size = len(wire)
             if left < size:
                 break
@@ -429,7 +429,7 @@ cdef class Hub(Replays):
             return 0
         ring = ring_of(slot)
         while k < slot.count and k < FRAMES_PER_SEND:
-            wire = (<Frame> ring[(slot.head + k) & (slot.capacity - 1)]).wire
+            wire = form_of(slot, <Frame> ring[(slot.head + k) & (slot.capacity - 1)])
             if k and size + len(wire) > BYTES_PER_COPY:
                 break
             size += len(wire)

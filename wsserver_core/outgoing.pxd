@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 
 cpdef enum:
@@ -26,13 +26,15 @@ cdef enum:
 
 @cython.final
 cdef class Frame:
-    cdef readonly bytes wire
+    cdef bytes json                # the frame that says it in JSON; None: there is none
+    cdef readonly bytes binary     # the one of the binary protocol; None: there is none
     cdef readonly str subject
     cdef readonly str topic
     cdef readonly str log
     cdef readonly str stream
     cdef Py_hash_t stream_hash     # 0 for what no other frame replaces
     cdef readonly uint64_t seq
+    cdef readonly int64_t time     # microseconds since 1970 of its publication
     cdef double queued_at          # the hub's coarse clock when the first queue took it
     cdef readonly uint32_t queued
     cdef readonly uint32_t written
@@ -40,5 +42,18 @@ cdef class Frame:
     cdef readonly int importance
     cdef readonly uint8_t lane     # which of a connection's positions `seq` moves, from 1; 0: none
 
-    cpdef Frame again(self)
+    cpdef Frame again(self, bytes binary=*)
+    cpdef Frame without_binary(self)
+    cdef Frame copy(self, bytes binary)
     cdef bint supersedes(self, Frame other) except -1
+
+
+cdef inline uint64_t weight_of(Frame frame) noexcept:
+    """The bytes that a frame keeps alive."""
+    cdef uint64_t weight = 0 if frame.json is None else <uint64_t> len(frame.json)
+    if frame.binary is not None and frame.binary is not frame.json:
+        weight += <uint64_t> len(frame.binary)
+    return weight
+
+
+cdef Frame neutral(bytes wire)

@@ -17,7 +17,7 @@ from libc.string cimport memset
 
 from wsserver_core.frames cimport PING, encode_frame
 from wsserver_core.hub cimport Hub
-from wsserver_core.outgoing cimport Frame
+from wsserver_core.outgoing cimport neutral
 from wsserver_core.slots cimport BLOCKED, HELD_UP, Slot, handle_of
 from wsserver_core.wheel cimport NOWHERE, Wheel
 
@@ -278,7 +278,7 @@ cdef class Pulse:
             for i in range(4):
                 payload[i] = (ping.number >> (24 - 8 * i)) & 0xFF
                 payload[4 + i] = (ping.token >> (24 - 8 * i)) & 0xFF
-            self.frame = Frame(encode_frame(PING, payload[:PAYLOAD]))
+            self.frame = neutral(encode_frame(PING, payload[:PAYLOAD]))
         if beat.answered == beat.asked and not slot.flags & BLOCKED:
             slot.flags &= ~<uint32_t> HELD_UP
         # A connection that takes no ping is not asked: its silence counts all the same.

@@ -35,5 +35,6 @@ class Replays(Backlog):
         """Queue a frame from the history for a connection that is catching up; 0 is success.
 
         Much may not wait for it, lest it counts as slow for what we send: then 4 is returned, and
-        ``on_room(owner)`` is called once there is room.
+        ``on_room(owner)`` is called once there is room. Raises ValueError for a frame without the
+        form that the connection speaks.
         """

@@ -9,7 +9,9 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from wsserver_core.backlog cimport CAUGHT_UP_LATER, QUEUED, REFUSED_CLOSING, REFUSED_GONE, Backlog
 from wsserver_core.outgoing cimport LANES, Frame
-from wsserver_core.slots cimport CATCHING_UP, CLOSING, OVERFLOWED, SLOW, WANTS_ROOM, Slot
+from wsserver_core.slots cimport (
+    CATCHING_UP, CLOSING, OVERFLOWED, SLOW, WANTS_ROOM, Slot, check_form, size_of,
+)
 
 
 cdef class Replays(Backlog):
@@ -66,7 +68,8 @@ cdef class Replays(Backlog):
         """Queue a frame from the history for a connection that is catching up; 0 is success.
 
         Much may not wait for it, lest it counts as slow for what we send: then 4 is returned, and
-        ``on_room(owner)`` is called once there is room.
+        ``on_room(owner)`` is called once there is room. Raises ValueError for a frame without the
+        form that the connection speaks.
         """
         cdef Slot *slot = self.slot_of(handle)
         self.check_thread()
@@ -74,10 +77,11 @@ cdef class Replays(Backlog):
             raise TypeError("frame must not be None")
         if slot == NULL:
             return REFUSED_GONE
+        check_form(slot, frame)
         if slot.flags & CLOSING:
             return REFUSED_CLOSING
         if (slot.flags & (OVERFLOWED | SLOW)
-                or self.is_over(slot, len(frame.wire), self.watch_messages, self.watch_bytes)):
+                or self.is_over(slot, size_of(slot, frame), self.watch_messages, self.watch_bytes)):
             slot.flags |= WANTS_ROOM
             return CAUGHT_UP_LATER
         self.push(slot, frame)

@@ -19,6 +19,7 @@ cdef enum SlotFlag:
     FOREIGN = 1024    # its transport may run anybody's code: never called in the middle of a broadcast
     CATCHING_UP = 2048  # what is published passes it over: it is in the history, and gets there
     WANTS_ROOM = 4096   # something more is there for it as soon as little waits
+    BINARY = 16384    # it speaks the binary protocol, and gets that form of a frame
     HELD_UP = 8192    # we kept bytes back since its last ping: what that takes tells nothing of the line
 
 
@@ -57,6 +58,22 @@ cdef inline Frame frame_at(Slot *slot, uint32_t place):
     return <Frame> ring_of(slot)[(slot.head + place) & (slot.capacity - 1)]
 
 
+cdef inline bytes form_of(Slot *slot, Frame frame):
+    """The bytes of a frame that this connection is sent; None if it cannot be given this one."""
+    return frame.binary if slot.flags & BINARY else frame.json
+
+
+cdef inline uint64_t size_of(Slot *slot, Frame frame) noexcept:
+    """Their number. The frame must have them."""
+    return <uint64_t> len(frame.binary) if slot.flags & BINARY else <uint64_t> len(frame.json)
+
+
+cdef inline int check_form(Slot *slot, Frame frame) except -1:
+    if (frame.binary if slot.flags & BINARY else frame.json) is None:
+        raise ValueError("the frame does not have the form that this connection speaks")
+    return 0
+
+
 cdef inline uint64_t handle_of(uint32_t index, uint32_t generation) noexcept:
     return (<uint64_t> generation << 32) | index
 
@@ -74,6 +91,7 @@ cdef class SlotTable:
     cdef dict stalled              # the handles of those whose transport holds bytes, oldest first
     cdef public double now
     cdef readonly uint32_t open_count
+    cdef readonly uint32_t binary_count
     cdef readonly uint64_t frames_queued
     cdef readonly uint64_t frames_written
     cdef readonly uint64_t bytes_written
@@ -88,7 +106,7 @@ cdef class SlotTable:
     cdef readonly Journal replays
     cdef uint64_t superseding      # the `seq` of what takes the place of the frame that is let go
 
-    cpdef uint64_t open(self, object transport, int fd, object owner, bint foreign=*) except 0
+    cpdef uint64_t open(self, object transport, int fd, object owner, bint foreign=*, bint binary=*) except 0
     cpdef void release(self, uint64_t handle)
 
     cdef Slot *slot_of(self, uint64_t handle) noexcept

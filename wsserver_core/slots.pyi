@@ -33,6 +33,10 @@ class SlotTable:
     @property
     def open_count(self) -> int: ...
     @property
+    def binary_count(self) -> int:
+        """Those of them that speak the binary protocol."""
+
+    @property
     def frames_queued(self) -> int: ...
     @property
     def frames_written(self) -> int: ...
@@ -92,14 +96,19 @@ class SlotTable:
     def is_blocked(self, handle: int) -> bool:
         """Whether the transport still holds bytes of this connection."""
 
-    def open(self, transport: _Transport, fd: int, owner: Any, foreign: bool = False) -> int:
+    def open(
+        self, transport: _Transport, fd: int, owner: Any, foreign: bool = False, binary: bool = False
+    ) -> int:
         """Take a slot for a socket and return its handle.
 
         ``fd`` -1 sends everything through ``transport`` (TLS, or no real socket). The
         transport's write buffer limit must be zero, so that its ``resume_writing`` means empty.
         A ``foreign`` transport may call us back from its ``write``: it is only called when
-        nothing of ours is half done.
+        nothing of ours is half done. A ``binary`` connection gets the binary form of each frame.
         """
+
+    def is_binary(self, handle: int) -> bool:
+        """Whether this connection gets the binary form of each frame."""
 
     def release(self, handle: int) -> None:
         """Give the slot back; what still waits is counted as dropped for ``closed``."""

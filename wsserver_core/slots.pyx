@@ -12,7 +12,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from wsserver_core.journal cimport Journal
-from wsserver_core.outgoing cimport DROPPED_CLOSED, DROPS, Frame
+from wsserver_core.outgoing cimport DROPPED_CLOSED, DROPS, Frame, weight_of
 
 from wsserver_core.outgoing import DROP_REASONS
 
@@ -82,7 +82,7 @@ cdef class SlotTable:
                     frame = frame_at(slot, k)
                     frames += 1
                     published += frame.topic is not None
-                    size += <uint64_t> len(frame.wire)
+                    size += size_of(slot, frame)
         return frames, published, size
 
     def find(self, uint64_t handle, str log, uint64_t seq):
@@ -175,13 +175,14 @@ cdef class SlotTable:
         self.capacity = capacity
         return 0
 
-    cpdef uint64_t open(self, object transport, int fd, object owner, bint foreign=False) except 0:
+    cpdef uint64_t open(self, object transport, int fd, object owner, bint foreign=False,
+                        bint binary=False) except 0:
         """Take a slot for a socket and return its handle.
 
         ``fd`` -1 sends everything through ``transport`` (TLS, or no real socket). The
         transport's write buffer limit must be zero, so that its ``resume_writing`` means empty.
         A ``foreign`` transport may call us back from its ``write``: it is only called when
-        nothing of ours is half done.
+        nothing of ours is half done. A ``binary`` connection gets the binary form of each frame.
         """
         cdef uint32_t index
         cdef Slot *slot
@@ -199,7 +200,8 @@ cdef class SlotTable:
         if slot.generation == 0:
             slot.generation = 1
         # A slot released while it stood in the dirty ring is still in there.
-        slot.flags = OPEN | (slot.flags & DIRTY) | (FOREIGN if foreign else 0)
+        slot.flags = (OPEN | (slot.flags & DIRTY) | (FOREIGN if foreign else 0)
+                      | (BINARY if binary else 0))
         slot.fd = fd
         slot.capacity = INLINE_FRAMES
         slot.head = slot.count = slot.leaving = slot.copied = 0
@@ -213,7 +215,13 @@ cdef class SlotTable:
         Py_INCREF(owner)
         slot.owner = <PyObject *> owner
         self.open_count += 1
+        self.binary_count += binary
         return handle_of(index, slot.generation)
+
+    def is_binary(self, uint64_t handle):
+        """Whether this connection gets the binary form of each frame."""
+        cdef Slot *slot = self.slot_of(handle)
+        return slot != NULL and slot.flags & BINARY != 0
 
     cpdef void release(self, uint64_t handle):
         """Give the slot back; what still waits is counted as dropped for ``closed``."""
@@ -229,6 +237,8 @@ cdef class SlotTable:
         PyMem_Free(slot.ring)
         slot.ring = NULL
         self.leaves(slot, handle)
+        if slot.flags & BINARY:
+            self.binary_count -= 1
         slot.flags &= DIRTY
         self.stalled.pop(handle, None)
         transport, owner = slot.transport, slot.owner
@@ -267,7 +277,7 @@ cdef class SlotTable:
         cdef PyObject **ring = ring_of(slot)
         cdef PyObject **bigger
         cdef uint32_t i, capacity
-        cdef uint64_t size = len(frame.wire)
+        cdef uint64_t size = size_of(slot, frame)
         if slot.count == slot.capacity:
             capacity = slot.capacity * 2
             bigger = <PyObject **> PyMem_Malloc(capacity * sizeof(PyObject *))
@@ -285,7 +295,7 @@ cdef class SlotTable:
         slot.queued_bytes += size
         if frame.queued == 0:
             frame.queued_at = self.now
-            self.pinned_bytes += size
+            self.pinned_bytes += weight_of(frame)
         frame.queued += 1
         self.frames_queued += 1
         if frame.lane:
@@ -319,7 +329,7 @@ cdef class SlotTable:
             if not written:
                 self.let_go(slot, frame, reason)
                 continue
-            size = len(frame.wire)
+            size = size_of(slot, frame)
             slot.queued_bytes -= size
             slot.frames_written += 1
             slot.bytes_written += size
@@ -330,7 +340,7 @@ cdef class SlotTable:
                 self.published_queued -= 1
                 self.published_written += 1
             if frame.queued == 0:
-                self.pinned_bytes -= size
+                self.pinned_bytes -= weight_of(frame)
             Py_DECREF(frame)
         slot.count -= frames
         if written:
@@ -345,12 +355,11 @@ cdef class SlotTable:
 
     cdef void let_go(self, Slot *slot, Frame frame, int reason):
         """Count a frame, which its slot does not hold any more, as dropped."""
-        cdef uint64_t size = len(frame.wire)
-        slot.queued_bytes -= size
+        slot.queued_bytes -= size_of(slot, frame)
         frame.dropped_by[reason] += 1
         frame.queued -= 1
         if frame.queued == 0:
-            self.pinned_bytes -= size
+            self.pinned_bytes -= weight_of(frame)
         self.frames_queued -= 1
         self.frames_dropped_by[reason] += 1
         if frame.topic is not None:

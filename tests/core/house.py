@@ -26,8 +26,10 @@ class House:
         self.inlet = Inlet(self.hub, self.sink, self.budget)
         self.limits = ReadLimits(1000, 10_000, 8)
 
-    def connect(self, *, room: int | None = None, half: bool = True) -> tuple[Connection, RecordingTransport]:
-        connection = Connection(self.inlet, self.limits)
+    def connect(
+        self, *, room: int | None = None, half: bool = True, binary: bool = False
+    ) -> tuple[Connection, RecordingTransport]:
+        connection = Connection(self.inlet, self.limits, None, binary)
         transport = RecordingTransport(self.loop, room=room, can_half_close=half)
         connection.attach(transport, -1)
         return connection, transport

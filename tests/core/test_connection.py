@@ -140,12 +140,11 @@ class TestSending:
         ("send", "wire"),
         [
             (lambda c: c.send_text(b"Hello"), b"\x81\x05Hello"),
-            (lambda c: c.send_binary(bytearray(b"\0\xff")), b"\x82\x02\0\xff"),
             (lambda c: c.send_frame(Frame(b"\x81\x00")), b"\x81\x00"),
             (lambda c: c.ping(b"Hello"), b"\x89\x05Hello"),
             (lambda c: c.ping(), b"\x89\x00"),
         ],
-        ids=["text", "binary", "frame", "ping", "empty ping"],
+        ids=["text", "frame", "ping", "empty ping"],
     )
     def test_literal_bytes(self, house: House, send: Callable[[Connection], int], wire: bytes) -> None:
         connection, transport = house.connect()
@@ -153,6 +152,36 @@ class TestSending:
         house.loop.run()
         assert transport.sent == wire
         assert connection.figures == (1, len(wire), 0, 0)
+
+    def test_a_binary_connection_gets_the_binary_form(self, house: House) -> None:
+        connection, transport = house.connect(binary=True)
+        assert connection.is_binary
+        assert house.hub.is_binary(connection.handle)
+        assert connection.send_binary(bytearray(b"\0\xff")) == 0
+        assert connection.send_frame(Frame(b"\x81\x01t", binary=b"\x82\x01b")) == 0
+        connection.ping(b"p")
+        house.feed(connection, client_frame(PING, b"q"))
+        connection.close(1000)
+        house.loop.run()
+        assert transport.sent == b"\x82\x02\0\xff\x82\x01b\x89\x01p\x8a\x01q\x88\x02\x03\xe8"
+
+    def test_neither_kind_of_connection_is_given_what_is_said_in_the_other(self, house: House) -> None:
+        connection, transport = house.connect()
+        other, other_transport = house.connect(binary=True)
+        with pytest.raises(ValueError, match="form"):
+            connection.send_binary(b"x")
+        with pytest.raises(ValueError, match="form"):
+            other.send_text(b"x")
+        house.loop.run()
+        assert transport.sent == other_transport.sent == b""
+        assert connection.figures == other.figures == (0, 0, 0, 0)
+
+    def test_the_head_of_the_upgrade_is_the_same_for_both(self, house: House) -> None:
+        connection = Connection(house.inlet, house.limits, None, True)
+        transport = RecordingTransport(house.loop)
+        connection.attach(transport, -1, b"HTTP/1.1 101\r\n\r\n")
+        house.loop.run()
+        assert transport.sent == b"HTTP/1.1 101\r\n\r\n"
 
 
 class TestPings:

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from ledger import Ledger
+from pier import recipients
 from recording_transport import FakeLoop, HubSide, RecordingTransport
 
 from wsserver_core.hub import Hub
@@ -37,6 +38,7 @@ class Twin:
     handle: int
     transport: RecordingTransport
     peer: socket.socket | None = None
+    binary: bool = False
     queue: list[Frame] = field(default_factory=list)
     written: list[Frame] = field(default_factory=list)
     received: bytes = b""
@@ -53,13 +55,23 @@ class Twin:
     lagging: bool = False
     losses: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
+    def form(self, frame: Frame) -> bytes:
+        """What this connection is sent of a frame."""
+        if not self.binary:
+            return frame.wire
+        assert frame.binary is not None
+        return frame.binary
+
+    def joined(self, frames: list[Frame]) -> bytes:
+        return b"".join(map(self.form, frames))
+
     @property
     def size(self) -> int:
-        return sum(len(frame.wire) for frame in self.queue)
+        return sum(len(self.form(frame)) for frame in self.queue)
 
     def is_over(self, frame: Frame, messages: int, size: int) -> bool:
         """Whether one more frame would pass a bound."""
-        return bool(self.queue) and (len(self.queue) >= messages or self.size + len(frame.wire) > size)
+        return bool(self.queue) and (len(self.queue) >= messages or self.size + len(self.form(frame)) > size)
 
     def drop(self, reason: str, unwanted: Callable[[Frame], bool]) -> bool:
         """Drop the unwanted of what has not begun to leave; whether there were any."""
@@ -89,7 +101,7 @@ class Twin:
         size = count = 0
         most = BYTES_PER_COPY if self.peer is None else BYTES_PER_SEND
         for frame in self.queue[:FRAMES_PER_SEND]:
-            size += len(frame.wire)
+            size += len(self.form(frame))
             if count and size > most:
                 break
             count += 1
@@ -111,8 +123,9 @@ class TwinSide(HubSide):
         self.resumed()
 
 
-def joined(frames: list[Frame]) -> bytes:
-    return b"".join(frame.wire for frame in frames)
+def weight(frame: Frame) -> int:
+    """The bytes that a frame keeps alive: both forms, whoever it waits for."""
+    return len(frame.wire) + (0 if frame.binary is None else len(frame.binary))
 
 
 picks = st.integers(0, 1_000_000)
@@ -149,10 +162,14 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
     def frame(self, size: int, kind: int = 0) -> Frame:
         """A frame whose bytes are nobody else's. From kind 4 on it is data of one of three streams."""
         self.number += 1
-        wire = (b"<%d>" % self.number).ljust(size, b"%c" % (33 + self.number % 90)) if size else b""
+        filling = b"%c" % (33 + self.number % 90)
+        wire = (b"<%d>" % self.number).ljust(size, filling) if size else b""
+        # Now shorter than the text, now longer.
+        other = size * (1 + self.number % 3) // 2
+        binary = (b"(%d)" % self.number).ljust(other, filling) if size else b""
         self.queued_at[frame := Frame(
             wire, None, min(kind, DATA),
-            topic=f"t{kind % 2}" if kind else None, log="log", seq=self.number,
+            binary=binary, topic=f"t{kind % 2}" if kind else None, log="log", seq=self.number,
             stream=str(kind) if kind > DATA else None,
         )] = self.hub.now  # fmt: skip
         return frame
@@ -167,23 +184,23 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
     # -- opening and ending
 
     @precondition(lambda self: len(self.twins) < 8)
-    @rule(room=st.sampled_from([None, 0, 5, 400]))
-    def open_indirect(self, room: int | None) -> None:
-        self.enter(Twin(0, RecordingTransport(self.sockets_loop, room=room)), -1)
+    @rule(room=st.sampled_from([None, 0, 5, 400]), binary=st.booleans())
+    def open_indirect(self, room: int | None, binary: bool) -> None:
+        self.enter(Twin(0, RecordingTransport(self.sockets_loop, room=room), binary=binary), -1)
 
     @precondition(lambda self: len(self.twins) < 8)
-    @rule(buffer=st.sampled_from([4_096, 16_384, 200_000]))
-    def open_direct(self, buffer: int) -> None:
+    @rule(buffer=st.sampled_from([4_096, 16_384, 200_000]), binary=st.booleans())
+    def open_direct(self, buffer: int, binary: bool) -> None:
         ours, peer = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
         ours.setblocking(False)
         peer.setblocking(False)
-        self.enter(Twin(0, RecordingTransport(self.sockets_loop, ours), peer), ours.fileno())
+        self.enter(Twin(0, RecordingTransport(self.sockets_loop, ours), peer, binary), ours.fileno())
 
     def enter(self, twin: Twin, fd: int) -> None:
         side = TwinSide(self.hub, lambda: self.follow_unblock(twin))
         twin.transport.protocol = side
-        twin.handle = side.handle = self.hub.open(twin.transport, fd, side)
+        twin.handle = side.handle = self.hub.open(twin.transport, fd, side, False, twin.binary)
         assert twin.handle not in self.stale
         self.twins.append(twin)
 
@@ -236,6 +253,28 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
         outcome = self.ledger.enqueue_many(chosen + gone, frame)
         outcomes = [self.expect(self.twin_of(handle), frame, False) for handle in chosen]
         assert outcome == (outcomes.count(0), outcomes.count(1), outcomes.count(2) + len(gone), 0)
+
+    @precondition(lambda self: self.twins)
+    @rule(number=picks, numbers=st.lists(picks, max_size=6))
+    def refuse_the_form_that_a_connection_does_not_speak(self, number: int, numbers: list[int]) -> None:
+        """Nobody gets anything of it then, whoever comes first among the recipients."""
+        twin, frame = self.pick(number), self.frame(10)
+        lacking = Frame(frame.wire) if twin.binary else Frame(None, binary=frame.binary)
+        handles = [self.pick(one).handle for one in numbers]
+        if not twin.closing:
+            with pytest.raises(ValueError, match="form"):
+                self.hub.enqueue_many(recipients([*handles, twin.handle, *handles[::-1]]), lacking)
+        for put in (self.hub.enqueue, self.hub.insist, self.hub.replay):
+            with pytest.raises(ValueError, match="form"):
+                put(twin.handle, lacking)
+        assert lacking.queued == 0
+
+    @rule(numbers=st.lists(picks, max_size=6))
+    def tell_who_wants_the_binary_form(self, numbers: list[int]) -> None:
+        chosen = [self.pick(one) for one in numbers] if self.twins else []
+        wanted = any(twin.binary and not twin.closing for twin in chosen)
+        stale = [handle for handle in self.stale if handle]
+        assert self.hub.wants_binary(recipients([twin.handle for twin in chosen] or stale[:1])) == wanted
 
     @rule(number=picks)
     def enqueue_on_a_stale_handle(self, number: int) -> None:
@@ -541,20 +580,21 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
         assert self.relieved == self.relieved_expected
         assert self.hub.slow_count == sum(twin.slow for twin in self.twins)
         assert self.hub.crowded_count == sum(twin.crowded for twin in self.twins)
-        waiting = {frame: len(frame.wire) for twin in self.twins for frame in twin.queue}
-        copies = [
-            frame
+        assert self.hub.binary_count == sum(twin.binary for twin in self.twins)
+        waiting = {frame: weight(frame) for twin in self.twins for frame in twin.queue}
+        copies = sum(
+            len(twin.joined(twin.queue[: twin.leaving]))
             for twin in self.twins
             if twin.peer is None and twin.blocked
-            for frame in twin.queue[: twin.leaving]
-        ]
-        assert self.hub.pinned_bytes == sum(waiting.values()) + len(joined(copies))
+        )
+        assert self.hub.pinned_bytes == sum(waiting.values()) + copies
+        assert self.hub.recount()[2] == sum(twin.size for twin in self.twins)
         for twin in self.twins:
             assert self.hub.connection_figures(twin.handle) == (
                 len(twin.written),
-                len(joined(twin.written)),
+                len(twin.joined(twin.written)),
                 len(twin.queue),
-                len(joined(twin.queue)),
+                len(twin.joined(twin.queue)),
             )
             assert self.hub.is_blocked(twin.handle) == twin.blocked
             assert self.hub.is_slow(twin.handle) == twin.slow
@@ -566,8 +606,10 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
         for twin in self.twins:
             if twin.peer is None:
                 passed = bytes(twin.transport.sent + twin.transport.held)
-                assert passed == joined(twin.written + twin.queue[: twin.leaving]) or twin.transport.closing
-            assert joined(twin.written + twin.queue).startswith(twin.received)
+                assert (
+                    passed == twin.joined(twin.written + twin.queue[: twin.leaving]) or twin.transport.closing
+                )
+            assert twin.joined(twin.written + twin.queue).startswith(twin.received)
 
     def teardown(self) -> None:
         """Whoever is still there gets all that was not dropped, whole and in order."""
@@ -591,7 +633,7 @@ class HubAgainstItsTwin(RuleBasedStateMachine):
             ):
                 break
         for twin in list(self.twins):
-            expected = joined(twin.written + twin.queue)
+            expected = twin.joined(twin.written + twin.queue)
             if twin.peer is not None and twin.peer.fileno() >= 0:
                 self.read(twin, 1 << 20)
                 assert twin.received == expected or twin.dead
