@@ -212,6 +212,20 @@ def test_of_too_many_topics_those_that_were_emptied_first_are_summed_up(
     assert shelf.evicted("ecg", "2") == (0, 6)
 
 
+def test_topics_that_are_not_used_any_more_leave_the_budget_to_messages() -> None:
+    shelf = Shelf(max_total_bytes=20 * TOPIC_OVERHEAD, ttl=10.0)
+    for number in range(100):
+        shelf.put(f"patient:{number}")
+    shelf.clock.advance(20)
+    shelf.history.sweep()
+    assert shelf.history.messages == 0
+    kept = [shelf.put("patient:7") for _ in range(15)]
+    assert shelf.seqs() == kept
+    assert shelf.history.bytes <= 20 * TOPIC_OVERHEAD
+    # Those that were emptied last are remembered, one by one.
+    assert shelf.evicted("patient", "99") == (0, 100)
+
+
 def test_only_what_has_a_place_is_kept(shelf: Shelf) -> None:
     with pytest.raises(ValueError, match="topic and a log"):
         shelf.history.keep(Frame(b"x"), None)

@@ -23,7 +23,8 @@ TOPIC_OVERHEAD: Final = 900
 MAX_TOPICS: Final = 100_000
 """Topics whose losses are remembered one by one; of the others only the latest loss of all.
 
-It takes more topics than this for a client to be told of a loss that it may not have had.
+It takes more topics than this, or than half of the budget has room for, for a client to be told of a
+loss that it may not have had.
 """
 
 SWEPT: Final = 2000
@@ -137,6 +138,8 @@ class History:
             for name in dict.fromkeys(name for table in tables for name in table)
         }
         self._budget = settings.max_total_bytes
+        # Else topics that were used once, such as those of patients who have left, would push messages out.
+        self._max_topics = min(MAX_TOPICS, self._budget // (2 * TOPIC_OVERHEAD))
         for topic in self._all_topics():
             for name, ring in topic.rings.items():
                 ring.bounds = usual if name is None else self._by_type.get(name, usual)
@@ -171,14 +174,14 @@ class History:
         log = self._logs[frame.lane - 1]
         log.append(kept)
         self._trim(ring, now)
+        self._forget_some()
         while self.bytes > self._budget and self.messages:
             self._evict_oldest()
+            self._forget_some()
         log.drop_evicted_front()
         if len(log) > 2 * self.messages + 1024:
             # Else one message of a quiet topic would keep the places of a million others.
             log.drop_evicted()
-        while self.topics > MAX_TOPICS and self._empty:
-            self._forget(next(iter(self._empty)))
 
     def begin(self, lost: Position = (0, 0)) -> None:
         """Forget everything: the logs are others now, of which nothing is kept up to ``lost``."""
@@ -255,6 +258,10 @@ class History:
             self.last_evicted = durable, max(volatile, kept.seq)
         if topic.is_empty:
             self._empty[topic] = None
+
+    def _forget_some(self) -> None:
+        while self.topics > self._max_topics and self._empty:
+            self._forget(next(iter(self._empty)))
 
     def _forget(self, topic: TopicHistory) -> None:
         """Remember of a topic only that something was lost somewhere."""
