@@ -155,6 +155,21 @@ def test_a_file_that_is_gone_is_not_written_to(path: Path, file: SqliteFile, how
         assert file.commit(batch(message(2)), WALL) == 1
 
 
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_write_ahead_log_that_is_gone_is_not_written_to(path: Path, file: SqliteFile, how: str) -> None:
+    """What it had is not lost: it is moved into the database when it is closed."""
+    file.commit(batch(message(1)), WALL)
+    wal = path.with_name("store.db-wal")
+    wal.unlink()
+    if how == "replaced":
+        wal.touch()
+    with pytest.raises(FileFault, match="moved"):
+        file.commit(batch(message(2)), WALL)
+    file.reopen(thorough=True)
+    assert file.commit(batch(message(2)), WALL) == 1
+    assert seqs(path) == [1, 2]
+
+
 def test_what_the_kernel_remembers_is_not_trusted(
     path: Path, file: SqliteFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,7 +301,29 @@ def test_the_oldest_keys_go_when_there_are_too_many(file: SqliteFile) -> None:
     keys: list[KeyRecord] = [mark(bytes([number]), created_at=WALL + number) for number in range(6)]
     file.commit(Batch(keys={one.key: one for one in keys}), WALL + 10)
     file.commit(Batch(sweep=True), WALL + 100)
-    assert [file.find_key(one.key, WALL + 100) is not None for one in keys] == [False] * 3 + [True] * 3
+    file.commit(Batch(sweep=True), WALL + 101)
+    assert [file.find_key(one.key, WALL + 101) is not None for one in keys] == [False] * 3 + [True] * 3
+
+
+def test_one_transaction_deletes_few_keys_and_more_than_it_writes(
+    file: SqliteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody waits for it: 20,000 keys took two seconds."""
+    monkeypatch.setattr(sqlite_file, "KEYS_TRIMMED", 5)
+    file.settings = msgspec.structs.replace(file.settings, max_keys=10)
+    keys = [mark(bytes([number]), created_at=WALL + number) for number in range(50)]
+    file.commit(Batch(keys={one.key: one for one in keys}), WALL + 100)
+    connection = file._connection
+    assert connection is not None
+    left = []
+    for number in range(100, 108):
+        more = [] if number % 2 else [mark(bytes([number]), created_at=WALL + number)]
+        file.commit(Batch(sweep=True, keys={one.key: one for one in more}), WALL + 100)
+        left.append(connection.execute("SELECT count(*) FROM keys").get)
+    # Forty were too many when they were counted.
+    assert left == [44, 39, 33, 28, 22, 17, 14, 14]
+    assert file.find_key(keys[39].key, WALL + 100) is None
+    assert file.find_key(keys[40].key, WALL + 100) is not None
 
 
 def test_the_write_ahead_log_is_moved_into_the_database(path: Path, file: SqliteFile) -> None:
