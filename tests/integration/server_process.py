@@ -31,7 +31,8 @@ class ServerProcess:
             assert self.process.returncode is None, self.output + self.log
             return re.search(r"listening on https?://127\.0\.0\.1:(\d+)", self.output)
 
-        await until(told, patience=30)
+        # To take up 100,000 messages takes some seconds of a processor, which others may have.
+        await until(told, patience=120)
         self.port = int(told()[1])
 
     async def ended(self) -> int:
