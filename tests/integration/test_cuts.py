@@ -22,7 +22,7 @@ RETAINED = {"history": {"size": 1_000_000, "bytes": 1 << 30, "ttl": 3600.0, "max
 
 @dataclass(frozen=True)
 class Size:
-    """So many clients, each of which loses so many connections, each within ``most`` bytes."""
+    """So many clients, which lose so many connections each on the average, each within ``most`` bytes."""
 
     clients: int
     cuts: int
@@ -60,7 +60,8 @@ async def cut_often(
             # From now on every connection has a fate; those that there are had none.
             proxy.fate = fates
             proxy.end_all()
-            while len(fates.drawn) < size.clients * size.cuts:
+            before = sum(proxy.met.values())
+            while sum(proxy.met.values()) - before < size.clients * size.cuts:
                 if meanwhile is not None:
                     await meanwhile(ward)
                 ward.publish(publisher)
