@@ -23,6 +23,7 @@ class Publisher:
         self.records: list[KeyRecord] = []
         self.gate: asyncio.Event | None = None
         self.faults: list[Exception] = []
+        self.durability = "fsync"
 
     async def act(self, record: KeyRecord) -> dict[str, Any]:
         self.records.append(record)
@@ -31,7 +32,12 @@ class Publisher:
         if self.faults:
             raise self.faults.pop()
         self.done += 1
-        return {"message_id": f"m_{self.done}", "seq": self.done, "duplicate": False}
+        return {
+            "message_id": f"m_{self.done}",
+            "seq": self.done,
+            "durability": self.durability,
+            "duplicate": False,
+        }
 
     async def ask(
         self, key: str = "k", body: bytes = b"{}", user_id: str = "u", route: str = "patient:1"
@@ -50,9 +56,10 @@ async def turns() -> None:
 
 
 async def test_the_same_key_and_body_give_the_first_answer_again(publisher: Publisher) -> None:
-    assert await publisher.ask() == {"message_id": "m_1", "seq": 1, "duplicate": False}
+    first = {"message_id": "m_1", "seq": 1, "durability": "fsync"}
+    assert await publisher.ask() == {**first, "duplicate": False}
     for number in range(3):
-        assert await publisher.ask() == {"message_id": "m_1", "seq": 1, "duplicate": True}
+        assert await publisher.ask() == {**first, "duplicate": True}
         assert publisher.keys.duplicates == number + 1
     assert publisher.done == 1
 
@@ -63,6 +70,19 @@ async def test_the_store_is_given_what_it_may_keep_with_the_message(publisher: P
     assert len(record.key) == len(record.digest) == 32
     assert record.created_at == publisher.clock.time()
     assert (record.seq, record.message_id, record.answer) == (0, "", None)
+
+
+@pytest.mark.parametrize(("durability", "seq"), [("fsync", 1), ("memory", 0)])
+async def test_only_the_place_of_a_stored_message_is_kept(
+    publisher: Publisher, durability: str, seq: int
+) -> None:
+    """The store drops keys by it, and the volatile log has numbers of its own."""
+    publisher.durability = durability
+    assert (await publisher.ask())["seq"] == 1
+    kept = await publisher.store.find_key(publisher.records[0].key)
+    assert kept is not None
+    assert kept.seq == seq
+    assert (await publisher.ask())["seq"] == 1
 
 
 @pytest.mark.parametrize("other", [{"user_id": "v"}, {"route": "patient:2"}, {"key": "l"}])

@@ -232,3 +232,15 @@ async def test_memory_forgets_the_oldest_keys() -> None:
         store.put_key(mark(bytes([number])))
     assert await store.find_key(b"\0") is None
     assert await store.find_key(b"\2") is not None
+
+
+async def test_memory_takes_a_key_that_is_used_anew_for_a_new_one() -> None:
+    clock = FakeClock()
+    store = MemoryStore(clock, max_keys=2)
+    store.put_key(mark(b"a", created_at=clock.time()))
+    store.put_key(mark(b"b", created_at=clock.time()))
+    clock.advance(KEY_LIFETIME)
+    assert await store.find_key(b"a") is None
+    store.put_key(mark(b"a", created_at=clock.time()))
+    store.put_key(mark(b"c", created_at=clock.time()))
+    assert await store.find_key(b"a") is not None

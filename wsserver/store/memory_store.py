@@ -91,7 +91,10 @@ class MemoryStore:
         """Nothing to do."""
 
     def put_key(self, key: KeyRecord) -> None:
-        """Keep it, as the youngest if it is new."""
+        """Keep it, as the youngest if it is new or used anew."""
+        before = self._keys.get(key.key)
+        if before is not None and before.created_at != key.created_at:
+            del self._keys[key.key]
         self._keys[key.key] = key
         if len(self._keys) > self._max_keys:
             del self._keys[next(iter(self._keys))]
