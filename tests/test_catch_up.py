@@ -12,6 +12,7 @@ from wsserver import interest as interest_module
 from wsserver.catch_up import CatchUps
 from wsserver.protocol.control import Gap
 from wsserver.protocol.topic import Topic
+from wsserver.store import history as history_module
 
 Told = list[tuple[int, list[Gap]]]
 
@@ -153,8 +154,110 @@ class TestGaps:
         first_gap = next(place for place, entry in enumerate(seen) if len(entry) == 2)
         assert all(entry[0] < missing[0] for entry in seen[:first_gap])
 
+    def test_what_goes_while_nothing_of_it_is_sent_is_told_from_where_the_last_gap_ended(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(catch_up_module, "EXAMINED", 1)
+        bench = Bench(history={"size": 6, "size_by_type": {"wave": 1}})
+        publish(bench, "ward:1", *range(6))
+
+        def wave() -> None:
+            bench.manager.publish(Topic.parse("ecg:1"), {"n": 99, "type": "wave"})
+
+        wave()
+        one = Return(bench, (0, 0), ("ward", "1"), ("ecg", "1")).begin()
+        while not one.told:
+            bench.loop.turn()
+        wave()
+        while not one.catch_up.floors:
+            bench.loop.turn()
+        wave()
+        bench.loop.run()
+        assert one.numbers == [*range(6), 99]
+        first, second = one.gaps
+        assert (first["to"], second["from"], second["to"]) == (7, 8, 8)
+
+    @pytest.mark.parametrize("merged", [64, 0])
+    def test_what_is_gone_of_topics_that_are_not_remembered_is_told_of_any_topic(
+        self, monkeypatch: pytest.MonkeyPatch, merged: int
+    ) -> None:
+        monkeypatch.setattr(interest_module, "MERGED", merged)
+        monkeypatch.setattr(history_module, "MAX_TOPICS", 2)
+        bench = Bench(history={"size": 0})
+        for target in range(5):
+            publish(bench, f"ecg:{target}", target)
+        one = Return(bench, (0, 0), ("ecg", "*")).begin()
+        gaps = {gap.topic: (gap.from_, gap.to) for gap in one.told[0][1]}
+        # Those that are remembered are told by their names.
+        assert gaps["ecg:3"] == (1, 4)
+        assert gaps["ecg:4"] == (1, 5)
+        assert gaps[None] == (1, 3)
+
+    @pytest.mark.parametrize("merged", [64, 0])
+    def test_what_was_gone_before_it_was_subscribed_is_no_loss(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch, merged: int
+    ) -> None:
+        monkeypatch.setattr(interest_module, "MERGED", merged)
+        publish(bench, "ecg:1", *range(6))
+        publish(bench, "ward:1", *range(6, 8))
+        one = Return(bench, (0, 0), ("ward", "1"))
+        assert bench.manager.subscribe(one.id, "ecg", "1")
+        # One of these is gone before it could be sent, and that is a loss.
+        publish(bench, "ecg:1", *range(8, 12))
+        one.begin()
+        gap = Gap(log=volatile(bench), topic="ecg:1", from_=9, to=9, reason="trimmed")
+        assert one.told == [(5, [gap])]
+        bench.loop.run()
+        assert one.numbers == [6, 7, 9, 10, 11]
+
+    async def test_a_gap_that_waits_goes_with_the_right_to_its_patient(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(catch_up_module, "EXAMINED", 1)
+        bench = await Workbench(history={"size": 2}).start()
+        client = await bench.client("u", patients=["1", "2"])
+        metadata = bench.owner(client)
+        for patient in ("1", "2"):
+            assert bench.manager.subscribe(metadata.connection_id, "patient", patient)
+        bench.manager.hub.set_out(metadata.handle, (0, 0), True)
+        for patient in (2, 1, 1):
+            bench.manager.broadcast_to_patient(patient, {"n": 0})
+        catch_ups = bench.manager.catch_ups
+        catch_up = catch_ups.prepare(metadata, (0, 0), lambda *_: None)
+        catch_ups.begin(catch_up)
+        while catch_up.welcome is not None:
+            bench.loop.turn()
+        client.stuck = True
+        for patient in (1, 1, 2, 2, 2):
+            bench.manager.broadcast_to_patient(patient, {"n": 1})
+        bench.loop.run()
+        bench.manager.replace_principal(metadata, principal(bench, "u", {"2"}))
+        assert client.connection is not None
+        client.stuck, client._buffered = False, 0
+        client.connection.resume_writing()
+        bench.loop.run()
+        gaps = [message["topic"] for message in client.messages if message.get("type") == "gap"]
+        assert gaps == ["patient:2"]
+
 
 class TestTurns:
+    def test_what_its_client_has_in_one_log_is_not_counted_for_the_other(self, bench: Bench) -> None:
+        publish(bench, "ecg:1", 0, patient=7)
+        publish(bench, "ecg:1", 1)
+        publish(bench, "ecg:1", 2, patient=7)
+        one = Return(bench, (0, 1), ("ecg", "1")).begin()
+        assert one.told == [(2, [])]
+        bench.loop.run()
+        assert one.numbers == [0, 2]
+
+    def test_one_that_is_ended_by_its_welcome_has_not_caught_up(self, bench: Bench) -> None:
+        publish(bench, "ecg:1", 0)
+        one = Return(bench, (0, 0), ("ecg", "1"))
+        one.catch_up.welcome = lambda *_: bench.manager.forget(one.metadata)
+        one.begin()
+        bench.loop.run()
+        assert bench.manager.catch_ups.completed == 0
+
     def test_in_one_turn_so_much_is_looked_at_for_each_and_all_come_on(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

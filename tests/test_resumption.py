@@ -6,6 +6,7 @@ import pytest
 from far_end import FarEnd
 from workbench import Workbench, assert_nothing_left
 
+from wsserver import catch_up as catch_up_module
 from wsserver.connection_manager import DRAIN, OVERLOAD
 from wsserver.overload import Cause
 from wsserver.settings import AccessSettings, RoleSettings, SessionSettings
@@ -627,6 +628,45 @@ class TestOverload:
         bench.manager.set_accept_connections(True, cause=DRAIN)
         _, (connected,) = await come_back(bench, told)
         assert connected["session"]["resumed"]
+
+
+async def test_a_loss_that_was_told_during_a_replay_is_told_again_to_whoever_may_not_have_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catch_up_module, "EXAMINED", 1)
+    bench = await Workbench(history={"size": 20}).start()
+    client, told = await enter(bench)
+    await bench.ask(client, type="subscribe", topic="type:ecg", filters={"n": 7})
+    await lose(bench, client)
+    for _ in range(20):
+        bench.manager.broadcast_to_type("ecg", {"n": 0})
+    far_end = bench.newcomer()
+    session = {"id": told["session_id"], "cursor": told["cursor"]}
+    far_end.send(type="connect", token=bench.token(patients="*"), session=session)
+    while not far_end.messages:
+        await bench.settle_once()
+    for _ in range(23):
+        bench.manager.broadcast_to_type("ecg", {"n": 0})
+    await bench.settle()
+    connected, gap = far_end.take()
+    assert connected["session"] == {"resumed": True, "replayed": 0, "gaps": []}
+    assert (gap["topic"], gap["to"], gap["reason"]) == ("ecg:*", 23, "trimmed")
+    # Nothing has come behind it by which its client could prove that it has it.
+    await lose(bench, far_end)
+    _, (connected,) = await come_back(bench, {**connected, "cursor": told["cursor"]})
+    assert connected["session"]["gaps"] == [gap]
+
+
+async def test_what_was_gone_before_a_topic_was_named_is_no_loss(bench: Workbench) -> None:
+    bench = await Workbench(history={"size": 3}).start()
+    client, told = await enter(bench, subscriptions=["patient:1"])
+    await lose(bench, client)
+    for n in range(9):
+        bench.manager.broadcast_to_patient(2, {"n": n})
+    bench.manager.broadcast_to_patient(1, {"n": 9})
+    _, (connected, *replayed) = await come_back(bench, told, subscriptions=["patient:2"])
+    assert connected["session"] == {"resumed": True, "replayed": 1, "gaps": []}
+    assert numbers(replayed) == [9]
 
 
 async def test_commands_sent_behind_connect_wait_for_connected(bench: Workbench) -> None:

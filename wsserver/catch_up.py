@@ -43,8 +43,8 @@ class CatchUp:
     """How far one connection has caught up."""
 
     __slots__ = (
-        "counted", "counted_to", "floors", "interest", "known_losses", "metadata", "order", "position",
-        "replayed", "scheduled", "since", "welcome",
+        "counted", "counted_to", "floors", "heads", "interest", "known_losses", "metadata", "order",
+        "position", "replayed", "scheduled", "since", "welcome",
     )  # fmt: skip
 
     def __init__(self, metadata: ConnectionMetadata, start: Position, order: int, welcome: Welcome) -> None:
@@ -65,6 +65,8 @@ class CatchUp:
         """How many messages the history had let go of when this one was last told of losses."""
         self.since: dict[int, int] = {}
         """Subscriptions made meanwhile, and the place from which on they count."""
+        self.heads: dict[int, Position] = {}
+        """By such a place, how far the logs had got there."""
         self.interest: Interest | None = None
         """None when subscriptions or rights have changed."""
         self.scheduled = False
@@ -137,7 +139,8 @@ class CatchUps:
         if isinstance(catch_up, CatchUp):
             catch_up.forget_interest()
             if is_new:
-                catch_up.since[number] = self._history.order
+                order = catch_up.since[number] = self._history.order
+                catch_up.heads[order] = self._logs.heads()
 
     def changed(self, metadata: ConnectionMetadata) -> None:
         """Subscriptions have ended, or rights have changed, while the connection catches up."""
@@ -246,9 +249,11 @@ class CatchUps:
         if history.evicted == known or all(map(int.__le__, history.last_evicted, position)):
             return []
         gaps = []
-        for text, evicted in self._lost_topics(interest, known):
+        for text, begun, evicted in self._lost_topics(interest, known):
+            # What was published before it subscribed is no loss.
+            heads = catch_up.heads.get(begun, position)
             for lane, log in enumerate(self._logs):
-                first = max(position[lane], catch_up.floors.get((text or "", lane), 0)) + 1
+                first = max(position[lane], heads[lane], catch_up.floors.get((text or "", lane), 0)) + 1
                 if evicted[lane] >= first:
                     catch_up.floors[text or "", lane] = evicted[lane]
                     gaps.append(
@@ -256,18 +261,20 @@ class CatchUps:
                     )
         return gaps if len(gaps) <= MAX_GAPS else _summed_up(gaps)
 
-    def _lost_topics(self, interest: Interest, known: int) -> Iterator[tuple[str | None, Position]]:
+    def _lost_topics(self, interest: Interest, known: int) -> Iterator[tuple[str | None, int, Position]]:
+        """Topics that lost something, the place from which on that matters, and up to where it is gone."""
         history = self._history
         named = interest.named()
         if named is not None:
             for name, target in named:
                 text = name if not target else f"{name}:{target}"
-                yield text, history.evicted_of(history.topic(name, target))
-            return
-        for topic in history.lost_since(known):
-            if interest.covers(topic):
-                yield topic.text, topic.evicted
-        yield None, history.forgotten
+                yield text, interest.begun(name, target), history.evicted_of(history.topic(name, target))
+        else:
+            for topic in history.lost_since(known):
+                if interest.covers(topic):
+                    yield topic.text, interest.begun(topic.name, topic.target), topic.evicted
+        if named is None or interest.is_open:
+            yield None, 0, history.forgotten
 
 
 def _summed_up(gaps: Iterable[Gap]) -> list[Gap]:

@@ -120,6 +120,12 @@ class Interest:
 
     # -- topics
 
+    def begun(self, name: str, target: str) -> int:
+        """The place from which on messages of a topic may be for this connection; 0 for all of them."""
+        if name == ANY:
+            return 0
+        return min((since for _, since in self._programs(name, target)), default=0)
+
     def named(self) -> list[tuple[str, str]] | None:
         """The topics from which anything may come, whether or not they are remembered.
 
@@ -142,9 +148,19 @@ class Interest:
             return None
         return [topic for topic in topics if self._is_visible(*topic)]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anything may come from topics that are not remembered, and whose names nobody knows."""
+        return any(target == ANY and self._patients_of(name) is None for name, target in self._wanted)
+
+    def _patients_of(self, name: str) -> frozenset[str] | None:
+        """Who may be behind ``*``, where they are few and known."""
+        patients = self._principal.patients if name == PATIENT else None
+        return patients if patients is not None and len(patients) <= MERGED else None
+
     def _targets(self, name: str) -> Iterator[str] | frozenset[str] | None:
-        patients = self._principal.patients
-        if name == PATIENT and patients is not None and len(patients) <= MERGED:
+        patients = self._patients_of(name)
+        if patients is not None:
             return patients
         targets = self._history.topics_of(name)
         return (one.target for one in targets) if len(targets) <= MERGED else None
