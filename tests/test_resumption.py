@@ -7,9 +7,16 @@ from far_end import FarEnd
 from workbench import Workbench, assert_nothing_left
 
 from wsserver import catch_up as catch_up_module
+from wsserver import turn_budget as turn_budget_module
 from wsserver.connection_manager import DRAIN, OVERLOAD
 from wsserver.overload import Cause
 from wsserver.settings import AccessSettings, RoleSettings, SessionSettings
+
+
+@pytest.fixture(autouse=True)
+def time_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine: a command is done in the turn in which it comes."""
+    monkeypatch.setattr(turn_budget_module, "SECONDS", 1e9)
 
 
 @pytest.fixture
