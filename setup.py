@@ -18,6 +18,7 @@ MODULES = [
     "patterns", "fields", "conditions", "expressions", "conjunctions", "filter_parser", "filters",
     "scopes", "matcher", "shelves", "roster", "subscriptions", "topic", "catalogue", "selection",
     "topics",
+    "messagepack", "lz4_block", "samples", "envelope",
 ]
 
 WARNINGS = ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"]

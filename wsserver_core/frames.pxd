@@ -2,6 +2,8 @@
 
 from cpython.object cimport PyObject
 
+from wsserver_core.utf8 cimport Utf8
+
 
 cpdef enum:
     OVERSIZE = -1  # not an opcode: the event for a message that was swallowed
@@ -17,14 +19,6 @@ cdef struct Header:
     bint final
     Py_ssize_t length
     unsigned char key[4]
-
-
-# Where an incremental UTF-8 check stands: `need` continuation bytes are missing and the
-# next one must lie within low..high. All zero at a character boundary.
-cdef struct Utf8:
-    unsigned char need
-    unsigned char low
-    unsigned char high
 
 
 cdef class ReadLimits:

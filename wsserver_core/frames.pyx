@@ -9,7 +9,9 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.ref cimport Py_DECREF, Py_XDECREF
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
+
+from wsserver_core.utf8 cimport accept_utf8, beyond_ascii, is_utf8
 
 cdef extern from "Python.h":
     # As owned pointers: Cython would count references to an object that must have exactly one.
@@ -29,8 +31,6 @@ cdef enum:
     MAX_HEADER_SIZE = 14
     FIRST_ROOM = 256      # bytes: keeps a fragment flood of tiny frames from resizing each time
     SCRATCH_SIZE = 1024   # bytes of a swallowed text that are unmasked at a time
-
-cdef uint64_t HIGH_BITS = 0x8080808080808080
 
 cdef str TEXT_NOT_UTF8 = "text is not UTF-8"
 cdef str REASON_NOT_UTF8 = "close reason is not UTF-8"
@@ -57,7 +57,7 @@ cdef inline uint64_t unmask(
         out[i] = masked[i] ^ key[i & 3]
         seen |= out[i]
         i += 1
-    return seen & HIGH_BITS
+    return beyond_ascii(seen)
 
 
 cdef inline void turn_key(unsigned char* key, Py_ssize_t size) noexcept nogil:
@@ -67,49 +67,6 @@ cdef inline void turn_key(unsigned char* key, Py_ssize_t size) noexcept nogil:
     memcpy(old, key, 4)
     for i in range(4):
         key[i] = old[(size + i) & 3]
-
-
-cdef bint accept_utf8(Utf8* state, const unsigned char* data, Py_ssize_t size) noexcept nogil:
-    """Check the next bytes of a text; false at the first byte that no valid text could have there."""
-    cdef Utf8 at = state[0]
-    cdef uint64_t word
-    cdef unsigned char byte
-    cdef Py_ssize_t i = 0
-    while i < size:
-        if at.need == 0 and size - i >= 8:
-            memcpy(&word, data + i, 8)
-            if word & HIGH_BITS == 0:
-                i += 8
-                continue
-        byte = data[i]
-        i += 1
-        if at.need:
-            if byte < at.low or byte > at.high:
-                return False
-            at.need -= 1
-            at.low = 0x80
-            at.high = 0xBF
-        elif byte >= 0x80:
-            # RFC 3629 section 4: the second byte's range rules out overlong forms (E0, F0),
-            # surrogates (ED) and what lies beyond U+10FFFF (F4).
-            if 0xC2 <= byte <= 0xDF:
-                at.need = 1
-            elif 0xE0 <= byte <= 0xEF:
-                at.need = 2
-            elif 0xF0 <= byte <= 0xF4:
-                at.need = 3
-            else:
-                return False
-            at.low = 0xA0 if byte == 0xE0 else 0x90 if byte == 0xF0 else 0x80
-            at.high = 0x9F if byte == 0xED else 0x8F if byte == 0xF4 else 0xBF
-    state[0] = at
-    return True
-
-
-cdef bint is_utf8(const unsigned char* data, Py_ssize_t size) noexcept nogil:
-    cdef Utf8 state
-    memset(&state, 0, sizeof(state))
-    return accept_utf8(&state, data, size) and state.need == 0
 
 
 cdef inline bint is_wire_code(int code) noexcept nogil:

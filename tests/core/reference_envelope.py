@@ -115,6 +115,8 @@ def narrowest(values: list[Any]) -> int:
 
 
 def survives(form: str, value: float) -> bool:
+    if type(value) is int and abs(value) > MAX_NUMBER:
+        return False
     try:
         return math.isfinite(value) and struct.unpack(form, struct.pack(form, value))[0] == value
     except OverflowError:
@@ -238,10 +240,10 @@ def read_samples(raw: bytes, form: str, demand: Any) -> dict[str, Any]:
     start = end + len(padding(end))
     demand(start + count * struct.calcsize(f"<{form}") == len(raw), WRONG_COUNT)
     demand(not any(raw[end:start]), WRONG_PADDING)
+    values = struct.unpack_from(f"<{count}{form}", raw, start)
+    demand(all(map(math.isfinite, values)), SAMPLE_NOT_FINITE)
     body = unpack(raw[COUNTS.size : end])
     field = body.pop("_samples", None)
     demand(type(field) is str and field not in body and field not in ("_meta", "_samples"), WRONG_FIELD)
-    values = struct.unpack_from(f"<{count}{form}", raw, start)
-    demand(all(map(math.isfinite, values)), SAMPLE_NOT_FINITE)
     body[field] = array(form, values)
     return body

@@ -1,0 +1,3 @@
+from typing import Final
+
+MIN_SAMPLES: Final = 16
