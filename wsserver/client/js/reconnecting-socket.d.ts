@@ -17,14 +17,14 @@ export type SocketOwner = {
  */
 export declare class ReconnectingSocket {
     #private;
-    static CONNECTING: number;
-    static OPEN: number;
-    static CLOSING: number;
-    static CLOSED: number;
-    CONNECTING: number;
-    OPEN: number;
-    CLOSING: number;
-    CLOSED: number;
+    /** @readonly */ static readonly CONNECTING = 0;
+    /** @readonly */ static readonly OPEN = 1;
+    /** @readonly */ static readonly CLOSING = 2;
+    /** @readonly */ static readonly CLOSED = 3;
+    /** @readonly */ readonly CONNECTING = 0;
+    /** @readonly */ readonly OPEN = 1;
+    /** @readonly */ readonly CLOSING = 2;
+    /** @readonly */ readonly CLOSED = 3;
     /** @type {((event: ReconnectingSocketEvent) => void) | null} */ onopen: ((event: ReconnectingSocketEvent) => void) | null;
     /** @type {((event: ReconnectingSocketEvent) => void) | null} */ onmessage: ((event: ReconnectingSocketEvent) => void) | null;
     /** @type {((event: ReconnectingSocketEvent) => void) | null} */ onclose: ((event: ReconnectingSocketEvent) => void) | null;
@@ -34,7 +34,8 @@ export declare class ReconnectingSocket {
     extensions: string;
     /** @param {SocketOwner} owner @param {(fault: unknown, type: string) => void} onFault a listener has thrown */
     constructor(owner: SocketOwner, onFault: (fault: unknown, type: string) => void);
-    get readyState(): number;
+    /** @returns {0 | 1 | 2 | 3} */
+    get readyState(): 0 | 1 | 2 | 3;
     get url(): string;
     /** Of the current connection, or the last one. */
     get protocol(): string;

@@ -20,14 +20,14 @@ const TYPES = /** @type {const} */ (["open", "message", "close", "error"]);
  * messages in order and once use the service's `message` event.
  */
 export class ReconnectingSocket {
-  static CONNECTING = 0;
-  static OPEN = 1;
-  static CLOSING = 2;
-  static CLOSED = 3;
-  CONNECTING = 0;
-  OPEN = 1;
-  CLOSING = 2;
-  CLOSED = 3;
+  /** @readonly */ static CONNECTING = 0;
+  /** @readonly */ static OPEN = 1;
+  /** @readonly */ static CLOSING = 2;
+  /** @readonly */ static CLOSED = 3;
+  /** @readonly */ CONNECTING = 0;
+  /** @readonly */ OPEN = 1;
+  /** @readonly */ CLOSING = 2;
+  /** @readonly */ CLOSED = 3;
   /** @type {((event: ReconnectingSocketEvent) => void) | null} */ onopen = null;
   /** @type {((event: ReconnectingSocketEvent) => void) | null} */ onmessage = null;
   /** @type {((event: ReconnectingSocketEvent) => void) | null} */ onclose = null;
@@ -47,6 +47,7 @@ export class ReconnectingSocket {
     this.#onFault = onFault;
   }
 
+  /** @returns {0 | 1 | 2 | 3} */
   get readyState() {
     if (this.#owner.isEnded()) return this.CLOSED;
     return this.#owner.socket() === null ? this.CONNECTING : this.OPEN;
