@@ -2,6 +2,7 @@
 import type { ReconnectionConfig, ConnectOptions } from "./types.js";
 /** @type {Readonly<ReconnectionConfig>} */
 export declare const DEFAULTS: Readonly<ReconnectionConfig>;
+export declare const CONNECT_OPTIONS: Set<string>;
 /**
  * The whole configuration; later ones win, and undefined says nothing.
  *

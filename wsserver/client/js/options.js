@@ -63,7 +63,7 @@ const CHOICES = {
   codec: ["json", "binary", "auto"],
 };
 
-const CONNECT_OPTIONS = new Set([
+export const CONNECT_OPTIONS = new Set([
   "userId", "role", "patientId", "subscriptions", "autoReconnect", "token", "signal",
 ]); // prettier-ignore
 

@@ -1,5 +1,6 @@
 import { ReconnectingSocket } from "./reconnecting-socket.js";
 import type { Address, Command, ConnectOptions, Filters, Metrics as Figures, QueueOptions, QueueOutcome, ReconnectionConfig, ServiceEvents, State, Subscription, Unsubscribed } from "./types.js";
+/** @import {Address, Command, ConnectOptions, DisconnectedEvent, Filters, Metrics as Figures, QueueOptions, QueueOutcome, ReconnectionConfig, ServiceEvents, State, Subscription, Unsubscribed} from "./types.js" */
 /**
  * A connection to the server that comes back by itself and goes on where it was.
  *

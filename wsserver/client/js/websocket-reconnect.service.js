@@ -4,6 +4,7 @@ import { sizeOf } from "./codec.js";
 import { Conversation } from "./conversation.js";
 import { Emitter } from "./emitter.js";
 import { ClientError } from "./errors.js";
+import { EVENTS } from "./events.js";
 import { Link } from "./link.js";
 import { Metrics } from "./metrics.js";
 import { readConfig, readConnectOptions } from "./options.js";
@@ -11,12 +12,6 @@ import { PageLifecycle } from "./page-lifecycle.js";
 import { ReconnectingSocket } from "./reconnecting-socket.js";
 import { Tokens } from "./tokens.js";
 /** @import {Address, Command, ConnectOptions, DisconnectedEvent, Filters, Metrics as Figures, QueueOptions, QueueOutcome, ReconnectionConfig, ServiceEvents, State, Subscription, Unsubscribed} from "./types.js" */
-
-/** @type {(keyof ServiceEvents)[]} */
-const EVENTS = [
-  "state", "connecting", "connected", "disconnected", "reconnecting", "reconnected", "reconnect_failed", "message", "gap",
-  "error", "queue", "server_shutdown", "heartbeat", "token_expiring", "control",
-]; // prettier-ignore
 
 /**
  * A connection to the server that comes back by itself and goes on where it was.
