@@ -45,6 +45,7 @@ test("what a server advises is never cut short, and a slot of one's own is kept 
   assert.equal(advisedDelay(5000, false, () => 0), 5000); // prettier-ignore
   assert.equal(advisedDelay(5000, false, () => 1 - 2 ** -53), 5500); // prettier-ignore
   assert.equal(advisedDelay(5402.5, true, () => 0.9), 5403); // prettier-ignore
+  assert.equal(advisedDelay(1e12, false, () => 0), 2 ** 31 - 1, "a timer with a longer wait would fire at once");
   assert.equal(advisedDelay(-1, true, () => 0.9), 0); // prettier-ignore
 });
 

@@ -22,6 +22,7 @@ for (const code of FINAL) {
     await stage.clock.advance(600_000);
     assert.equal(stage.server.sockets.length, 1);
     assert.deepEqual(stage.of("disconnected"), [{ code, reason: "server", wasClean: true, willReconnect: false, terminal: true }]);
+    assert.deepEqual(stage.names.slice(-2), ["state", "disconnected"], "the state is right when the loss is told");
     assert.equal(stage.service.state, "closed");
     assert.equal(socket.readyState, socket.CLOSED);
     assert.equal(stage.clock.pending, 0);
@@ -90,6 +91,15 @@ test("advice holds for one attempt, and only for the close that it belongs to", 
   other.server.socket.say({ type: "error", code: 1010, name: "rate_limit_exceeded", message: "x", retry_after_ms: 60_000 });
   other.server.socket.hangUp(1006);
   assert.equal(other.last("reconnecting").delay, 1000);
+});
+
+test("advice that is no number is none", async () => {
+  for (const retry_after_ms of ["5000", null, {}]) {
+    const stage = new Stage();
+    await stage.connect();
+    stage.server.socket.hangUp(4102, { code: 1002, retry_after_ms });
+    assert.equal(stage.last("reconnecting").delay, 1000);
+  }
 });
 
 test("the slot of a drain is kept to, counted from the close", async () => {

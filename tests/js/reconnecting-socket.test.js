@@ -136,4 +136,12 @@ test("the socket of an earlier connect stays closed", async () => {
   assert.equal(former.readyState, former.CLOSED);
   former.close();
   assert.equal(current.readyState, current.OPEN);
+  stage.server.socket.hangUp(4511);
+  const next = await stage.connect();
+  assert.equal(current.readyState, current.CLOSED);
+  assert.notEqual(next, current);
+  stage.server.socket.hangUp(4511);
+  stage.service.reconnect();
+  await settle();
+  assert.equal(next.readyState, next.OPEN, "reconnect takes up the one that there was");
 });

@@ -276,3 +276,32 @@ test("request gives the answer or the error, and fails with the connection", asy
   stage.server.socket.hangUp(1006);
   await assert.rejects(lost, { code: "connection_lost" });
 });
+
+test("what a session brings from before the page was loaded is wanted until it is given up", async () => {
+  const stage = new Stage();
+  const former = stage.server.connected.bind(stage.server);
+  await stage.connect({ subscriptions: ["patient:1"] });
+  stage.server.connected = (socket, command) => {
+    stage.server.sessions.get(command.session.id).set("ecg:*", { subscription_id: "s", subscription_type: "ecg", target_id: "*", filters: { n: 1 } }); // prettier-ignore
+    return former(socket, command);
+  };
+  await cut(stage);
+  stage.server.connected = former;
+  assert.equal(stage.service.getMetrics().subscriptions, 2);
+  await cut(stage, () => stage.server.sessions.clear());
+  assert.deepEqual(asked(stage.server.socket), [["ecg:*", { n: 1 }]]);
+  await stage.service.unsubscribe("type:ecg");
+  await cut(stage);
+  assert.equal(stage.service.getMetrics().subscriptions, 1);
+});
+
+test("without restoring, what waits for a lost connection is told: subscribe is refused, unsubscribe has nothing to do", async () => {
+  const stage = new Stage({ enableSessionRestore: false });
+  await stage.connect();
+  stage.server.answers.subscribe = stage.server.answers.unsubscribe = () => [];
+  const subscribed = stage.service.subscribe("patient:1");
+  const left = stage.service.unsubscribe("patient:2");
+  stage.server.socket.hangUp(1006);
+  await assert.rejects(subscribed, { code: "connection_lost" });
+  assert.equal((await left).existed, false);
+});

@@ -5,6 +5,9 @@
  */
 export const LEAST_FULL_DELAY = 500;
 
+/** A timer that is set for longer fires at once. */
+export const LONGEST_TIMER = 2 ** 31 - 1;
+
 /** An advised wait gets up to this part more, as several clients may have got the same advice. */
 const ADVICE_JITTER = 0.1;
 
@@ -54,5 +57,5 @@ export function backoffDelay(attempt, options, random) {
  */
 export function advisedDelay(advice, isOwn, random) {
   const least = Math.max(0, Math.ceil(advice));
-  return isOwn ? least : least + Math.round(random() * least * ADVICE_JITTER);
+  return Math.min(LONGEST_TIMER, isOwn ? least : least + Math.round(random() * least * ADVICE_JITTER));
 }

@@ -29,7 +29,8 @@ const LOOPBACK = /^wss?:\/\/(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:|\/|$)/;
  * @property {() => void} onLost the connection is gone, before anybody is told
  * @property {(event: DisconnectedEvent) => void} onDisconnected
  * @property {(event: ReconnectingEvent) => void} onRetry
- * @property {(error: ClientError, isFinal: boolean) => void} onEnded nothing will be tried any more, or not by itself
+ * @property {(error: ClientError, event?: DisconnectedEvent) => void} onEnded nothing will be tried any more
+ * @property {(error: ClientError) => void} onGivenUp the attempts are used up
  * @property {(rttMs: number) => void} onRoundTrip
  * @property {(error: unknown) => void} onFault
  * @property {() => boolean} isBehind handlers have so much before them that nothing should come on top
@@ -150,8 +151,8 @@ export class Link {
   note(frame) {
     if (frame.type === "error") {
       this.#told = ClientError.fromFrame(frame);
-      this.#retryAfter = frame.retry_after_ms ?? null;
-    } else if (frame.type === "system_shutdown") this.#slot = frame.reconnect_after_ms ?? null;
+      this.#retryAfter = numberOf(frame.retry_after_ms);
+    } else if (frame.type === "system_shutdown") this.#slot = numberOf(frame.reconnect_after_ms);
   }
 
   // -- dialling
@@ -338,7 +339,7 @@ export class Link {
   /** @param {Closed} closed */
   #giveUp(closed) {
     this.#phase = "failed";
-    this.#on.onEnded(this.#reasonOf(closed), false);
+    this.#on.onGivenUp(this.#reasonOf(closed));
   }
 
   /** @param {ClientError} error @param {DisconnectedEvent} [event] */
@@ -348,8 +349,7 @@ export class Link {
     this.#phase = "ended";
     this.#lifecycle.detach();
     this.#connection = null;
-    if (event !== undefined) this.#on.onDisconnected(event);
-    this.#on.onEnded(error, true);
+    this.#on.onEnded(error, event);
   }
 
   // -- the page
@@ -415,6 +415,11 @@ export class Link {
     this.#config.timers.clearTimeout(this.#timer);
     this.#timer = null;
   }
+}
+
+/** @param {unknown} value */
+function numberOf(value) {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
 /** @param {Address} address */

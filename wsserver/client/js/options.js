@@ -39,17 +39,19 @@ export const DEFAULTS = Object.freeze({
   page: null,
 });
 
+/** Half of what a timer takes, as jitter comes on top: twelve days. */
+const LONGEST = 2 ** 30;
+
 /** @type {Record<string, [least: number, most: number, whole?: boolean]>} */
 const RANGES = {
   maxAttempts: [0, Infinity, true],
-  initialDelay: [0, 2 ** 31 - 1],
-  // A timer with a longer wait fires at once.
-  maxDelay: [0, 2 ** 31 - 1],
+  initialDelay: [0, LONGEST],
+  maxDelay: [0, LONGEST],
   backoffMultiplier: [1, Infinity],
   jitterFactor: [0, 1],
-  heartbeatInterval: [0, 2 ** 31 - 1],
-  heartbeatTimeout: [1, 2 ** 31 - 1],
-  connectionTimeout: [1, 2 ** 31 - 1],
+  heartbeatInterval: [0, LONGEST],
+  heartbeatTimeout: [1, LONGEST],
+  connectionTimeout: [1, LONGEST],
   minUptime: [0, Infinity],
   maxQueueSize: [0, Infinity],
   maxSendRate: [0, Infinity],

@@ -154,13 +154,24 @@ export class Subscriptions {
       } else this.#ask(key, wish);
     }
     for (const error of refused.values()) this.#line.onRefused(error);
+    if (resumed) this.#adopt(given);
     for (const [key, leaving] of [...this.#leaving]) {
       if (given.has(key)) this.#leave(key);
-      else {
-        this.#leaving.delete(key);
-        const [subscription_type, target_id] = splitKey(key);
-        for (const one of leaving.waiting) one.resolve({ subscription_type, target_id, existed: false });
-      }
+      else this.#isGone(key, leaving.waiting);
+    }
+  }
+
+  /**
+   * What a session brings from before this page was loaded is wanted until it is given up. Nothing else is unknown here.
+   *
+   * @param {Map<string, Subscription>} given
+   */
+  #adopt(given) {
+    for (const [key, one] of given) {
+      if (this.#wishes.has(key) || this.#leaving.has(key)) continue;
+      const wish = newWish(topicOf(one.subscription_type, one.target_id), one.filters, false);
+      this.#wishes.set(key, wish);
+      this.#confirm(wish, one);
     }
   }
 
@@ -173,11 +184,21 @@ export class Subscriptions {
       wish.requestId = null;
       if (wish.standing !== "confirmed") wish.standing = "waiting";
       if (keep) continue;
-      if (!wish.isOption) this.#wishes.delete(key);
-      else this.#wishes.set(key, { ...newWish(wish, undefined, true), waiting: wish.waiting });
-      if (!wish.isOption) for (const one of wish.waiting) one.reject(new ClientError("connection_lost", "The connection was lost."));
+      if (wish.isOption) {
+        this.#wishes.set(key, { ...newWish(wish, undefined, true), waiting: wish.waiting });
+        continue;
+      }
+      this.#wishes.delete(key);
+      for (const one of wish.waiting) one.reject(new ClientError("connection_lost", "The connection was lost."));
     }
-    if (!keep) this.#leaving.clear();
+    if (!keep) for (const [key, leaving] of this.#leaving) this.#isGone(key, leaving.waiting);
+  }
+
+  /** There is nothing to leave. @param {string} key @param {Waiting[]} waiting */
+  #isGone(key, waiting) {
+    this.#leaving.delete(key);
+    const [subscription_type, target_id] = splitKey(key);
+    for (const one of waiting) one.resolve({ subscription_type, target_id, existed: false });
   }
 
   /** Nothing is wanted any more. @param {ClientError} error for those who wait */

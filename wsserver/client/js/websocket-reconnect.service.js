@@ -73,6 +73,7 @@ export class WebSocketReconnectService {
     const { signal } = options;
     if (signal?.aborted) throw signal.reason;
     if (this.#link !== null) this.disconnect(NORMAL, "connecting anew");
+    this.#socket = null;
     this.#target = { address, options };
     const onAbort = () => this.#stop(NORMAL, "aborted", signal?.reason);
     signal?.addEventListener("abort", onAbort, { once: true });
@@ -251,7 +252,8 @@ export class WebSocketReconnectService {
         onLost: () => conversation.lost(),
         onDisconnected: (event) => this.#disconnected(event),
         onRetry: (event) => this.#emitter.emit("reconnecting", event),
-        onEnded: (error, isFinal) => this.#ended(link, error, isFinal),
+        onEnded: (error, event) => this.#ended(error, event),
+        onGivenUp: (error) => this.#givenUp(link, error),
         onRoundTrip: (rttMs) => {
           this.#metrics.noteRoundTrip(rttMs);
           this.#emitter.emit("heartbeat", { rttMs });
@@ -321,22 +323,27 @@ export class WebSocketReconnectService {
     this.#socket?.dispatch("close", { code, reason, wasClean });
   }
 
-  /** @param {Link} link @param {ClientError} error @param {boolean} isFinal */
-  #ended(link, error, isFinal) {
-    if (link !== this.#link) return;
-    this.#noteError(error);
+  /** @param {ClientError} error @param {DisconnectedEvent} [event] */
+  #ended(error, event) {
     const connecting = this.#connecting;
     this.#connecting = null;
-    if (isFinal) {
-      this.#link = null;
-      this.#forgetSignal();
-      this.#renewConversation(error);
-      this.#setState("closed");
-    } else {
-      this.#setState("failed");
-      this.#config.logger?.warn("wsserver: the attempts to connect are used up", error.code);
-      this.#emitter.emit("reconnect_failed", { attempts: link.attempts, error });
-    }
+    this.#link = null;
+    this.#forgetSignal();
+    this.#noteError(error);
+    this.#renewConversation(error);
+    this.#setState("closed");
+    if (event !== undefined) this.#disconnected(event);
+    connecting?.reject(error);
+  }
+
+  /** @param {Link} link @param {ClientError} error */
+  #givenUp(link, error) {
+    const connecting = this.#connecting;
+    this.#connecting = null;
+    this.#noteError(error);
+    this.#config.logger?.warn("wsserver: the attempts to connect are used up", error.code);
+    this.#setState("failed");
+    this.#emitter.emit("reconnect_failed", { attempts: link.attempts, error });
     connecting?.reject(error);
   }
 
