@@ -12,8 +12,9 @@ PACKAGE = ROOT / "wsserver"
 
 # From the ground up: a module may import from its own floor and from those before it.
 FLOORS = [
+    # Runs where no server is: what it imports is told exactly in client/test_client_imports.py.
+    {"_version", "client"},
     {
-        "_version",
         "ids",
         "errors",
         "clock",
@@ -114,9 +115,14 @@ def test_the_core_imports_nothing_of_the_server():
             ]
 
 
-def test_only_the_web_package_and_the_command_line_know_aiohttp():
+# The client's one file that opens sockets: aiohttp's WebSocket is there already, reads only as fast as
+# it is read from, and is replaced by another as easily as by the one of the tests.
+TRANSPORT = PACKAGE / "client" / "aiohttp_transport.py"
+
+
+def test_only_the_web_package_the_command_line_and_the_clients_transport_know_aiohttp():
     for path in MODULES:
-        if room(path) not in {"web", "cli"}:
+        if room(path) not in {"web", "cli"} and path != TRANSPORT:
             assert not any(name.split(".")[0] == "aiohttp" for name in imports(path)), path
 
 
@@ -165,6 +171,14 @@ BY_BEHAVIOUR = {
     "web/responses.py": "integration/test_rest.py",
     "web/server.py": "integration/test_shutdown.py",
     "cli/failures.py": "cli/test_main.py",
+    "client/aiohttp_transport.py": "integration/test_python_client_live.py",
+    "client/events.py": "client/test_client.py",
+    "client/identity.py": "client/test_codec.py",
+    "client/json_text.py": "client/test_codec.py",
+    "client/pace.py": "client/test_outbox.py",
+    "client/state.py": "client/test_client.py",
+    "client/supervisor.py": "client/test_client.py",
+    "client/transport.py": "client/test_client.py",
     "cli/loaded.py": "cli/test_configuration.py",
     "incidents.py": "test_message_router.py",
     "settings/fields.py": "settings/test_sections.py",

@@ -1,0 +1,141 @@
+"""Gets the subscriptions that are wanted from the server, on whatever connection there is."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from wsserver.client.clock import Clock
+from wsserver.client.errors import ClientError, ConnectionLost, RequestRefused
+from wsserver.client.link import Link
+from wsserver.client.message import Gap
+from wsserver.client.subscriptions import Subscription, Subscriptions, Wanted
+from wsserver.client.topic import Topic
+
+RATE_LIMIT: Final = 1010
+PERMISSION_DENIED: Final = 1011
+
+
+class Subscriber:
+    """Asks, asks again on a new connection, and tells when a subscription is gone for good."""
+
+    def __init__(
+        self, clock: Clock, tell_gap: Callable[[Gap], object], tell_error: Callable[[ClientError], object]
+    ) -> None:
+        """Whoever only reads messages learns of a lost subscription by a gap: nothing comes any more."""
+        self._clock = clock
+        self._tell_gap = tell_gap
+        self._tell_error = tell_error
+        self.wanted = Subscriptions()
+
+    async def subscribe(self, link: Link | None, topic: Topic, filters: Mapping[str, Any]) -> Subscription:
+        """Want a topic, and return when the server has confirmed it: on this connection or on a later one.
+
+        Raises RequestRefused. Cancelled, it goes on being wanted.
+        """
+        wanted = self.wanted.want(topic, filters)
+        waiter: asyncio.Future[Subscription] = asyncio.get_running_loop().create_future()
+        wanted.waiters.append(waiter)
+        if link is not None:
+            link.spawn(self._request(link, wanted))
+        return await waiter
+
+    async def unsubscribe(self, link: Link | None, topic: Topic) -> bool:
+        """Want it no more; returns whether it was there."""
+        wanted = self.wanted.drop(topic)
+        if wanted is not None:
+            for waiter in wanted.waiters:
+                if not waiter.done():
+                    waiter.set_exception(ClientError("unsubscribed before it was confirmed"))
+        if link is None:
+            # The server may have it all the same, with the session: then it is given back after that.
+            return wanted is not None
+        try:
+            answer = await link.ask({"type": "unsubscribe", **topic._asdict()})
+        except ConnectionLost:
+            return wanted is not None
+        return bool(answer.get("existed"))
+
+    def restore(
+        self,
+        link: Link,
+        held: Iterable[Subscription],
+        asked: Iterable[str],
+        errors: Iterable[Mapping[str, Any]],
+        gaps: Iterable[Gap],
+    ) -> None:
+        """Get what a new connection lacks, and give back what is not wanted any more.
+
+        ``held`` are its subscriptions, ``asked`` the topics that ``connect`` named, ``errors`` those that
+        were refused. Where the ``gaps`` tell of such a topic it is not told again.
+        """
+        told = {gap.topic for gap in gaps if gap.reason in ("forbidden", "limit")}
+        for error in errors:
+            self._refused_at_entry(RequestRefused.of(error), error.get("topic"), told)
+        missing, unwanted = self.wanted.restored(held, asked)
+        for wanted in missing:
+            link.spawn(self._request(link, wanted))
+        for one in unwanted:
+            link.spawn(self._give_back(link, one))
+
+    def _refused_at_entry(self, error: RequestRefused, text: Any, told: set[str | None]) -> None:
+        topic = _topic(text)
+        wanted = None if topic is None else self.wanted.lost(topic)
+        if wanted is None or error.code == RATE_LIMIT:
+            # The latter is asked for again, at a slower pace.
+            return
+        self._gone(wanted, wanted.version, error, is_told=wanted.topic.text in told)
+
+    def ended(self, link: Link, topic: Topic | None, error: RequestRefused | None) -> None:
+        """The server has ended a subscription: with the right to it (the error says so), or by time."""
+        wanted = None if topic is None else self.wanted.lost(topic)
+        if wanted is None:
+            return
+        if error is not None:
+            self._gone(wanted, wanted.version, error)
+            return
+        # What is published until it is confirmed again does not come.
+        self._tell_gap(Gap("expired", topic=wanted.topic.text))
+        link.spawn(self._request(link, wanted))
+
+    async def _request(self, link: Link, wanted: Wanted) -> None:
+        while self.wanted.find(wanted.topic) is wanted:
+            version = wanted.version
+            try:
+                answer = await link.ask(wanted.command())
+            except RequestRefused as error:
+                if error.code == RATE_LIMIT and error.retry_after is not None:
+                    await self._clock.sleep(error.retry_after)
+                    continue
+                self._gone(wanted, version, error)
+            except ConnectionLost:
+                # It is asked for again on the next one.
+                pass
+            except TimeoutError:
+                # A server that answers nothing for so long is none.
+                link.transport.abort()
+            else:
+                self.wanted.confirmed(wanted, version, Subscription.of(answer))
+            return
+
+    async def _give_back(self, link: Link, held: Subscription) -> None:
+        if self.wanted.find(Topic(held.subscription_type, held.target_id)) is None:
+            try:
+                await link.ask({"type": "unsubscribe", "subscription_id": held.subscription_id})
+            except (ClientError, TimeoutError):
+                # The session knows it still: it is given back on the next connection.
+                return
+
+    def _gone(self, wanted: Wanted, version: int, error: RequestRefused, *, is_told: bool = False) -> None:
+        somebody_waits = any(not waiter.done() for waiter in wanted.waiters)
+        if self.wanted.refused(wanted, version, error) and not somebody_waits:
+            self._tell_error(error)
+            if not is_told:
+                reason = "forbidden" if error.code == PERMISSION_DENIED else "limit"
+                self._tell_gap(Gap(reason, topic=wanted.topic.text))
+
+
+def _topic(text: Any) -> Topic | None:
+    try:
+        return Topic.of(text)
+    except ClientError:
+        return None
