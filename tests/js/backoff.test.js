@@ -11,18 +11,36 @@ const TEN = Array.from({ length: 10 }, (_, i) => i + 1);
 
 test("the waits without jitter, to the millisecond", () => {
   const table = [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000, 30_000, 30_000];
-  assert.deepEqual(TEN.map((attempt) => baseDelay(attempt, DEFAULTS)), table); // prettier-ignore
-  assert.deepEqual(TEN.map((attempt) => backoffDelay(attempt, DEFAULTS, () => 0.5)), table); // prettier-ignore
+  assert.deepEqual(
+    TEN.map((attempt) => baseDelay(attempt, DEFAULTS)),
+    table,
+  );
+  assert.deepEqual(
+    TEN.map((attempt) => backoffDelay(attempt, DEFAULTS, () => 0.5)),
+    table,
+  );
 });
 
 test("proportional jitter comes after the upper bound, to both sides", () => {
-  assert.deepEqual([1, 5, 6, 99].map((attempt) => backoffDelay(attempt, DEFAULTS, () => 0)), [900, 14_400, 27_000, 27_000]); // prettier-ignore
-  assert.deepEqual([1, 5, 6, 99].map((attempt) => backoffDelay(attempt, DEFAULTS, () => 1 - 2 ** -53)), [1100, 17_600, 33_000, 33_000]); // prettier-ignore
+  assert.deepEqual(
+    [1, 5, 6, 99].map((attempt) => backoffDelay(attempt, DEFAULTS, () => 0)),
+    [900, 14_400, 27_000, 27_000],
+  );
+  assert.deepEqual(
+    [1, 5, 6, 99].map((attempt) => backoffDelay(attempt, DEFAULTS, () => 1 - 2 ** -53)),
+    [1100, 17_600, 33_000, 33_000],
+  );
 });
 
 test("full jitter takes anything from half a second to the wait, and never more than the bound", () => {
-  assert.deepEqual([1, 2, 6, 99].map((attempt) => backoffDelay(attempt, FULL, () => 0)), [500, 500, 500, 500]); // prettier-ignore
-  assert.deepEqual([1, 2, 6, 99].map((attempt) => backoffDelay(attempt, FULL, () => 1 - 2 ** -53)), [1500, 2500, 30_000, 30_000]); // prettier-ignore
+  assert.deepEqual(
+    [1, 2, 6, 99].map((attempt) => backoffDelay(attempt, FULL, () => 0)),
+    [500, 500, 500, 500],
+  );
+  assert.deepEqual(
+    [1, 2, 6, 99].map((attempt) => backoffDelay(attempt, FULL, () => 1 - 2 ** -53)),
+    [1500, 2500, 30_000, 30_000],
+  );
 });
 
 test("clients that were cut off together are spread", () => {
@@ -36,17 +54,39 @@ test("clients that were cut off together are spread", () => {
 
 test("the numbers are options, and no attempt is so late that they break", () => {
   const options = { ...DEFAULTS, initialDelay: 100, maxDelay: 700, backoffMultiplier: 3, jitterFactor: 0 };
-  assert.deepEqual([1, 2, 3, 4, 2000].map((attempt) => backoffDelay(attempt, options, Math.random)), [100, 300, 700, 700, 700]); // prettier-ignore
+  assert.deepEqual(
+    [1, 2, 3, 4, 2000].map((attempt) => backoffDelay(attempt, options, Math.random)),
+    [100, 300, 700, 700, 700],
+  );
   const none = { ...FULL, initialDelay: 0 };
-  assert.equal(backoffDelay(3, none, () => 0.9), 0); // prettier-ignore
+  assert.equal(
+    backoffDelay(3, none, () => 0.9),
+    0,
+  );
 });
 
 test("what a server advises is never cut short, and a slot of one's own is kept to", () => {
-  assert.equal(advisedDelay(5000, false, () => 0), 5000); // prettier-ignore
-  assert.equal(advisedDelay(5000, false, () => 1 - 2 ** -53), 5500); // prettier-ignore
-  assert.equal(advisedDelay(5402.5, true, () => 0.9), 5403); // prettier-ignore
-  assert.equal(advisedDelay(1e12, false, () => 0), 2 ** 31 - 1, "a timer with a longer wait would fire at once");
-  assert.equal(advisedDelay(-1, true, () => 0.9), 0); // prettier-ignore
+  assert.equal(
+    advisedDelay(5000, false, () => 0),
+    5000,
+  );
+  assert.equal(
+    advisedDelay(5000, false, () => 1 - 2 ** -53),
+    5500,
+  );
+  assert.equal(
+    advisedDelay(5402.5, true, () => 0.9),
+    5403,
+  );
+  assert.equal(
+    advisedDelay(1e12, false, () => 0),
+    2 ** 31 - 1,
+    "a timer with a longer wait would fire at once",
+  );
+  assert.equal(
+    advisedDelay(-1, true, () => 0.9),
+    0,
+  );
 });
 
 test("a client that is left alone makes ten attempts in three minutes and says that it stops", async () => {
@@ -59,9 +99,17 @@ test("a client that is left alone makes ten attempts in three minutes and says t
   stage.server.socket.hangUp(1006);
   await stage.clock.advance(3_600_000);
   assert.deepEqual(dials, [
-    [1, 1000], [2, 3000], [3, 7000], [4, 15_000], [5, 31_000],
-    [6, 61_000], [7, 91_000], [8, 121_000], [9, 151_000], [10, 181_000],
-  ]); // prettier-ignore
+    [1, 1000],
+    [2, 3000],
+    [3, 7000],
+    [4, 15_000],
+    [5, 31_000],
+    [6, 61_000],
+    [7, 91_000],
+    [8, 121_000],
+    [9, 151_000],
+    [10, 181_000],
+  ]);
   assert.equal(stage.of("reconnect_failed").length, 1);
   assert.equal(stage.last("reconnect_failed").attempts, 10);
   assert.equal(stage.service.state, "failed");
@@ -100,7 +148,10 @@ test("the count begins anew only after a connection that lasted", async () => {
     await stage.clock.advance(delay);
     return attempt;
   };
-  assert.deepEqual([await cutAfter(0), await cutAfter(4999), await cutAfter(4999), await cutAfter(5000), await cutAfter(0)], [1, 2, 3, 1, 2]);
+  assert.deepEqual(
+    [await cutAfter(0), await cutAfter(4999), await cutAfter(4999), await cutAfter(5000), await cutAfter(0)],
+    [1, 2, 3, 1, 2],
+  );
 });
 
 test("with autoReconnect false the first loss is the end", async () => {
@@ -109,7 +160,13 @@ test("with autoReconnect false the first loss is the end", async () => {
   stage.server.socket.hangUp(1006);
   await stage.clock.advance(600_000);
   assert.equal(stage.server.sockets.length, 1);
-  assert.deepEqual(stage.last("disconnected"), { code: 1006, reason: "server", wasClean: false, willReconnect: false, terminal: false }); // prettier-ignore
+  assert.deepEqual(stage.last("disconnected"), {
+    code: 1006,
+    reason: "server",
+    wasClean: false,
+    willReconnect: false,
+    terminal: false,
+  });
   assert.equal(stage.service.state, "closed");
 });
 

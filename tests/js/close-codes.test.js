@@ -21,7 +21,9 @@ for (const code of FINAL) {
     stage.server.socket.hangUp(code, { code: 1011, name: "permission_denied" });
     await stage.clock.advance(600_000);
     assert.equal(stage.server.sockets.length, 1);
-    assert.deepEqual(stage.of("disconnected"), [{ code, reason: "server", wasClean: true, willReconnect: false, terminal: true }]);
+    assert.deepEqual(stage.of("disconnected"), [
+      { code, reason: "server", wasClean: true, willReconnect: false, terminal: true },
+    ]);
     assert.deepEqual(stage.names.slice(-2), ["state", "disconnected"], "the state is right when the loss is told");
     assert.equal(stage.service.state, "closed");
     assert.equal(socket.readyState, socket.CLOSED);
@@ -49,7 +51,10 @@ for (const code of RECONNECT) {
     await stage.connect();
     stage.server.socket.hangUp(code);
     const { wasClean, willReconnect, terminal } = stage.last("disconnected");
-    assert.deepEqual({ wasClean, willReconnect, terminal }, { wasClean: code !== 1006, willReconnect: true, terminal: false });
+    assert.deepEqual(
+      { wasClean, willReconnect, terminal },
+      { wasClean: code !== 1006, willReconnect: true, terminal: false },
+    );
     assert.deepEqual(stage.last("reconnecting"), { attempt: 1, delay: 1000, maxAttempts: 10, advised: false });
     await stage.clock.advance(999);
     assert.equal(stage.server.sockets.length, 1);
@@ -59,7 +64,10 @@ for (const code of RECONNECT) {
 }
 
 test("after 41nn the client waits as long as the error before it says, and a little more", async () => {
-  for (const [random, delay] of [[0, 5000], [0.5, 5250]]) {
+  for (const [random, delay] of [
+    [0, 5000],
+    [0.5, 5250],
+  ]) {
     const stage = new Stage({ random: () => random });
     await stage.connect();
     stage.server.socket.hangUp(4102, { code: 1002, retry_after_ms: 5000 });
@@ -88,7 +96,13 @@ test("advice holds for one attempt, and only for the close that it belongs to", 
 
   const other = new Stage();
   await other.connect();
-  other.server.socket.say({ type: "error", code: 1010, name: "rate_limit_exceeded", message: "x", retry_after_ms: 60_000 });
+  other.server.socket.say({
+    type: "error",
+    code: 1010,
+    name: "rate_limit_exceeded",
+    message: "x",
+    retry_after_ms: 60_000,
+  });
   other.server.socket.hangUp(1006);
   assert.equal(other.last("reconnecting").delay, 1000);
 });

@@ -6,7 +6,9 @@ import { frame, hex } from "./frames.js";
 import { vectorsOf } from "./golden-vectors.js";
 import { Stage, settle } from "./stage.js";
 
-const SAMPLES = vectorsOf("envelopes.json").find(({ envelope }) => envelope?.kind === 2 && envelope.samples.type === "int16");
+const SAMPLES = vectorsOf("envelopes.json").find(
+  ({ envelope }) => envelope?.kind === 2 && envelope.samples.type === "int16",
+);
 
 /** A binary stage whose server says `connected` as text, which a binary socket may carry too. */
 async function binary(config) {
@@ -18,7 +20,8 @@ async function binary(config) {
 
 test("json offers json; binary and auto offer binary first", async () => {
   assert.deepEqual((await loadCodec("json")).protocols, [JSON_PROTOCOL]);
-  for (const name of ["binary", "auto"]) assert.deepEqual((await loadCodec(name)).protocols, [BINARY_PROTOCOL, JSON_PROTOCOL]);
+  for (const name of ["binary", "auto"])
+    assert.deepEqual((await loadCodec(name)).protocols, [BINARY_PROTOCOL, JSON_PROTOCOL]);
 });
 
 test("a binary socket is asked for array buffers, and commands go as text", async () => {
@@ -34,7 +37,10 @@ test("messages have the same names in both encodings", async () => {
   stage.server.socket.say(frame());
   const { data, seq, log, topic, id } = stage.last("message");
   assert.deepEqual({ seq, log, topic, id }, { seq: 42, log: "k", topic: "patient:123", id: "m_1" });
-  assert.deepEqual(data, { _meta: { id: "m_1", topic: "patient:123", log: "k", seq: 42, ts: "2026-01-01T00:00:00.123Z" }, n: 1 });
+  assert.deepEqual(data, {
+    _meta: { id: "m_1", topic: "patient:123", log: "k", seq: 42, ts: "2026-01-01T00:00:00.123Z" },
+    n: 1,
+  });
   stage.server.socket.say(frame());
   assert.equal(stage.service.getMetrics().duplicates, 1);
 });
@@ -60,7 +66,10 @@ test("control frames come in binary too", async () => {
 test("a frame that is not what it says is told, and the connection stays", async () => {
   const stage = await binary();
   stage.server.socket.say(frame({ magic: 0 }), new ArrayBuffer(3), frame({ kind: 9 }));
-  assert.deepEqual(stage.of("error").map(({ code }) => code), ["bad_frame", "bad_frame", "bad_frame"]); // prettier-ignore
+  assert.deepEqual(
+    stage.of("error").map(({ code }) => code),
+    ["bad_frame", "bad_frame", "bad_frame"],
+  );
   assert.equal(stage.service.state, "connected");
 });
 

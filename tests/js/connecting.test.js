@@ -6,11 +6,24 @@ import { Stage, URL_OF_TESTS, settle } from "./stage.js";
 
 test("the first frame carries the token and what connect was given, the address nothing", async () => {
   const stage = new Stage();
-  await stage.connect({ userId: 7, role: "doctor", patientId: 123, subscriptions: ["patient:123", "type:ecg"], token: "t1" });
+  await stage.connect({
+    userId: 7,
+    role: "doctor",
+    patientId: 123,
+    subscriptions: ["patient:123", "type:ecg"],
+    token: "t1",
+  });
   assert.equal(stage.server.socket.url, URL_OF_TESTS);
   assert.deepEqual(stage.server.socket.protocols, ["wsserver.v1.json"]);
   assert.deepEqual(stage.server.socket.heard, [
-    { type: "connect", token: "t1", user_id: "7", role: "doctor", patient_id: "123", subscriptions: ["patient:123", "type:ecg"] },
+    {
+      type: "connect",
+      token: "t1",
+      user_id: "7",
+      role: "doctor",
+      patient_id: "123",
+      subscriptions: ["patient:123", "type:ecg"],
+    },
   ]);
 });
 
@@ -42,10 +55,15 @@ test("connected tells what the server said, and the session id only to those who
   await stage.connect({ subscriptions: ["patient:1"] });
   const event = stage.last("connected");
   assert.deepEqual(event, {
-    connectionId: "c_1", resumed: false, replayed: 0, userId: "dr1", role: "doctor", protocol: "wsserver.v1.json",
+    connectionId: "c_1",
+    resumed: false,
+    replayed: 0,
+    userId: "dr1",
+    role: "doctor",
+    protocol: "wsserver.v1.json",
     subscriptions: [{ subscription_id: "s_patient:1", subscription_type: "patient", target_id: "1", filters: {} }],
     errors: [],
-  }); // prettier-ignore
+  });
   assert.equal(event.sessionId, "secret1");
   assert.ok(!JSON.stringify(event).includes("secret1"));
 });
@@ -93,7 +111,10 @@ test("the address may be a function, asked before each attempt, and may be writt
   await stage.service.connect(address, { userId: "dr1" });
   stage.server.socket.hangUp(1006);
   await stage.clock.advance(1000);
-  assert.deepEqual(stage.server.sockets.map(({ url }) => url), ["wss://node1.test/ws/connect", "wss://node2.test/ws/connect"]); // prettier-ignore
+  assert.deepEqual(
+    stage.server.sockets.map(({ url }) => url),
+    ["wss://node1.test/ws/connect", "wss://node2.test/ws/connect"],
+  );
 });
 
 test("an address that no socket takes is final", async () => {
@@ -121,7 +142,10 @@ test("connect with wrong options says what is wrong and changes nothing", async 
     [{ userId: "a", token: "" }, /token/],
     [{ userId: "a", subscriptions: "patient:1" }, /subscriptions/],
   ]) {
-    await assert.rejects(stage.service.connect(URL_OF_TESTS, options), (error) => error instanceof TypeError && text.test(error.message)); // prettier-ignore
+    await assert.rejects(
+      stage.service.connect(URL_OF_TESTS, options),
+      (error) => error instanceof TypeError && text.test(error.message),
+    );
   }
   assert.equal(stage.service.state, "idle");
 });
@@ -190,7 +214,10 @@ test("a signal that is aborted ends the attempt with its reason, and later the c
   await stage.connect({ signal: late.signal });
   late.abort();
   assert.equal(stage.server.socket.closed.code, 1000);
-  await assert.rejects(stage.service.connect(URL_OF_TESTS, { userId: "dr1", signal: AbortSignal.abort(reason) }), reason);
+  await assert.rejects(
+    stage.service.connect(URL_OF_TESTS, { userId: "dr1", signal: AbortSignal.abort(reason) }),
+    reason,
+  );
 });
 
 test("disconnect closes with 1000, stops everything and lets connect begin anew", async () => {
@@ -198,7 +225,13 @@ test("disconnect closes with 1000, stops everything and lets connect begin anew"
   const socket = await stage.connect({ subscriptions: ["patient:1"] });
   stage.service.disconnect();
   assert.deepEqual(stage.server.socket.closed, { code: 1000, reason: "" });
-  assert.deepEqual(stage.last("disconnected"), { code: 1000, reason: "", wasClean: true, willReconnect: false, terminal: false }); // prettier-ignore
+  assert.deepEqual(stage.last("disconnected"), {
+    code: 1000,
+    reason: "",
+    wasClean: true,
+    willReconnect: false,
+    terminal: false,
+  });
   assert.equal(stage.service.state, "closed");
   assert.equal(socket.readyState, 3);
   assert.equal(stage.clock.pending, 0);
@@ -229,7 +262,10 @@ test("disconnect in a listener is obeyed, whichever event it is", async () => {
     await stage.clock.advance(600_000);
     assert.equal(stage.service.state, "closed", event);
     assert.equal(stage.clock.pending, 0, event);
-    assert.ok(stage.server.sockets.every(({ readyState }) => readyState === 3), event);
+    assert.ok(
+      stage.server.sockets.every(({ readyState }) => readyState === 3),
+      event,
+    );
   }
 });
 

@@ -16,7 +16,10 @@ test("listeners are called in the order in which they came", () => {
   emitter.on("a", (payload) => void seen.push(["second", payload]));
   emitter.on("b", () => void seen.push("other"));
   assert.equal(emitter.emit("a", 7), undefined);
-  assert.deepEqual(seen, [["first", 7], ["second", 7]]); // prettier-ignore
+  assert.deepEqual(seen, [
+    ["first", 7],
+    ["second", 7],
+  ]);
 });
 
 test("a listener is taken away by off, by what on returned, and by itself after once", () => {
@@ -63,7 +66,10 @@ test("a listener that throws or rejects is reported and stops nobody", async () 
   emitter.on("a", () => void seen.push("last"));
   await emitter.emit("a");
   assert.deepEqual(seen, ["last"]);
-  assert.deepEqual(faults, [["thrown", "a"], ["rejected", "a"]]); // prettier-ignore
+  assert.deepEqual(faults, [
+    ["thrown", "a"],
+    ["rejected", "a"],
+  ]);
 });
 
 test("emit is done when the slowest promise is", async () => {

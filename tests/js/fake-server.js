@@ -1,9 +1,10 @@
 /**
- * A server in memory that speaks the protocol as far as a client can tell: sessions with replay, subscriptions, cursors, pongs.
+ * A server in memory that speaks the protocol as far as a client can tell: sessions with replay, subscriptions,
+ * cursors, pongs.
  *
  * `Socket` is the class to hand to the client. Each socket that was made is in `sockets`; `heard` holds what the client said
- * on it. To change an answer put a function into `answers` by the command's type; it is given the socket and the command, and
- * what it returns (a frame, several, or nothing) is said. To refuse a dial put a function into `onDial`.
+ * on it. To change an answer put a function into `answers` by the command's type; it is given the socket and the
+ * command, and what it returns (a frame, several, or nothing) is said. To refuse a dial put a function into `onDial`.
  */
 import { settle } from "./hand-clock.js";
 
@@ -62,7 +63,10 @@ export class FakeSocket {
 
   say(...frames) {
     for (const frame of frames) {
-      if (this.readyState === OPEN) this.onmessage?.({ data: typeof frame === "object" && !(frame instanceof ArrayBuffer) ? JSON.stringify(frame) : frame });
+      if (this.readyState === OPEN)
+        this.onmessage?.({
+          data: typeof frame === "object" && !(frame instanceof ArrayBuffer) ? JSON.stringify(frame) : frame,
+        });
     }
   }
 
@@ -135,18 +139,27 @@ export class FakeServer {
   /** A message to a topic; those who are subscribed get it. */
   publish(topic, message = {}) {
     const frame = {
-      _meta: { id: `m_${this.log}_${this.seq + 1}`, topic, log: this.log, seq: ++this.seq, ts: "2026-01-01T00:00:00.000Z" },
+      _meta: {
+        id: `m_${this.log}_${this.seq + 1}`,
+        topic,
+        log: this.log,
+        seq: ++this.seq,
+        ts: "2026-01-01T00:00:00.000Z",
+      },
       ...message,
     };
     this.history.push(frame);
-    for (const socket of this.sockets) if (socket.readyState === OPEN && socket.session && wants(socket, frame)) socket.say(frame);
+    for (const socket of this.sockets)
+      if (socket.readyState === OPEN && socket.session && wants(socket, frame)) socket.say(frame);
     return frame;
   }
 
   answer(socket, command) {
     const answer = this.answers[command.type] ?? DEFAULT_ANSWERS[command.type];
     const frames = answer?.call(this, socket, command) ?? [];
-    socket.say(...[frames].flat().map((frame) => (command.request_id ? { request_id: command.request_id, ...frame } : frame)));
+    socket.say(
+      ...[frames].flat().map((frame) => (command.request_id ? { request_id: command.request_id, ...frame } : frame)),
+    );
   }
 
   ended(socket, code) {
@@ -162,7 +175,9 @@ export class FakeServer {
     for (const topic of subscriptions) if (!socket.subscriptions.has(key(topic))) this.subscribe(socket, topic);
     socket.session = `secret${++this.#ids}`;
     this.sessions.set(socket.session, socket.subscriptions);
-    const missed = former ? this.history.filter((frame) => frame._meta.seq > (session.cursor[this.log] ?? 0) && wants(socket, frame)) : [];
+    const missed = former
+      ? this.history.filter((frame) => frame._meta.seq > (session.cursor[this.log] ?? 0) && wants(socket, frame))
+      : [];
     const gaps = [];
     if (session && !former) {
       for (const [log, seq] of Object.entries(session.cursor)) {
@@ -172,15 +187,23 @@ export class FakeServer {
     }
     return [
       {
-        type: "connected", connection_id: `c_${this.#ids}`, session_id: socket.session, session_ttl: 120,
-        user_id: "dr1", role: "doctor", protocol: socket.protocol, heartbeat_interval: 30, max_message_size: 1048576,
+        type: "connected",
+        connection_id: `c_${this.#ids}`,
+        session_id: socket.session,
+        session_ttl: 120,
+        user_id: "dr1",
+        role: "doctor",
+        protocol: socket.protocol,
+        heartbeat_interval: 30,
+        max_message_size: 1048576,
         server_time: "2026-01-01T00:00:00.000Z",
         ...(session && { session: { resumed: former !== undefined, replayed: missed.length, gaps } }),
         cursor: { [this.log]: former ? Math.min(session.cursor[this.log] ?? 0, this.seq) : this.seq },
-        subscriptions: [...socket.subscriptions.values()], errors: [],
+        subscriptions: [...socket.subscriptions.values()],
+        errors: [],
       },
       ...missed,
-    ]; // prettier-ignore
+    ];
   }
 
   subscribe(socket, topic, filters = {}) {

@@ -31,9 +31,12 @@ test("the global WebSocket is used, and its absence is told", async () => {
     assert.equal(socket.readyState, 1);
     service.disconnect();
     delete globalThis.WebSocket;
-    await assert.rejects(new WebSocketReconnectService({ getToken: () => "t" }).connect(URL_OF_TESTS, { userId: "dr1" }), {
-      code: "cannot_dial",
-    });
+    await assert.rejects(
+      new WebSocketReconnectService({ getToken: () => "t" }).connect(URL_OF_TESTS, { userId: "dr1" }),
+      {
+        code: "cannot_dial",
+      },
+    );
   } finally {
     globalThis.WebSocket = WebSocket;
   }

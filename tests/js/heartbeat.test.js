@@ -37,7 +37,13 @@ test("a line that stays silent after a ping is dead, and the client comes back",
   await stage.clock.advance(11_999);
   assert.equal(stage.service.state, "connected");
   await stage.clock.advance(1);
-  assert.deepEqual(stage.last("disconnected"), { code: 1006, reason: "no sign of life", wasClean: false, willReconnect: true, terminal: false }); // prettier-ignore
+  assert.deepEqual(stage.last("disconnected"), {
+    code: 1006,
+    reason: "no sign of life",
+    wasClean: false,
+    willReconnect: true,
+    terminal: false,
+  });
   assert.equal(stage.server.sockets[0].closed.code, 4000);
   await stage.clock.advance(1000);
   assert.equal(stage.last("connected").resumed, true);

@@ -39,7 +39,10 @@ test("thousands wait and come out in order, some at once and some later", async 
   );
   for (let i = 0; i < 10_000; i++) inbox.push(i);
   await done.promise;
-  assert.deepEqual(seen, Array.from({ length: 10_000 }, (_, i) => i));
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 10_000 }, (_, i) => i),
+  );
   assert.ok(drained > 3000);
 });
 

@@ -7,10 +7,26 @@ import { Stage } from "./stage.js";
 test("the figures of a client's life", async () => {
   const stage = new Stage({ minUptime: 0 });
   assert.deepEqual(stage.service.getMetrics(), {
-    state: "idle", attempts: 0, reconnects: 0, uptimeMs: 0, downtimeMs: 0, rtt: { last: null, avg: null, p95: null },
-    sent: 0, received: 0, bytesSent: 0, bytesReceived: 0, queued: 0, dropped: 0, pending: 0, replayed: 0,
-    duplicates: 0, gaps: 0, subscriptions: 0, lastCloseCode: null, lastError: null,
-  }); // prettier-ignore
+    state: "idle",
+    attempts: 0,
+    reconnects: 0,
+    uptimeMs: 0,
+    downtimeMs: 0,
+    rtt: { last: null, avg: null, p95: null },
+    sent: 0,
+    received: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    queued: 0,
+    dropped: 0,
+    pending: 0,
+    replayed: 0,
+    duplicates: 0,
+    gaps: 0,
+    subscriptions: 0,
+    lastCloseCode: null,
+    lastError: null,
+  });
   await stage.connect({ subscriptions: ["patient:1"] });
   await stage.clock.advance(1500);
   const frame = stage.server.publish("patient:1", { n: 1 });
@@ -27,7 +43,10 @@ test("the figures of a client's life", async () => {
   stage.server.socket.hangUp(4005);
   await stage.clock.advance(600);
   metrics = stage.service.getMetrics();
-  assert.deepEqual([metrics.state, metrics.attempts, metrics.uptimeMs, metrics.downtimeMs, metrics.lastCloseCode], ["reconnecting", 1, 0, 600, 4005]); // prettier-ignore
+  assert.deepEqual(
+    [metrics.state, metrics.attempts, metrics.uptimeMs, metrics.downtimeMs, metrics.lastCloseCode],
+    ["reconnecting", 1, 0, 600, 4005],
+  );
   await stage.clock.advance(400);
   metrics = stage.service.getMetrics();
   assert.deepEqual([metrics.state, metrics.reconnects, metrics.downtimeMs], ["connected", 1, 1000]);

@@ -7,12 +7,31 @@ import { Stage } from "./stage.js";
 test("the defaults are those of the specification, and nothing that surprises besides", () => {
   const { random, now, timers, ...rest } = DEFAULTS;
   assert.deepEqual(rest, {
-    maxAttempts: 10, initialDelay: 1000, maxDelay: 30_000, backoffMultiplier: 2, jitterFactor: 0.1,
-    heartbeatInterval: 30_000, connectionTimeout: 10_000, enableSessionRestore: true, enableMessageReplay: true,
-    jitterMode: "proportional", heartbeatTimeout: 10_000, minUptime: 5000, maxQueueSize: 1000, queueOverflow: "drop-oldest",
-    maxSendRate: 40, maxPendingMessages: 10_000, getToken: null, codec: "json", retryWhenOnline: true,
-    pauseWhenHidden: false, storage: null, logger: null, WebSocket: null, page: null,
-  }); // prettier-ignore
+    maxAttempts: 10,
+    initialDelay: 1000,
+    maxDelay: 30_000,
+    backoffMultiplier: 2,
+    jitterFactor: 0.1,
+    heartbeatInterval: 30_000,
+    connectionTimeout: 10_000,
+    enableSessionRestore: true,
+    enableMessageReplay: true,
+    jitterMode: "proportional",
+    heartbeatTimeout: 10_000,
+    minUptime: 5000,
+    maxQueueSize: 1000,
+    queueOverflow: "drop-oldest",
+    maxSendRate: 40,
+    maxPendingMessages: 10_000,
+    getToken: null,
+    codec: "json",
+    retryWhenOnline: true,
+    pauseWhenHidden: false,
+    storage: null,
+    logger: null,
+    WebSocket: null,
+    page: null,
+  });
   assert.ok(random() < 1 && now() <= now());
   assert.ok(Object.isFrozen(DEFAULTS));
 });
@@ -35,7 +54,8 @@ test("an option that does not exist, or cannot be, is told at once", () => {
     [{ WebSocket: {} }, TypeError],
     [{ random: 0.5 }, TypeError],
     [{ heartbeatTimeout: 0 }, RangeError],
-  ]) assert.throws(() => new WebSocketReconnectService(wrong), error, JSON.stringify(wrong)); // prettier-ignore
+  ])
+    assert.throws(() => new WebSocketReconnectService(wrong), error, JSON.stringify(wrong));
 });
 
 test("undefined says nothing", () => {

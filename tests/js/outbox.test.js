@@ -13,7 +13,10 @@ function put(stage, count, options) {
 test("with a connection a message leaves at once, without one it waits and leaves in order", async () => {
   const stage = new Stage();
   assert.deepEqual(put(stage, 3), ["queued", "queued", "queued"]);
-  assert.deepEqual(stage.of("queue").map(({ length }) => length), [1, 2, 3]); // prettier-ignore
+  assert.deepEqual(
+    stage.of("queue").map(({ length }) => length),
+    [1, 2, 3],
+  );
   await stage.connect();
   assert.deepEqual(sent(stage), [1, 2, 3]);
   assert.equal(stage.service.queueMessage(message(4)), "sent");
@@ -26,7 +29,10 @@ test("what was queued leaves after the session was restored and the subscription
   put(stage, 1);
   stage.service.subscribe("patient", 1, { n: 1 });
   await stage.connect();
-  assert.deepEqual(stage.server.socket.heard.map(({ type }) => type), ["connect", "subscribe", "broadcast"]); // prettier-ignore
+  assert.deepEqual(
+    stage.server.socket.heard.map(({ type }) => type),
+    ["connect", "subscribe", "broadcast"],
+  );
 });
 
 test("a message of a listener of connected does not overtake those that wait", async () => {
@@ -96,7 +102,10 @@ test("a hundred leave at once, the rest no faster than the server takes them", a
   await stage.clock.advance(1000);
   assert.equal(sent(stage).length, 140);
   await stage.clock.advance(1500);
-  assert.deepEqual(sent(stage), Array.from({ length: 200 }, (_, i) => i + 1));
+  assert.deepEqual(
+    sent(stage),
+    Array.from({ length: 200 }, (_, i) => i + 1),
+  );
 
   const fast = new Stage({ maxSendRate: 0 });
   put(fast, 1000);
@@ -120,7 +129,18 @@ test("what cannot be sent is dropped and told, and never throws", async () => {
   await stage.connect();
   const cyclic = { type: "broadcast" };
   cyclic.self = cyclic;
-  for (const wrong of [null, undefined, 3, "text", {}, { type: 3 }, cyclic, { type: "x", n: 1n }, { type: "connect", token: "t" }, { type: "subscribe" }]) { // prettier-ignore
+  for (const wrong of [
+    null,
+    undefined,
+    3,
+    "text",
+    {},
+    { type: 3 },
+    cyclic,
+    { type: "x", n: 1n },
+    { type: "connect", token: "t" },
+    { type: "subscribe" },
+  ]) {
     assert.equal(stage.service.queueMessage(wrong), "dropped");
     assert.equal(stage.last("error").code, "bad_message");
   }

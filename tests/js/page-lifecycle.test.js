@@ -52,7 +52,12 @@ test("the first attempt is made even so: what a page believes of the network may
 });
 
 test("a server on this machine needs no network", async () => {
-  for (const [url, dials] of [["ws://localhost:8000/ws/connect", 2], ["ws://127.0.0.1/ws", 2], ["http://[::1]:1/ws", 2], ["ws://localhost.example/ws", 1]]) { // prettier-ignore
+  for (const [url, dials] of [
+    ["ws://localhost:8000/ws/connect", 2],
+    ["ws://127.0.0.1/ws", 2],
+    ["http://[::1]:1/ws", 2],
+    ["ws://localhost.example/ws", 1],
+  ]) {
     const stage = new Stage();
     stage.page.goOffline();
     await stage.service.connect(url, { userId: "dr1" });
@@ -154,7 +159,13 @@ for (const [name, away, back] of [
     away(stage.page);
     assert.equal(stage.server.socket.closed.code, 4000);
     assert.equal(stage.service.state, "suspended");
-    assert.deepEqual(stage.last("disconnected"), { code: 4000, reason: "the page is away", wasClean: true, willReconnect: true, terminal: false }); // prettier-ignore
+    assert.deepEqual(stage.last("disconnected"), {
+      code: 4000,
+      reason: "the page is away",
+      wasClean: true,
+      willReconnect: true,
+      terminal: false,
+    });
     assert.equal(stage.clock.pending, 0);
     stage.server.publish("patient:1", { n: 1 });
     await stage.clock.advance(60_000);
@@ -270,7 +281,17 @@ test("what a page from the cache has stored is taken back when it is there again
 });
 
 test("a storage that fails, or holds something else, is told and does no harm", async () => {
-  const broken = { getItem: () => { throw new Error("denied"); }, setItem: () => { throw new Error("full"); }, removeItem: () => { throw new Error("denied"); } }; // prettier-ignore
+  const broken = {
+    getItem: () => {
+      throw new Error("denied");
+    },
+    setItem: () => {
+      throw new Error("full");
+    },
+    removeItem: () => {
+      throw new Error("denied");
+    },
+  };
   const stage = new Stage({ storage: broken });
   await stage.connect();
   stage.page.putAway(false);

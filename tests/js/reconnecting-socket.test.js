@@ -41,10 +41,22 @@ test("frames, closes and openings are dispatched to on-handlers and listeners", 
   const frame = stage.server.publish("patient:1", { n: 1 });
   stage.server.socket.hangUp(4005);
   await stage.clock.advance(1000);
-  assert.deepEqual(seen.filter((one) => !String(one).includes("connected")), [
-    "onmessage", "message true", JSON.stringify(frame), "onclose", "close true", 4005, "onmessage", "message true",
-    "onopen", "open true", "object",
-  ]); // prettier-ignore
+  assert.deepEqual(
+    seen.filter((one) => !String(one).includes("connected")),
+    [
+      "onmessage",
+      "message true",
+      JSON.stringify(frame),
+      "onclose",
+      "close true",
+      4005,
+      "onmessage",
+      "message true",
+      "onopen",
+      "open true",
+      "object",
+    ],
+  );
 });
 
 test("listeners are called once if asked, leave with their signal, and are not added twice", async () => {
@@ -96,7 +108,10 @@ test("send takes a command as text or object, and keeps it while there is no con
   const socket = await stage.connect();
   socket.send(JSON.stringify({ type: "subscribe", topic: "patient:1" }));
   socket.send({ type: "health_check" });
-  assert.deepEqual(stage.server.socket.heard.slice(1).map(({ type }) => type), ["subscribe", "health_check"]); // prettier-ignore
+  assert.deepEqual(
+    stage.server.socket.heard.slice(1).map(({ type }) => type),
+    ["subscribe", "health_check"],
+  );
   stage.server.socket.hangUp(1006);
   socket.send('{"type":"ack","message_id":"m"}');
   await stage.clock.advance(1000);

@@ -47,9 +47,15 @@ test("what was missed comes before what is new, and is marked", async () => {
   stage.server.publish(TOPIC, { n: 4 });
   assert.deepEqual(stage.server.hello.session, { id: "secret1", cursor: { k1d: 1 } });
   assert.deepEqual(stage.messages, [1, 2, 3, 4]);
-  assert.deepEqual(stage.of("message").map(({ replayed }) => replayed), [false, true, true, false]);
+  assert.deepEqual(
+    stage.of("message").map(({ replayed }) => replayed),
+    [false, true, true, false],
+  );
   const { attempts, downtimeMs, resumed, replayed, gap } = stage.last("reconnected");
-  assert.deepEqual({ attempts, downtimeMs, resumed, replayed, gap }, { attempts: 1, downtimeMs: 1000, resumed: true, replayed: 2, gap: false }); // prettier-ignore
+  assert.deepEqual(
+    { attempts, downtimeMs, resumed, replayed, gap },
+    { attempts: 1, downtimeMs: 1000, resumed: true, replayed: 2, gap: false },
+  );
   assert.deepEqual(stage.of("gap"), []);
   const metrics = stage.service.getMetrics();
   assert.deepEqual([metrics.replayed, metrics.duplicates, metrics.reconnects], [2, 0, 1]);
@@ -69,7 +75,17 @@ test("connected, reconnected, gaps and messages come in this order", async () =>
     };
   });
   const names = stage.events.slice(before).map(([name, payload]) => payload.state ?? name);
-  assert.deepEqual(names, ["reconnecting", "disconnected", "reconnecting", "connecting", "connected", "connected", "reconnected", "gap", "message"]); // prettier-ignore
+  assert.deepEqual(names, [
+    "reconnecting",
+    "disconnected",
+    "reconnecting",
+    "connecting",
+    "connected",
+    "connected",
+    "reconnected",
+    "gap",
+    "message",
+  ]);
   assert.deepEqual(stage.last("gap"), { log: "k1d", from: 1, to: 1, reason: "trimmed" });
   assert.equal(stage.last("reconnected").gap, true);
 });
@@ -85,7 +101,8 @@ test("a message that comes twice is handled once", async () => {
 
 test("each log has a place of its own", async () => {
   const stage = await watching();
-  const say = (log, seq) => stage.server.socket.say({ _meta: { id: `${log}${seq}`, topic: TOPIC, log, seq, ts: "" }, n: `${log}${seq}` });
+  const say = (log, seq) =>
+    stage.server.socket.say({ _meta: { id: `${log}${seq}`, topic: TOPIC, log, seq, ts: "" }, n: `${log}${seq}` });
   say("a", 5);
   say("b", 3);
   say("a", 5);
@@ -180,7 +197,10 @@ test("a session that is gone is told: resumed is false, the hole is a gap, and t
   assert.deepEqual(stage.last("gap"), { log: "k1d", from: 2, to: 2, reason: "limit" });
   assert.equal(stage.last("reconnected").gap, true);
   assert.deepEqual(stage.server.hello.subscriptions, [TOPIC]);
-  assert.deepEqual(stage.server.socket.said("subscribe").map(({ topic, filters }) => [topic, filters]), [["ecg:*", { severity: "high" }]]);
+  assert.deepEqual(
+    stage.server.socket.said("subscribe").map(({ topic, filters }) => [topic, filters]),
+    [["ecg:*", { severity: "high" }]],
+  );
   stage.server.publish(TOPIC, { n: 3 });
   assert.deepEqual(stage.messages, [1, 3]);
 });
@@ -243,7 +263,10 @@ test("enableMessageReplay false: subscribed again with filters, nothing replayed
   await cut(stage, () => stage.server.publish(TOPIC, { n: 2 }));
   assert.equal(stage.server.hello.session, undefined);
   assert.deepEqual(stage.server.hello.subscriptions, [TOPIC]);
-  assert.deepEqual(stage.server.socket.said("subscribe").map(({ topic, filters }) => [topic, filters]), [["ecg:bed-7", { lead: "II" }]]);
+  assert.deepEqual(
+    stage.server.socket.said("subscribe").map(({ topic, filters }) => [topic, filters]),
+    [["ecg:bed-7", { lead: "II" }]],
+  );
   assert.deepEqual(stage.messages, [1]);
   assert.deepEqual(stage.of("gap"), [{ log: "k1d", from: 2, to: 2, reason: "limit" }]);
   assert.equal(stage.last("reconnected").gap, true);
@@ -298,7 +321,10 @@ test("a listener that throws is reported and stops nobody", async () => {
   stage.server.publish(TOPIC, { n: 2 });
   await settle();
   assert.deepEqual(seen, [1, 2]);
-  assert.deepEqual(stage.of("error").map(({ code, cause }) => [code, cause]), Array(4).fill(["handler_failed", fault]));
+  assert.deepEqual(
+    stage.of("error").map(({ code, cause }) => [code, cause]),
+    Array(4).fill(["handler_failed", fault]),
+  );
   await cut(stage);
   assert.equal(stage.server.hello.session.cursor.k1d, 2);
 });
@@ -317,7 +343,10 @@ test("a listener of error that throws is not told of itself", async () => {
 test("a frame that cannot be read is told without its contents, and the connection stays", async () => {
   const stage = await watching();
   for (const text of ["{secret", "[]", "null", "3", new ArrayBuffer(4)]) stage.server.socket.say(text);
-  assert.deepEqual(stage.of("error").map(({ code }) => code), Array(5).fill("bad_frame"));
+  assert.deepEqual(
+    stage.of("error").map(({ code }) => code),
+    Array(5).fill("bad_frame"),
+  );
   assert.ok(!stage.of("error").some((error) => `${error.message}${error.cause}`.includes("secret")));
   assert.equal(stage.service.state, "connected");
 });

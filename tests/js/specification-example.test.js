@@ -42,12 +42,17 @@ test("it connects, subscribes, shows what arrives as text, and disconnects", asy
   const socket = await monitor.connect("user123", "doctor", 123);
   assert.equal(socket.readyState, 1);
   assert.deepEqual(server.hello, {
-    type: "connect", token: "token of the sign-in", user_id: "user123", role: "doctor", patient_id: "123",
+    type: "connect",
+    token: "token of the sign-in",
+    user_id: "user123",
+    role: "doctor",
+    patient_id: "123",
     subscriptions: ["patient:123", "type:ecg", "type:alerts"],
-  }); // prettier-ignore
-  assert.deepEqual(server.socket.said("subscribe").map(({ topic, filters }) => [topic, filters]), [
-    ["patient:123", { data_type: "ecg", severity: ["normal", "warning", "critical"] }],
-  ]); // prettier-ignore
+  });
+  assert.deepEqual(
+    server.socket.said("subscribe").map(({ topic, filters }) => [topic, filters]),
+    [["patient:123", { data_type: "ecg", severity: ["normal", "warning", "critical"] }]],
+  );
 
   server.publish("patient:123", { type: "ecg_data", data: [1, 2] });
   server.publish("*", { type: "system_alert", severity: "warning", message: "<img src=x>" });

@@ -72,9 +72,23 @@ export class Stage {
       ...config,
     });
     for (const name of [
-      "state", "connecting", "connected", "disconnected", "reconnecting", "reconnected", "reconnect_failed", "message",
-      "gap", "error", "queue", "server_shutdown", "heartbeat", "token_expiring", "control",
-    ]) this.service.on(name, (payload) => void this.events.push([name, payload])); // prettier-ignore
+      "state",
+      "connecting",
+      "connected",
+      "disconnected",
+      "reconnecting",
+      "reconnected",
+      "reconnect_failed",
+      "message",
+      "gap",
+      "error",
+      "queue",
+      "server_shutdown",
+      "heartbeat",
+      "token_expiring",
+      "control",
+    ])
+      this.service.on(name, (payload) => void this.events.push([name, payload]));
   }
 
   /** Connect and wait until nothing more happens by itself. */

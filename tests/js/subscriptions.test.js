@@ -25,17 +25,21 @@ test("all spellings of a topic are one", () => {
     [["*"], "*:*", "*"],
     [["*", "*"], "*:*", "*"],
     [["patient", "0123"], "patient:0123", "patient:0123"],
-  ]) assert.deepEqual(topicOf(...given), { key, text }); // prettier-ignore
+  ])
+    assert.deepEqual(topicOf(...given), { key, text });
   assert.deepEqual(topicOfCommand({ subscription_type: "type", target_id: "ecg" }), { key: "ecg:*", text: "type:ecg" });
   assert.deepEqual(topicOfCommand({ topic: "patient:1" }), { key: "patient:1", text: "patient:1" });
-  for (const wrong of [[""], [undefined], [3], ["patient", 1.5], ["patient", {}]]) assert.throws(() => topicOf(...wrong), TypeError);
+  for (const wrong of [[""], [undefined], [3], ["patient", 1.5], ["patient", {}]])
+    assert.throws(() => topicOf(...wrong), TypeError);
 });
 
 test("subscribe resolves with the server's confirmation", async () => {
   const stage = new Stage();
   await stage.connect();
   const confirmed = await stage.service.subscribe("patient", 5, { severity: "high" });
-  assert.deepEqual(stage.server.socket.said("subscribe"), [{ type: "subscribe", request_id: "c1", topic: "patient:5", filters: { severity: "high" } }]); // prettier-ignore
+  assert.deepEqual(stage.server.socket.said("subscribe"), [
+    { type: "subscribe", request_id: "c1", topic: "patient:5", filters: { severity: "high" } },
+  ]);
   assert.equal(confirmed.subscription_id, "s_patient:5");
   assert.deepEqual(confirmed.filters, { severity: "high" });
 });
@@ -63,7 +67,10 @@ test("a session that was restored is not asked for anything that it has", async 
   await stage.service.subscribe("patient", 2, { n: 1 });
   await cut(stage);
   assert.equal(stage.last("connected").resumed, true);
-  assert.deepEqual(stage.server.socket.heard.map(({ type }) => type), ["connect"]); // prettier-ignore
+  assert.deepEqual(
+    stage.server.socket.heard.map(({ type }) => type),
+    ["connect"],
+  );
 });
 
 test("filters that were changed while away are changed after the session was restored", async () => {
@@ -93,7 +100,10 @@ test("the last of several wishes for one topic counts, and all who wait get its 
   const all = Promise.all([1, 2, 3].map((n) => stage.service.subscribe("patient", 1, { n })));
   await stage.connect();
   assert.deepEqual(asked(stage.server.socket), [["patient:1", { n: 3 }]]);
-  assert.deepEqual((await all).map(({ filters }) => filters.n), [3, 3, 3]); // prettier-ignore
+  assert.deepEqual(
+    (await all).map(({ filters }) => filters.n),
+    [3, 3, 3],
+  );
 });
 
 test("an answer to an older wish does not pass for one to the newer", async () => {
@@ -112,8 +122,17 @@ test("an answer to an older wish does not pass for one to the newer", async () =
 test("a refusal rejects the promise, is told by error, and is not asked again", async () => {
   const stage = new Stage();
   await stage.connect();
-  stage.server.answers.subscribe = () => ({ type: "error", code: 1011, name: "permission_denied", message: "Not allowed." });
-  await assert.rejects(stage.service.subscribe("patient", 9), { code: 1011, reason: "permission_denied", topic: "patient:9" });
+  stage.server.answers.subscribe = () => ({
+    type: "error",
+    code: 1011,
+    name: "permission_denied",
+    message: "Not allowed.",
+  });
+  await assert.rejects(stage.service.subscribe("patient", 9), {
+    code: 1011,
+    reason: "permission_denied",
+    topic: "patient:9",
+  });
   assert.equal(stage.of("error").length, 1);
   await cut(stage);
   assert.deepEqual(stage.server.hello.subscriptions, []);
@@ -122,7 +141,12 @@ test("a refusal rejects the promise, is told by error, and is not asked again", 
 test("a promise that nobody looks at does no harm", async () => {
   const stage = new Stage();
   await stage.connect();
-  stage.server.answers.subscribe = () => ({ type: "error", code: 1011, name: "permission_denied", message: "Not allowed." });
+  stage.server.answers.subscribe = () => ({
+    type: "error",
+    code: 1011,
+    name: "permission_denied",
+    message: "Not allowed.",
+  });
   stage.service.subscribe("patient", 9);
   stage.service.subscribe("", 9);
   stage.service.unsubscribe("patient", 9);
@@ -134,8 +158,17 @@ test("a filter that is refused leaves the one before in force", async () => {
   const stage = new Stage();
   await stage.connect();
   await stage.service.subscribe("patient", 1, { n: 1 });
-  stage.server.answers.subscribe = () => ({ type: "error", code: 1008, name: "filter_parsing_error", message: "x", details: { path: "n" } }); // prettier-ignore
-  await assert.rejects(stage.service.subscribe("patient", 1, { n: { $bad: 1 } }), { code: 1008, details: { path: "n" } });
+  stage.server.answers.subscribe = () => ({
+    type: "error",
+    code: 1008,
+    name: "filter_parsing_error",
+    message: "x",
+    details: { path: "n" },
+  });
+  await assert.rejects(stage.service.subscribe("patient", 1, { n: { $bad: 1 } }), {
+    code: 1008,
+    details: { path: "n" },
+  });
   delete stage.server.answers.subscribe;
   await cut(stage, () => stage.server.sessions.clear());
   assert.deepEqual(asked(stage.server.socket), [["patient:1", { n: 1 }]]);
@@ -144,7 +177,13 @@ test("a filter that is refused leaves the one before in force", async () => {
 test("what is too fast is asked again when the server says", async () => {
   const stage = new Stage();
   await stage.connect();
-  stage.server.answers.subscribe = () => ({ type: "error", code: 1010, name: "rate_limit_exceeded", message: "x", retry_after_ms: 300 });
+  stage.server.answers.subscribe = () => ({
+    type: "error",
+    code: 1010,
+    name: "rate_limit_exceeded",
+    message: "x",
+    retry_after_ms: 300,
+  });
   const promise = stage.service.subscribe("patient", 1, { n: 1 });
   await settle();
   delete stage.server.answers.subscribe;
@@ -177,7 +216,13 @@ test("a topic of connect that is refused is told and tried on the next connectio
 test("unsubscribe is asked for, and the topic is not wanted any more", async () => {
   const stage = new Stage();
   await stage.connect({ subscriptions: ["patient:1"] });
-  assert.deepEqual(await stage.service.unsubscribe("patient", 1), { type: "unsubscribed", request_id: "c1", subscription_type: "patient", target_id: "1", existed: true }); // prettier-ignore
+  assert.deepEqual(await stage.service.unsubscribe("patient", 1), {
+    type: "unsubscribed",
+    request_id: "c1",
+    subscription_type: "patient",
+    target_id: "1",
+    existed: true,
+  });
   await cut(stage);
   assert.deepEqual(stage.server.hello.subscriptions, []);
 });
@@ -192,7 +237,10 @@ test("unsubscribe while away is made up for after the session was restored", asy
   });
   assert.equal((await promise).existed, true);
   assert.deepEqual(await nothing, { subscription_type: "ecg", target_id: "*", existed: false });
-  assert.deepEqual(stage.server.socket.said("unsubscribe").map(({ topic }) => topic), ["patient:1"]); // prettier-ignore
+  assert.deepEqual(
+    stage.server.socket.said("unsubscribe").map(({ topic }) => topic),
+    ["patient:1"],
+  );
 });
 
 test("an unsubscribe that was not answered before the cut is asked again", async () => {
@@ -225,13 +273,21 @@ test("subscribe and unsubscribe undo each other: the last word counts", async ()
 
 test("queued subscribe and unsubscribe commands change what is wanted, in every spelling", async () => {
   const stage = new Stage();
-  assert.equal(stage.service.queueMessage({ type: "subscribe", subscription_type: "patient", target_id: "5", filters: { n: 1 } }), "queued"); // prettier-ignore
+  assert.equal(
+    stage.service.queueMessage({ type: "subscribe", subscription_type: "patient", target_id: "5", filters: { n: 1 } }),
+    "queued",
+  );
   assert.equal(stage.service.queueMessage({ type: "subscribe", topic: "type:ecg" }), "queued");
   await stage.connect({ subscriptions: ["patient:5", "type:ecg", "type:alerts"] });
   assert.deepEqual(stage.server.hello.subscriptions, ["type:ecg", "type:alerts"]);
   assert.deepEqual(asked(stage.server.socket), [["patient:5", { n: 1 }]]);
-  assert.equal(stage.service.queueMessage({ type: "unsubscribe", subscription_id: "s_patient:5", request_id: "mine" }), "sent");
-  assert.deepEqual(stage.server.socket.said("unsubscribe"), [{ type: "unsubscribe", topic: "patient:5", request_id: "mine" }]);
+  assert.equal(
+    stage.service.queueMessage({ type: "unsubscribe", subscription_id: "s_patient:5", request_id: "mine" }),
+    "sent",
+  );
+  assert.deepEqual(stage.server.socket.said("unsubscribe"), [
+    { type: "unsubscribe", topic: "patient:5", request_id: "mine" },
+  ]);
   assert.equal(stage.service.queueMessage({ type: "unsubscribe", subscription_id: "unknown" }), "dropped");
   await cut(stage, () => stage.server.sessions.clear());
   assert.deepEqual(stage.server.hello.subscriptions, ["type:ecg", "type:alerts"]);
@@ -241,9 +297,21 @@ test("queued subscribe and unsubscribe commands change what is wanted, in every 
 test("a subscription that expires is renewed; one that has expired is made anew", async () => {
   const stage = new Stage();
   await stage.connect({ subscriptions: ["patient:1"] });
-  stage.server.socket.say({ type: "subscription_expiring", subscription_id: "s_patient:1", subscription_type: "patient", target_id: "1", expires_in: 300 }); // prettier-ignore
+  stage.server.socket.say({
+    type: "subscription_expiring",
+    subscription_id: "s_patient:1",
+    subscription_type: "patient",
+    target_id: "1",
+    expires_in: 300,
+  });
   assert.deepEqual(stage.server.socket.said("refresh"), [{ type: "refresh", subscription_id: "s_patient:1" }]);
-  stage.server.socket.say({ type: "subscription_expired", subscription_id: "s_patient:1", subscription_type: "patient", target_id: "1", code: 1007 }); // prettier-ignore
+  stage.server.socket.say({
+    type: "subscription_expired",
+    subscription_id: "s_patient:1",
+    subscription_type: "patient",
+    target_id: "1",
+    code: 1007,
+  });
   assert.deepEqual(asked(stage.server.socket), [["patient:1"]]);
   assert.ok(stage.of("control").some(({ type }) => type === "subscription_expired"));
 });
@@ -268,7 +336,13 @@ test("request gives the answer or the error, and fails with the connection", asy
   await assert.rejects(stage.service.request({ type: "health_check" }), { code: "not_connected" });
   await stage.connect();
   assert.equal((await stage.service.request({ type: "health_check" })).type, "health");
-  stage.server.answers.broadcast = () => ({ type: "error", code: 1005, name: "backpressure_active", message: "x", retry_after_ms: 20 });
+  stage.server.answers.broadcast = () => ({
+    type: "error",
+    code: 1005,
+    name: "backpressure_active",
+    message: "x",
+    retry_after_ms: 20,
+  });
   await assert.rejects(stage.service.request({ type: "broadcast" }), { code: 1005, retryAfterMs: 20 });
   assert.deepEqual(stage.of("error"), []);
   stage.server.answers.broadcast = () => [];
@@ -282,7 +356,9 @@ test("what a session brings from before the page was loaded is wanted until it i
   const former = stage.server.connected.bind(stage.server);
   await stage.connect({ subscriptions: ["patient:1"] });
   stage.server.connected = (socket, command) => {
-    stage.server.sessions.get(command.session.id).set("ecg:*", { subscription_id: "s", subscription_type: "ecg", target_id: "*", filters: { n: 1 } }); // prettier-ignore
+    stage.server.sessions
+      .get(command.session.id)
+      .set("ecg:*", { subscription_id: "s", subscription_type: "ecg", target_id: "*", filters: { n: 1 } });
     return former(socket, command);
   };
   await cut(stage);

@@ -1,7 +1,8 @@
 // @ts-check
 
 /**
- * With full jitter no wait is shorter: the first attempts of many would otherwise be spent on a server that is only just starting.
+ * With full jitter no wait is shorter: the first attempts of many would otherwise be spent on a server that is only
+ * just starting.
  */
 export const LEAST_FULL_DELAY = 500;
 
@@ -32,8 +33,8 @@ export function baseDelay(attempt, { initialDelay, maxDelay, backoffMultiplier }
 }
 
 /**
- * The wait before an attempt, in whole milliseconds. The random part comes after the upper bound, so that clients which have
- * tried for long do not come together either.
+ * The wait before an attempt, in whole milliseconds. The random part comes after the upper bound, so that clients
+ * which have tried for long do not come together either.
  *
  * @param {number} attempt from 1
  * @param {BackoffOptions} options

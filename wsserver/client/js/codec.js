@@ -4,7 +4,9 @@ import { ClientError } from "./errors.js";
 export const JSON_PROTOCOL = "wsserver.v1.json";
 export const BINARY_PROTOCOL = "wsserver.v1.bin";
 
-/** A message may grow to this size; the server tells its own bound in `connected`, which holds for what clients send. */
+/**
+ * A message may grow to this size; the server tells its own bound in `connected`, which holds for what clients send.
+ */
 const MAX_SIZE = 64 * 1024 * 1024;
 
 /**

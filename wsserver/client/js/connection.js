@@ -71,8 +71,8 @@ export class Connection {
         wasClean: event?.wasClean ?? false,
       });
     };
-    // The close event says all that a page may know. Never taken away: where sockets are emitters of Node's kind, an error
-    // that nobody listens to ends the process.
+    // The close event says all that a page may know. Never taken away: where sockets are emitters of Node's kind, an
+    // error that nobody listens to ends the process.
     socket.onerror = () => {};
   }
 

@@ -8,7 +8,8 @@ import { Subscriptions } from "./subscriptions.js";
 import { topicOf, topicOfCommand } from "./topic.js";
 /** @import {Metrics} from "./metrics.js" */
 /** @import {Tokens} from "./tokens.js" */
-/** @import {Command, ConnectOptions, Cursor, Filters, Gap, QueueOptions, QueueOutcome, ReconnectionConfig, ServiceEvents} from "./types.js" */
+/** @import {Command, ConnectOptions, Cursor, Filters, Gap, QueueOptions, QueueOutcome} from "./types.js" */
+/** @import {ReconnectionConfig, ServiceEvents} from "./types.js" */
 
 /** Between two attempts to get a new token while the old one still holds. */
 const RENEW_AGAIN = 10_000;
@@ -95,7 +96,11 @@ export class Conversation {
 
   // -- connections
 
-  /** @param {ConnectOptions} options @param {Tokens} tokens @param {string} place where the session is kept in a store */
+  /**
+   * @param {ConnectOptions} options
+   * @param {Tokens} tokens
+   * @param {string} place of the session in a storage
+   */
   begin(options, tokens, place) {
     this.#options = options;
     this.#tokens = tokens;
@@ -140,12 +145,21 @@ export class Conversation {
     return this.#config.enableSessionRestore && this.#config.enableMessageReplay;
   }
 
-  /** What `connected` says of the way back, before anything of it is acted upon. @param {Record<string, any>} frame */
+  /**
+   * What `connected` says of the way back, before anything of it is acted upon.
+   *
+   * @param {Record<string, any>} frame
+   */
   assess(frame) {
     this.#session.id = frame.session_id ?? null;
     this.#unsave();
-    const gaps = frame.session?.gaps ?? (this.#wasConnected ? lostBetween(this.#session.cursor, frame.cursor ?? {}) : []);
-    return { resumed: frame.session?.resumed === true, replayed: frame.session?.replayed ?? 0, hasGap: gaps.length > 0 };
+    const gaps =
+      frame.session?.gaps ?? (this.#wasConnected ? lostBetween(this.#session.cursor, frame.cursor ?? {}) : []);
+    return {
+      resumed: frame.session?.resumed === true,
+      replayed: frame.session?.replayed ?? 0,
+      hasGap: gaps.length > 0,
+    };
   }
 
   /** Go on over a new connection. @param {Record<string, any>} frame */
@@ -217,7 +231,10 @@ export class Conversation {
         this.#subscriptions.expired(frame);
         break;
       case "system_shutdown":
-        emit("server_shutdown", { reconnectInMs: frame.reconnect_after_ms ?? null, message: String(frame.message ?? "") });
+        emit("server_shutdown", {
+          reconnectInMs: frame.reconnect_after_ms ?? null,
+          message: String(frame.message ?? ""),
+        });
         break;
       default:
         this.#requests.settle(frame);
@@ -282,7 +299,8 @@ export class Conversation {
   /** @param {Item & {kind: "restart"}} item */
   #restart({ position, stated, gaps, resumed }) {
     const { cursor } = this.#session;
-    const lost = gaps === null ? lostBetween(cursor, position) : resumed ? gaps : gaps.flatMap((gap) => beyond(gap, cursor));
+    const lost =
+      gaps === null ? lostBetween(cursor, position) : resumed ? gaps : gaps.flatMap((gap) => beyond(gap, cursor));
     this.#session.restart(position, stated);
     const pending = lost.map((gap) => {
       this.#host.metrics.gaps += 1;

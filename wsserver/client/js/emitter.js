@@ -1,13 +1,17 @@
 // @ts-check
 
 /**
- * Calls listeners in the order in which they came. One that throws, or whose promise is rejected, is reported and does not
- * stop the others.
+ * Calls listeners in the order in which they came. One that throws, or whose promise is rejected, is reported and
+ * does not stop the others.
  *
  * @template {object} Events
  */
 export class Emitter {
-  /** For each event its listeners, and whether each is called only once. @type {Map<keyof Events, Map<(payload: any) => unknown, boolean>>} */
+  /**
+   * For each event its listeners, and whether each is called only once.
+   *
+   * @type {Map<keyof Events, Map<(payload: any) => unknown, boolean>>}
+   */
   #listeners = new Map();
   #onFault;
 

@@ -2,8 +2,8 @@
 /** @import {ClientErrorShape} from "./types.js" */
 
 /**
- * What went wrong. `code` is a number of the protocol (1001 to 1015) or a word of the client; the text holds no token, no
- * session id and no message.
+ * What went wrong. `code` is a number of the protocol (1001 to 1015) or a word of the client; the text holds no
+ * token, no session id and no message.
  *
  * @implements {ClientErrorShape}
  */

@@ -5,11 +5,11 @@
 const FIRST_PING = 2000;
 
 /**
- * Pings at intervals, whatever else is going on: the answer brings the position of this connection and the round trip. Any frame
- * counts as a sign of life.
+ * Pings at intervals, whatever else is going on: the answer brings the position of this connection and the round
+ * trip. Any frame counts as a sign of life.
  *
- * Death is decided by timestamps. In a hidden page timers come up to a minute late, and in one that was frozen a timer may come
- * before the frames that arrived meanwhile; so the first check that comes late asks once more.
+ * Death is decided by timestamps. In a hidden page timers come up to a minute late, and in one that was frozen a
+ * timer may come before the frames that arrived meanwhile; so the first check that comes late asks once more.
  */
 export class Heartbeat {
   /** @type {unknown} */ #timer = null;

@@ -38,8 +38,8 @@ const LOOPBACK = /^wss?:\/\/(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:|\/|$)/;
  */
 
 /**
- * Keeps one connection to one address: dials, waits, comes back, gives up. One per `connect`; when it has been stopped nothing of
- * it is heard again.
+ * Keeps one connection to one address: dials, waits, comes back, gives up. One per `connect`; when it has been
+ * stopped nothing of it is heard again.
  */
 export class Link {
   /** @type {Phase} */ #phase = "new";
@@ -277,7 +277,9 @@ export class Link {
       const { message, reason: name, retryAfterMs, details } = this.#told;
       return new ClientError(this.#told.code, message, { reason: name, retryAfterMs, details, closeCode: code });
     }
-    return new ClientError("connection_closed", reason || `The connection was closed with ${code}.`, { closeCode: code });
+    return new ClientError("connection_closed", reason || `The connection was closed with ${code}.`, {
+      closeCode: code,
+    });
   }
 
   /** A token was refused: once another one is asked for, and tried if it is another. @param {Closed} closed */
@@ -305,7 +307,9 @@ export class Link {
     const advice = this.#slot ?? retryAfter;
     this.#isAdvised = advice !== null;
     const delay =
-      advice === null ? backoffDelay(this.#attempt, this.#config, random) : advisedDelay(advice, this.#slot !== null, random);
+      advice === null
+        ? backoffDelay(this.#attempt, this.#config, random)
+        : advisedDelay(advice, this.#slot !== null, random);
     this.#phase = "waiting";
     const turn = this.#turn;
     this.#timer = timers.setTimeout(() => this.#due(), delay);
@@ -354,7 +358,11 @@ export class Link {
 
   // -- the page
 
-  /** Something has changed for the better: do not sit out the wait. @param {boolean} network whether it is the network */
+  /**
+   * Something has changed for the better: do not sit out the wait.
+   *
+   * @param {boolean} network whether it is the network
+   */
   #wake(network) {
     switch (this.#phase) {
       case "live":

@@ -66,8 +66,14 @@ const CHOICES = {
 };
 
 export const CONNECT_OPTIONS = new Set([
-  "userId", "role", "patientId", "subscriptions", "autoReconnect", "token", "signal",
-]); // prettier-ignore
+  "userId",
+  "role",
+  "patientId",
+  "subscriptions",
+  "autoReconnect",
+  "token",
+  "signal",
+]);
 
 /**
  * The whole configuration; later ones win, and undefined says nothing.
@@ -125,7 +131,10 @@ export function readConnectOptions(options) {
   }
   if (role !== undefined && typeof role !== "string") throw new TypeError("role must be a text");
   if (token !== undefined && (typeof token !== "string" || token === "")) throw new TypeError("token must be a text");
-  if (subscriptions !== undefined && !(Array.isArray(subscriptions) && subscriptions.every((t) => typeof t === "string"))) {
+  if (
+    subscriptions !== undefined &&
+    !(Array.isArray(subscriptions) && subscriptions.every((t) => typeof t === "string"))
+  ) {
     throw new TypeError("subscriptions must be a list of topics");
   }
   return options;

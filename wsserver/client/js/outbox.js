@@ -1,7 +1,9 @@
 // @ts-check
 /** @import {QueueOutcome, ReconnectionConfig} from "./types.js" */
 
-/** With more than this in the socket's own buffer nothing is added: what waits here can still be dropped or replaced. */
+/**
+ * With more than this in the socket's own buffer nothing is added: what waits here can still be dropped or replaced.
+ */
 export const MAX_BUFFERED = 1024 * 1024;
 /** How often a full buffer is looked at; browsers do not tell when it empties. */
 const LOOK_AGAIN = 50;

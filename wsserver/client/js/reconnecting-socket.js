@@ -15,9 +15,9 @@
 const TYPES = /** @type {const} */ (["open", "message", "close", "error"]);
 
 /**
- * Has the shape of a `WebSocket` and always stands for the current one. While there is none `readyState` is `CONNECTING`, and
- * what is sent waits in the queue. Frames come as they arrived, those of the server itself and duplicates included: for published
- * messages in order and once use the service's `message` event.
+ * Has the shape of a `WebSocket` and always stands for the current one. While there is none `readyState` is
+ * `CONNECTING`, and what is sent waits in the queue. Frames come as they arrived, those of the server itself and
+ * duplicates included: for published messages in order and once use the service's `message` event.
  */
 export class ReconnectingSocket {
   /** @readonly */ static CONNECTING = 0;

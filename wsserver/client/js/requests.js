@@ -14,7 +14,12 @@ export class Requests {
   /** @type {Map<string, Waiting>} */
   #waiting = new Map();
 
-  /** The command with a `request_id` of its own. @param {Command} command @returns {Command & {request_id: string}} */
+  /**
+   * The command with a `request_id` of its own.
+   *
+   * @param {Command} command
+   * @returns {Command & {request_id: string}}
+   */
   label(command) {
     const own = command.request_id;
     return { ...command, request_id: typeof own === "string" ? own : `c${++this.#last}` };
@@ -43,6 +48,7 @@ export class Requests {
   fail() {
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
-    for (const one of waiting) one.reject(new ClientError("connection_lost", "The connection was lost before the answer."));
+    for (const one of waiting)
+      one.reject(new ClientError("connection_lost", "The connection was lost before the answer."));
   }
 }

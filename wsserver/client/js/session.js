@@ -17,7 +17,12 @@ export class Session {
     return { ...this.#cursor };
   }
 
-  /** Whether a message was handled before, or the server will not come back to it. @param {string} log @param {number} seq */
+  /**
+   * Whether a message was handled before, or the server will not come back to it.
+   *
+   * @param {string} log
+   * @param {number} seq
+   */
   has(log, seq) {
     return seq <= (this.#cursor[log] ?? -1);
   }
@@ -39,9 +44,9 @@ export class Session {
   }
 
   /**
-   * Take the position of `connected` as it is, once everything from the connection before has been handled: logs that it
-   * does not name are gone. What was handled after `statement` stays handled, as the server is about to send it again;
-   * a position behind the statement means that the log has lost its end.
+   * Take the position of `connected` as it is, once everything from the connection before has been handled: logs that
+   * it does not name are gone. What was handled after `statement` stays handled, as the server is about to send it
+   * again; a position behind the statement means that the log has lost its end.
    *
    * @param {Cursor} position
    * @param {Cursor} stated the cursor that this `connected` answers

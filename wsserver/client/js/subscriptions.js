@@ -24,8 +24,8 @@ const TRY_AGAIN_AFTER = 1000;
  */
 
 /**
- * What the application wants to be subscribed to, by topic. The server is asked as soon as there is a connection, and asked again
- * on each new one that does not have it; so asking twice is the same as asking once.
+ * What the application wants to be subscribed to, by topic. The server is asked as soon as there is a connection, and
+ * asked again on each new one that does not have it; so asking twice is the same as asking once.
  */
 export class Subscriptions {
   /** @type {Map<string, Wish>} */
@@ -112,7 +112,12 @@ export class Subscriptions {
     if (this.#isConnected) this.#leave(topic.key, requestId);
   }
 
-  /** The topic of a subscription that the server has given an id. @param {string} subscriptionId @returns {Topic | undefined} */
+  /**
+   * The topic of a subscription that the server has given an id.
+   *
+   * @param {string} subscriptionId
+   * @returns {Topic | undefined}
+   */
   named(subscriptionId) {
     for (const [key, wish] of this.#wishes) {
       if (wish.subscriptionId === subscriptionId) return { key, text: wish.text };
@@ -149,7 +154,10 @@ export class Subscriptions {
       refused.delete(key);
       if (one !== undefined) wish.subscriptionId = one.subscription_id;
       if (error !== undefined && one === undefined) this.#refuse(key, wish, error);
-      else if (one !== undefined && (isEmpty(wish.filters) ? isEmpty(one.filters) : resumed && wish.standing === "confirmed")) {
+      else if (
+        one !== undefined &&
+        (isEmpty(wish.filters) ? isEmpty(one.filters) : resumed && wish.standing === "confirmed")
+      ) {
         this.#confirm(wish, one);
       } else this.#ask(key, wish);
     }
@@ -162,7 +170,8 @@ export class Subscriptions {
   }
 
   /**
-   * What a session brings from before this page was loaded is wanted until it is given up. Nothing else is unknown here.
+   * What a session brings from before this page was loaded is wanted until it is given up. Nothing else is unknown
+   * here.
    *
    * @param {Map<string, Subscription>} given
    */
@@ -257,8 +266,8 @@ export class Subscriptions {
   }
 
   /**
-   * Who waits is told, and what was in force before stays. What once was confirmed, or was named in `connect`, is tried
-   * again on the next connection: the right to it may have come back.
+   * Who waits is told, and what was in force before stays. What once was confirmed, or was named in `connect`, is
+   * tried again on the next connection: the right to it may have come back.
    *
    * @param {string} key @param {Wish} wish @param {ClientError} error
    * @returns {void}
@@ -300,7 +309,16 @@ export class Subscriptions {
 
 /** @param {{text: string}} topic @param {Filters | undefined} filters @param {boolean} isOption @returns {Wish} */
 function newWish({ text }, filters, isOption) {
-  return { text, filters, standing: "waiting", requestId: null, subscriptionId: null, former: null, isOption, waiting: [] };
+  return {
+    text,
+    filters,
+    standing: "waiting",
+    requestId: null,
+    subscriptionId: null,
+    former: null,
+    isOption,
+    waiting: [],
+  };
 }
 
 /** @param {object | null | undefined} filters */

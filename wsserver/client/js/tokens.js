@@ -36,7 +36,8 @@ export class Tokens {
   }
 
   /**
-   * Ask for another token. Who asks while an answer is awaited gets the same one: a person may be at a sign-in window.
+   * Ask for another token. Who asks while an answer is awaited gets the same one: a person may be at a sign-in
+   * window.
    *
    * @param {TokenReason} reason
    * @returns {Promise<string>}

@@ -36,7 +36,5 @@ export function topicOf(type, target) {
  * @param {Record<string, any>} command
  */
 export function topicOfCommand(command) {
-  return command.topic === undefined
-    ? topicOf(command.subscription_type, command.target_id)
-    : topicOf(command.topic);
+  return command.topic === undefined ? topicOf(command.subscription_type, command.target_id) : topicOf(command.topic);
 }

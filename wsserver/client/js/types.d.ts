@@ -84,8 +84,8 @@ export interface ReconnectionConfig {
   /** Proportional jitter: the wait is changed by up to this part of it. Default 0.1. */
   jitterFactor: number;
   /**
-   * `proportional` varies each wait by `jitterFactor`; `full` takes anything from half a second to the whole wait, which
-   * keeps clients that were cut off together apart. Default `proportional`.
+   * `proportional` varies each wait by `jitterFactor`; `full` takes anything from half a second to the whole wait,
+   * which keeps clients that were cut off together apart. Default `proportional`.
    */
   jitterMode: "proportional" | "full";
   /** Time between pings; 0: none. Default 30000. */
@@ -110,17 +110,30 @@ export interface ReconnectionConfig {
   maxQueueSize: number;
   /** What goes when the queue is full. `throw` lets `queueMessage` throw. Default `drop-oldest`. */
   queueOverflow: "drop-oldest" | "drop-newest" | "throw";
-  /** Queued messages leave no faster than this a second (100 at once), to stay below the server's limit; 0: at once. Default 40. */
+  /**
+   * Queued messages leave no faster than this a second (100 at once), to stay below the server's limit; 0: at once.
+   * Default 40.
+   */
   maxSendRate: number;
-  /** Received messages that wait for slow handlers; beyond it the connection is given up until half are handled. Default 10000. */
+  /**
+   * Received messages that wait for slow handlers; beyond it the connection is given up until half are handled.
+   * Default 10000.
+   */
   maxPendingMessages: number;
   /** Asked for a token at first, when it is about to end, and when it was refused. */
   getToken: GetToken | null;
-  /** `binary` and `auto` offer binary frames and take JSON where the server has none; `auto` also does without the decoder. Default `json`. */
+  /**
+   * `binary` and `auto` offer binary frames and take JSON where the server has none; `auto` also does without the
+   * decoder. Default `json`.
+   */
   codec: "json" | "binary" | "auto";
-  /** Wait for the network while the page is offline, and go on after `reconnect_failed` when it is back. Default true. */
+  /**
+   * Wait for the network while the page is offline, and go on after `reconnect_failed` when it is back. Default true.
+   */
   retryWhenOnline: boolean;
-  /** Close while the page is hidden and come back when it is seen. Default false: a hidden monitor still has to beep. */
+  /**
+   * Close while the page is hidden and come back when it is seen. Default false: a hidden monitor still has to beep.
+   */
   pauseWhenHidden: boolean;
   /** Keeps the session over a reload of the page, written when the page goes. Default null: in memory only. */
   storage: SessionStore | null;
@@ -160,9 +173,11 @@ export type Address = string | URL | (() => string | URL | Promise<string | URL>
 
 /**
  * `idle`: not asked to connect. `connecting`: for the first time. `reconnecting`: connection lost, waiting or dialling.
- * `offline`: waiting for the network. `suspended`: the page is frozen or put away. `failed`: attempts are used up. `closed`: ended for good.
+ * `offline`: waiting for the network. `suspended`: the page is frozen or put away. `failed`: attempts are used up.
+ * `closed`: ended for good.
  */
-export type State = "idle" | "connecting" | "connected" | "reconnecting" | "offline" | "suspended" | "failed" | "closed";
+export type State =
+  "idle" | "connecting" | "connected" | "reconnecting" | "offline" | "suspended" | "failed" | "closed";
 
 /** Messages that should have come and did not, or may have been missed. */
 export interface Gap {

@@ -1,6 +1,10 @@
 import { ReconnectingSocket } from "./reconnecting-socket.js";
-import type { Address, Command, ConnectOptions, Filters, Metrics as Figures, QueueOptions, QueueOutcome, ReconnectionConfig, ServiceEvents, State, Subscription, Unsubscribed } from "./types.js";
-/** @import {Address, Command, ConnectOptions, DisconnectedEvent, Filters, Metrics as Figures, QueueOptions, QueueOutcome, ReconnectionConfig, ServiceEvents, State, Subscription, Unsubscribed} from "./types.js" */
+import type { Address, Command, ConnectOptions, Filters } from "./types.js";
+import type { Metrics as Figures, QueueOptions, QueueOutcome, ReconnectionConfig } from "./types.js";
+import type { ServiceEvents, State, Subscription, Unsubscribed } from "./types.js";
+/** @import {Address, Command, ConnectedEvent, ConnectOptions, DisconnectedEvent, Filters} from "./types.js" */
+/** @import {Metrics as Figures, QueueOptions, QueueOutcome, ReconnectionConfig} from "./types.js" */
+/** @import {ServiceEvents, State, Subscription, Unsubscribed} from "./types.js" */
 /**
  * A connection to the server that comes back by itself and goes on where it was.
  *
@@ -28,8 +32,8 @@ export declare class WebSocketReconnectService {
     /** @returns {State} */
     get state(): State;
     /**
-     * Connect, and stay connected until `disconnect`. Resolves when the server has let this client in; a connection that there was
-     * is ended.
+     * Connect, and stay connected until `disconnect`. Resolves when the server has let this client in; a connection
+     * that there was is ended.
      *
      * @param {Address} address `wss://…/ws/connect`, or what gives it before each attempt
      * @param {ConnectOptions} options
@@ -52,8 +56,8 @@ export declare class WebSocketReconnectService {
      */
     reconnect(): void;
     /**
-     * Call `listener` for each such event; what is returned takes it away again. Of the promises that listeners of `message`
-     * and `gap` return the next message waits.
+     * Call `listener` for each such event; what is returned takes it away again. Of the promises that listeners of
+     * `message` and `gap` return the next message waits.
      *
      * @template {keyof ServiceEvents} K
      * @param {K} event
@@ -76,8 +80,9 @@ export declare class WebSocketReconnectService {
      */
     off<K extends keyof ServiceEvents>(event: K, listener: (payload: ServiceEvents[K]) => unknown): void;
     /**
-     * Send a command, or keep it until there is a connection. A `subscribe` or `unsubscribe` changes what is wanted, and holds
-     * for later connections too. Does not throw, but for a full queue with `queueOverflow: "throw"`; what cannot be sent is
+     * Send a command, or keep it until there is a connection. A `subscribe` or `unsubscribe` changes what is wanted,
+     * and holds for later connections too. Does not throw, but for a full queue with `queueOverflow: "throw"`; what
+     * cannot be sent is
      * `dropped` and told by `error`.
      *
      * @param {object} message
@@ -94,8 +99,8 @@ export declare class WebSocketReconnectService {
      */
     request(command: Command): Promise<Record<string, any>>;
     /**
-     * Subscribe now and on every later connection. Resolves with the server's confirmation, whenever that comes. A refusal is
-     * told by `error` as well, so the promise may be left alone.
+     * Subscribe now and on every later connection. Resolves with the server's confirmation, whenever that comes. A
+     * refusal is told by `error` as well, so the promise may be left alone.
      *
      * @param {string} type `patient`, a type, or a whole topic such as `patient:123`, `type:ecg` or `*`
      * @param {string | number | null} [targetId] every target if missing

@@ -11,7 +11,9 @@ import { readConfig, readConnectOptions } from "./options.js";
 import { PageLifecycle } from "./page-lifecycle.js";
 import { ReconnectingSocket } from "./reconnecting-socket.js";
 import { Tokens } from "./tokens.js";
-/** @import {Address, Command, ConnectOptions, DisconnectedEvent, Filters, Metrics as Figures, QueueOptions, QueueOutcome, ReconnectionConfig, ServiceEvents, State, Subscription, Unsubscribed} from "./types.js" */
+/** @import {Address, Command, ConnectedEvent, ConnectOptions, DisconnectedEvent, Filters} from "./types.js" */
+/** @import {Metrics as Figures, QueueOptions, QueueOutcome, ReconnectionConfig} from "./types.js" */
+/** @import {ServiceEvents, State, Subscription, Unsubscribed} from "./types.js" */
 
 /**
  * A connection to the server that comes back by itself and goes on where it was.
@@ -49,7 +51,9 @@ export class WebSocketReconnectService {
    */
   constructor(config = {}) {
     this.#config = readConfig(WebSocketReconnectService.defaults, config);
-    this.#emitter = /** @type {Emitter<ServiceEvents>} */ (new Emitter(EVENTS, (fault, event) => this.#handlerFailed(fault, event)));
+    this.#emitter = /** @type {Emitter<ServiceEvents>} */ (
+      new Emitter(EVENTS, (fault, event) => this.#handlerFailed(fault, event))
+    );
     this.#conversation = this.#converse();
   }
 
@@ -59,8 +63,8 @@ export class WebSocketReconnectService {
   }
 
   /**
-   * Connect, and stay connected until `disconnect`. Resolves when the server has let this client in; a connection that there was
-   * is ended.
+   * Connect, and stay connected until `disconnect`. Resolves when the server has let this client in; a connection
+   * that there was is ended.
    *
    * @param {Address} address `wss://…/ws/connect`, or what gives it before each attempt
    * @param {ConnectOptions} options
@@ -105,8 +109,8 @@ export class WebSocketReconnectService {
   }
 
   /**
-   * Call `listener` for each such event; what is returned takes it away again. Of the promises that listeners of `message`
-   * and `gap` return the next message waits.
+   * Call `listener` for each such event; what is returned takes it away again. Of the promises that listeners of
+   * `message` and `gap` return the next message waits.
    *
    * @template {keyof ServiceEvents} K
    * @param {K} event
@@ -138,8 +142,9 @@ export class WebSocketReconnectService {
   }
 
   /**
-   * Send a command, or keep it until there is a connection. A `subscribe` or `unsubscribe` changes what is wanted, and holds
-   * for later connections too. Does not throw, but for a full queue with `queueOverflow: "throw"`; what cannot be sent is
+   * Send a command, or keep it until there is a connection. A `subscribe` or `unsubscribe` changes what is wanted,
+   * and holds for later connections too. Does not throw, but for a full queue with `queueOverflow: "throw"`; what
+   * cannot be sent is
    * `dropped` and told by `error`.
    *
    * @param {object} message
@@ -162,8 +167,8 @@ export class WebSocketReconnectService {
   }
 
   /**
-   * Subscribe now and on every later connection. Resolves with the server's confirmation, whenever that comes. A refusal is
-   * told by `error` as well, so the promise may be left alone.
+   * Subscribe now and on every later connection. Resolves with the server's confirmation, whenever that comes. A
+   * refusal is told by `error` as well, so the promise may be left alone.
    *
    * @param {string} type `patient`, a type, or a whole topic such as `patient:123`, `type:ecg` or `*`
    * @param {string | number | null} [targetId] every target if missing
@@ -228,13 +233,21 @@ export class WebSocketReconnectService {
 
   #start() {
     const { address, options } = /** @type {{address: Address, options: ConnectOptions}} */ (this.#target);
-    const tokens = new Tokens(options.token, () => this.#config.getToken ?? WebSocketReconnectService.defaults.getToken);
+    const tokens = new Tokens(
+      options.token,
+      () => this.#config.getToken ?? WebSocketReconnectService.defaults.getToken,
+    );
     const conversation = this.#conversation;
     conversation.begin(options, tokens, typeof address === "function" ? "" : String(address));
     /** @type {Link} */
     const link = new Link(
       this.#config,
-      { address, tokens, autoReconnect: options.autoReconnect ?? true, lifecycle: new PageLifecycle(this.#config.page) },
+      {
+        address,
+        tokens,
+        autoReconnect: options.autoReconnect ?? true,
+        lifecycle: new PageLifecycle(this.#config.page),
+      },
       {
         hello: (token) => conversation.hello(token),
         onState: (state) => this.#setState(state),
@@ -357,7 +370,9 @@ export class WebSocketReconnectService {
     link?.stop(code, reason);
     this.#link = null;
     this.#target = null;
-    this.#renewConversation(why instanceof ClientError ? why : new ClientError("disconnected", "The connection was ended."));
+    this.#renewConversation(
+      why instanceof ClientError ? why : new ClientError("disconnected", "The connection was ended."),
+    );
     const socket = this.#socket;
     this.#socket = null;
     if (this.#state !== "idle") this.#setState("closed");
@@ -409,7 +424,8 @@ export class WebSocketReconnectService {
 
   /** @param {unknown} fault */
   #fault(fault) {
-    const error = fault instanceof ClientError ? fault : new ClientError("failed", "Something failed.", { cause: fault });
+    const error =
+      fault instanceof ClientError ? fault : new ClientError("failed", "Something failed.", { cause: fault });
     this.#noteError(error);
     this.#config.logger?.warn("wsserver: error", error.code, error.reason);
     this.#emitter.emit("error", error);
@@ -422,7 +438,7 @@ export class WebSocketReconnectService {
   }
 }
 
-/** @param {Record<string, any>} frame @param {boolean} resumed @param {number} replayed @returns {import("./types.js").ConnectedEvent} */
+/** @param {Record<string, any>} frame @param {boolean} resumed @param {number} replayed @returns {ConnectedEvent} */
 function connectedEvent(frame, resumed, replayed) {
   const event = {
     connectionId: frame.connection_id,
