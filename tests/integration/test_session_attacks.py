@@ -107,10 +107,14 @@ async def test_an_expired_session_is_answered_as_one_that_never_was(start_server
     assert without_own(expired) == without_own(guessed)
 
 
-@pytest.mark.parametrize("guesses", [200, pytest.param(20_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "guesses", [200, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
+)
 async def test_guessing_does_not_succeed(start_server: StartServer, guesses: int) -> None:
     server = await start_server(
-        rate_limit={"handshakes_per_ip": None}, connection={"max_connections_per_user": 50}
+        rate_limit={"handshakes_per_ip": None},
+        connection={"max_connections_per_user": 50},
+        session={"ttl": 3600.0},
     )
     client, session_id, cursor = await enter(server)
     await gone(server, client)

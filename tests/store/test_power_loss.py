@@ -155,7 +155,9 @@ def states(runs: list[Run], count: int, dice: random.Random, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(
-    ("runs", "count"), [(10, 25), pytest.param(50, 500, marks=pytest.mark.long)], ids=["50", "1000"]
+    ("runs", "count"),
+    [(10, 25), pytest.param(50, 500, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
+    ids=["50", "1000"],
 )
 @pytest.mark.parametrize("faults", [False, True], ids=["sound disk", "failing disk"])
 def test_no_power_cut_loses_what_was_told(
