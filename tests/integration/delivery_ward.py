@@ -30,8 +30,9 @@ WATCHES: list[tuple[list[str] | None, list[Wanted]]] = [
 ROOMY = {
     "connection": {"max_connections_per_user": 50, "max_connections_per_role": None},
     "rate_limit": {"handshakes_per_ip": None},
+    "session": {"ttl": 3600.0},
 }
-"""Settings under which nobody is refused for coming back often."""
+"""Settings under which nobody is refused for coming back often, or too late on a busy machine."""
 
 
 class DeliveryWard:
@@ -97,7 +98,8 @@ class DeliveryWard:
         for number in range(count):
             patients, wanted = WATCHES[number % len(WATCHES)]
             self.client(patients, wanted, **how).start()
-        await asyncio.gather(*(client.watching() for client in self.clients))
+        patience = 10.0 + count / 10
+        await asyncio.gather(*(client.watching(patience) for client in self.clients))
 
     async def settle(self, heads: Cursor, patience: float = 30.0) -> None:
         """Wait until every client has come as far as the publishers were answered."""

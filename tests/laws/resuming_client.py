@@ -99,9 +99,9 @@ class ResumingClient:
         self._halted.clear()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
-    async def watching(self) -> None:
+    async def watching(self, patience: float = PATIENCE) -> None:
         """Wait until every subscription holds."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             while len(self._watched) < len(self.wanted):
                 self._check()
                 await asyncio.sleep(0.005)
