@@ -183,6 +183,11 @@ test("reconnect goes at once with all attempts before it: from a connection, a w
   stage.server.socket.hangUp(1006);
   await stage.clock.advance(1000);
   assert.equal(stage.service.state, "failed");
+  stage.service.reconnect();
+  await stage.clock.advance(0);
+  assert.equal(stage.last("reconnecting").attempt, 1);
+  assert.equal(stage.service.state, "reconnecting");
+  await stage.clock.advance(1000);
   stage.server.accept();
   stage.service.reconnect();
   await stage.clock.advance(0);

@@ -132,7 +132,6 @@ export class Link {
   /** Connect anew now, with all attempts before it. */
   reconnect() {
     this.#attempt = 0;
-    this.#isAdvised = false;
     if (this.#phase === "live") this.#drop("asked to reconnect");
     else if (this.#phase !== "dialling" && this.#phase !== "suspended") this.#dial();
   }
