@@ -7,6 +7,7 @@ import { vectorsOf } from "./golden-vectors.js";
 
 const LENGTHS = "the body's lengths do not fit";
 const LIMIT = "the body is over the limit";
+const META = "_meta is not an id and a log";
 const PADDING = "the padding is not zero";
 const ARRAYS = { int16: Int16Array, int32: Int32Array, float32: Float32Array, float64: Float64Array };
 
@@ -116,7 +117,6 @@ test("the time is cut off to the millisecond, as the server does it", () => {
     [0n, "1970-01-01T00:00:00.000Z"],
     [999n, "1970-01-01T00:00:00.000Z"],
     [1767225600123999n, "2026-01-01T00:00:00.123Z"],
-    // A quotient would be rounded up here.
     [9007199254739999n, "2255-06-05T23:47:34.739Z"],
   ]) {
     assert.equal(decodeEnvelope(frame({ time })).body._meta.ts, text, String(time));
@@ -176,12 +176,18 @@ test("a field named __proto__ gets its samples and pollutes nothing", () => {
   assert.deepEqual(Object.getOwnPropertyDescriptor(body, "__proto__")?.value, Int16Array.of(1, -2, 300));
 });
 
+test("an id and a log are text", () => {
+  refused(frame({ body: hex("81 a5 5f6d657461 82 a2 6964 01 a3 6c6f67 a1 6b") }), META);
+  refused(frame({ body: hex("81 a5 5f6d657461 82 a2 6964 a3 6d5f31 a3 6c6f67 01") }), META);
+});
+
 test("what every object inherits is no _meta and no name of samples", () => {
   const taken = { _meta: { id: "m_1", log: "k" }, _samples: "data", id: "m_1", log: "k" };
   Object.assign(Object.prototype, taken);
   try {
     assert.deepEqual(Object.keys(decodeEnvelope(frame({ body: hex("80") })).body), []);
-    refused(frame({ body: hex("81 a5 5f6d657461 80") }), "_meta is not an id and a log");
+    refused(frame({ body: hex("81 a5 5f6d657461 80") }), META);
+    refused(frame({ body: hex("81 a5 5f6d657461 82 a1 61 01 a1 62 02") }), META);
     refused(samplesFrame({ map: hex("80") }), "the samples have no field of their own");
   } finally {
     for (const name of Object.keys(taken)) delete Object.prototype[name];

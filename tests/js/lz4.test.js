@@ -31,11 +31,13 @@ test("a block inside a larger buffer is read to its own end", () => {
 });
 
 test("the last five bytes must be literals, and the last match start twelve before the end", () => {
-  // One literal, a match of four from one back, then literals: with seven of them it is the shortest.
-  for (let literals = 0; literals < 12; literals++) {
-    const block = join(hex("10 61 0100"), Uint8Array.of(literals << 4), new Uint8Array(literals).fill(0x62));
-    const size = 1 + 4 + literals;
-    if (literals >= 8) assert.equal(decompressBlock(block, size).length, size);
-    else damaged(block, size);
+  // One literal, a match from one back, then literals.
+  for (let match = 4; match < 19; match++) {
+    for (let literals = 0; literals < 15; literals++) {
+      const block = join(Uint8Array.of(0x10 | (match - 4)), hex("61 0100"), Uint8Array.of(literals << 4), new Uint8Array(literals).fill(0x62));
+      const size = 1 + match + literals;
+      if (literals >= 5 && match + literals >= 12) assert.equal(decompressBlock(block, size).length, size);
+      else damaged(block, size);
+    }
   }
 });

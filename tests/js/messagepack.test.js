@@ -86,11 +86,26 @@ test("names of every length come out as they went in, again and again", () => {
   }
 });
 
-test("a name that is remembered does not hold the frame", () => {
+test("a name that is remembered does not change with the frame it came in", () => {
   const frame = join(hex("81"), short("fleeting"), hex("07"));
-  decodeMap(frame);
-  frame.fill(0);
+  assert.deepEqual(decodeMap(frame), { fleeting: 7 });
+  frame.set(ascii("resting!"), 2);
+  assert.deepEqual(decodeMap(frame), { "resting!": 7 });
   assert.deepEqual(decodeMap(join(hex("81"), short("fleeting"), hex("08"))), { fleeting: 8 });
+});
+
+test("depth is what stands inside one another, not beside", () => {
+  const lists = new Uint8Array(40).fill(0x90);
+  const maps = new Uint8Array(40).fill(0x80);
+  const { a, b } = decodeMap(join(hex("82 a1 61 dc 0028"), lists, hex("a1 62 dc 0028"), maps));
+  assert.deepEqual([a.length, b.length], [40, 40]);
+});
+
+test("more members than there are bytes for are refused before the first is read", () => {
+  // Three members need six bytes, and the first one of these five would be refused for its type.
+  const tooFew = (error) => error instanceof EnvelopeError && /too early/.test(error.reason);
+  assert.throws(() => decodeMap(hex("83 a1 61 c1 a1 62")), tooFew);
+  assert.throws(() => decodeMap(hex("81 a1 61 94 c1 01 02")), tooFew);
 });
 
 test("text of every length and every width is what TextDecoder makes of it", () => {

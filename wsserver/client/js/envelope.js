@@ -244,6 +244,6 @@ function own(map, name) {
  * @param {number} time microseconds since 1970
  */
 function utcText(time) {
-  // A quotient alone may be rounded up to the next millisecond; the remainder is exact.
-  return new Date((time - (time % 1000)) / 1000).toISOString();
+  // Up to 2^53 the quotient is never rounded to the next millisecond: half its last place is below 0.001.
+  return new Date(Math.floor(time / 1000)).toISOString();
 }

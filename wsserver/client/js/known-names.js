@@ -38,13 +38,15 @@ export class KnownNames {
    * @param {number} start
    * @param {number} end
    * @param {string} text what these bytes mean
+   * @returns {string} `text`
    */
   add(bytes, start, end, text) {
-    if (end - start > MAX_LENGTH) return;
+    if (end - start > MAX_LENGTH) return text;
     const names = this.#byLength[end - start];
     // A copy: a part of the frame would keep the whole frame.
     const name = { bytes: bytes.slice(start, end), text };
     if (names.length < PER_LENGTH) names.push(name);
     else names[this.#turn++ % PER_LENGTH] = name;
+    return text;
   }
 }

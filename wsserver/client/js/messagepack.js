@@ -165,21 +165,7 @@ class Reader {
    * @param {number} length bytes of it
    */
   text(length) {
-    const start = this.take(length);
-    const { bytes } = this;
-    if (length <= SHORT_TEXT) {
-      let text = "";
-      for (let i = start; ; i++) {
-        if (i === this.position) return text;
-        if (bytes[i] >= 0x80) break;
-        text += String.fromCharCode(bytes[i]);
-      }
-    }
-    try {
-      return UTF8.decode(bytes.subarray(start, this.position));
-    } catch {
-      throw new EnvelopeError("MessagePack has text that is not UTF-8");
-    }
+    return this.textFrom(this.take(length));
   }
 
   /**
@@ -188,16 +174,30 @@ class Reader {
    * @param {number} length bytes of it
    */
   name(length) {
-    const start = this.position;
-    if (length > this.end - start) throw new EnvelopeError("MessagePack ends too early");
-    const known = NAMES.find(this.bytes, start, start + length);
-    if (known !== undefined) {
-      this.position = start + length;
-      return known;
+    const start = this.take(length);
+    return NAMES.find(this.bytes, start, this.position) ?? NAMES.add(this.bytes, start, this.position, this.textFrom(start));
+  }
+
+  /**
+   * The bytes from `start` to here as text.
+   *
+   * @param {number} start
+   */
+  textFrom(start) {
+    const { bytes, position: end } = this;
+    if (end - start <= SHORT_TEXT) {
+      let text = "";
+      for (let i = start; ; i++) {
+        if (i === end) return text;
+        if (bytes[i] >= 0x80) break;
+        text += String.fromCharCode(bytes[i]);
+      }
     }
-    const name = this.text(length);
-    NAMES.add(this.bytes, start, start + length, name);
-    return name;
+    try {
+      return UTF8.decode(bytes.subarray(start, end));
+    } catch {
+      throw new EnvelopeError("MessagePack has text that is not UTF-8");
+    }
   }
 
   /**
