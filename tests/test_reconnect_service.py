@@ -18,9 +18,7 @@ async def test_ids_are_long_differ_and_are_kept_nowhere() -> None:
         ids.add(told["session_id"])
         metadata = bench.owner(client)
         assert metadata.session == sha256(told["session_id"].encode()).digest()
-        assert all(
-            told["session_id"] not in str(getattr(metadata, name)) for name in metadata.__slots__
-        )
+        assert all(told["session_id"] not in str(getattr(metadata, name)) for name in metadata.__slots__)
     assert len(ids) == 20
     assert ID_BYTES * 8 == 256
     assert {len(one) for one in ids} == {43}

@@ -33,7 +33,11 @@ def run(name: str, directory: Path, *options: str) -> dict[str, Any]:
     # A process of its own: a benchmark pins the one it runs in to a processor.
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", name, "--json", str(target), *options],
-        cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(target.read_text())
@@ -78,8 +82,14 @@ def test_fanout_reaches_everybody_exactly_once_and_in_order(tmp_path: Path) -> N
     result = run("fanout", tmp_path, "--connections", "20", "--rounds", "1")
     (stage,) = result["stages"]
     assert stage["check"] == {
-        "connections": 20, "broadcasts": 20, "received": 400,
-        "missing": 0, "duplicates": 0, "disorder": 0, "foreign": 0, "lost": 0,
+        "connections": 20,
+        "broadcasts": 20,
+        "received": 400,
+        "missing": 0,
+        "duplicates": 0,
+        "disorder": 0,
+        "foreign": 0,
+        "lost": 0,
     }
     assert len(stage["contestants"]) == 5
     assert stage["message_bytes"] == 200
@@ -112,14 +122,22 @@ def test_filters_finds_the_same_receivers_in_three_ways(tmp_path: Path) -> None:
     # It ends with a fault when they differ.
     result = run("filters", tmp_path, "--subscriptions", "200", "--rounds", "2")
     assert [one["name"] for one in result["populations"]] == [
-        "a", "b", "c, values", "c, thresholds", "c, ranges", "d",
+        "a",
+        "b",
+        "c, values",
+        "c, thresholds",
+        "c, ranges",
+        "d",
     ]
     for population in result["populations"]:
         (stage,) = population["stages"]
         messages = stage["messages"]
         assert stage["subscriptions"] == 200
         assert {share: one["receivers"] for share, one in messages.items()} == {
-            "none": 0, "hundredth": 2, "all": 200, "equal": 8,
+            "none": 0,
+            "hundredth": 2,
+            "all": 200,
+            "equal": 8,
         }
         for one in messages.values():
             for way in ("index_us", "cold_us", "python_us", "compiled_us"):
@@ -134,8 +152,12 @@ def test_filters_says_at_once_that_it_cannot_draw(tmp_path: Path) -> None:
     (tmp_path / "matplotlib.py").write_text("raise ImportError")
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "filters", "--plot", str(tmp_path / "growth.png")],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True, text=True, timeout=20, check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
     )
     assert done.returncode == 1
     assert "matplotlib is missing: pip install -e '.[bench]'" in done.stderr
@@ -192,7 +214,10 @@ def test_durable_stores_what_it_publishes_and_groups_it(tmp_path: Path) -> None:
     result = run("durable", tmp_path, "--seconds", "0.5", "--folder", str(tmp_path))
     memory, volatile, grouped, single = result["stages"]
     assert [one["variant"] for one in result["stages"]] == [
-        "memory", "volatile", "group commit", "one commit each",
+        "memory",
+        "volatile",
+        "group commit",
+        "one commit each",
     ]
     assert volatile["stored"] == 0
     for stage in (memory, grouped, single):

@@ -379,6 +379,18 @@ class TestComingBack:
         with pytest.raises(ConnectionEnded):
             await client.receive()
 
+    async def test_after_a_final_end_it_comes_back_when_it_is_told_to(self, scene) -> None:
+        client = await scene.connected()
+        await scene.cut(4523)
+        assert client.state is State.CLOSED
+        client.reconnect()
+        await settle()
+        assert client.state is State.CONNECTED
+        await client.disconnect()
+        client.reconnect()
+        await settle()
+        assert client.state is State.CLOSED
+
     async def test_reconnect_cuts_the_wait_short(self, scene) -> None:
         client = await scene.connected()
         await scene.cut()
@@ -1038,6 +1050,11 @@ class TestCommands:
         await scene.clock.advance(4)
         with pytest.raises(TimeoutError):
             await asking
+
+    async def test_any_command_gets_its_answer(self, scene) -> None:
+        client = await scene.connected()
+        scene.server.answers["health_check"] = lambda socket, command: {"type": "health", "sent": 3}
+        assert (await client.request({"type": "health_check"}))["sent"] == 3
 
     async def test_a_message_is_acknowledged_by_its_id(self, scene) -> None:
         client = await scene.connected()

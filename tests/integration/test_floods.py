@@ -81,9 +81,7 @@ async def test_tiny_messages_are_nonsense_soon_and_cost_little(start: Start, sec
 async def test_commands_too_fast_get_1010_then_4110_and_cost_little(start: Start, seconds: float) -> None:
     server = await start()
     with server.cpu() as cpu:
-        flooder = await flood(
-            server, again(command("ack", message_id="m")), 50_000, seconds=seconds
-        )
+        flooder = await flood(server, again(command("ack", message_id="m")), 50_000, seconds=seconds)
     assert set(flooder.closes) - {0} == {4110}
     assert set(flooder.errors) == {1010}
     assert flooder.errors[1010] <= (RATES.refusals + 2) * flooder.connections

@@ -50,7 +50,7 @@ async def test_a_server_that_starts_again_goes_on_with_its_log(start_server: Any
 async def test_the_frames_that_come_back_are_those_that_were_sent(start_server: Any, tmp_path: Path) -> None:
     first: LiveServer = await start_server(**in_file(tmp_path))
     for door, message in (
-        ("patient/1", {"n": 1.5, "text": "ä\u2028\"", "nested": {"a": [1, None, True]}}),
+        ("patient/1", {"n": 1.5, "text": 'ä\u2028"', "nested": {"a": [1, None, True]}}),
         ("all", {"severity": "critical"}),
         ("type/ecg", {"type": "alarm", "severity": "high"}),
         ("patient/2", {}),

@@ -71,9 +71,7 @@ async def test_new_limits_count_at_once(shelf: Shelf) -> None:
     assert await first == 1
 
 
-async def test_the_loop_goes_on_while_many_are_told(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_loop_goes_on_while_many_are_told(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_store, "TURN", 0.0)
     shelf.store.configure(StoreSettings())
     turns: list[int] = []

@@ -130,10 +130,10 @@ class WebSocketClient:
         self._memory.session_id = None
 
     def reconnect(self) -> None:
-        """Connect anew now: over a new connection, without waiting, also after ReconnectFailed."""
+        """Connect anew now: over a new connection, without waiting, also after a final end."""
         if self._run is not None and not self._run.done():
             self._supervisor.hurry()
-        elif self.state is State.FAILED:
+        elif self._supervisor.outcome is not None:
             self._spawn(self._connect_again())
 
     async def _connect_again(self) -> None:
@@ -249,6 +249,13 @@ class WebSocketClient:
         if echo:
             command["echo"] = True
         return BroadcastReport.of(await self._link().ask(command))
+
+    async def request(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a command such as ``{"type": "health_check"}`` and return the server's answer.
+
+        Raises RequestRefused, ConnectionLost as ``broadcast`` does, and TimeoutError.
+        """
+        return await self._link().ask(command)
 
     async def acknowledge(self, message: Message) -> None:
         """Tell the server that somebody has handled this message, for those who look into its fate."""

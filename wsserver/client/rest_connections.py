@@ -115,13 +115,20 @@ class RestConnections:
     ) -> Answer:
         until = time.monotonic() + timeout
         connection.request("POST", self._prefix + path, body, dict(headers))
-        response = connection.getresponse()
-        content = bytearray()
-        # The timeout of the socket is for each piece: one that comes byte by byte would never be over.
-        while piece := response.read1(65536):
-            content += piece
-            if len(content) > MAX_ANSWER or time.monotonic() > until:
-                raise http.client.HTTPException("too long")
+        # Closed in any case: a connection whose answer counts as unread cannot be used again.
+        with connection.getresponse() as response:
+            if response.length is None and not response.chunked:
+                # http.client takes a stream that ends within the header for the end of the header.
+                raise http.client.IncompleteRead(b"")
+            content = bytearray()
+            # The timeout of the socket is for each piece: one that comes byte by byte would never be over.
+            while piece := response.read1(65536):
+                content += piece
+                if len(content) > MAX_ANSWER or time.monotonic() > until:
+                    raise http.client.HTTPException("too long")
+            if response.length:
+                # read1 takes the end of the stream for that of the answer.
+                raise http.client.IncompleteRead(b"", response.length)
         return Answer(response.status, _seconds(response.headers.get("Retry-After", "")), bytes(content))
 
 
