@@ -1,12 +1,14 @@
 """The client's end of a connection, without a socket."""
 
 import json
+from array import array
 from collections.abc import Iterator
 from typing import Any
 
 from hand_loop import HandLoop
 
 from wsserver_core.connection import Connection
+from wsserver_core.envelope import decode, encode_control
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -38,6 +40,8 @@ def frames_in(data: bytes) -> Iterator[tuple[int, bytes]]:
 class Written:
     """What the server wrote, as frames."""
 
+    is_binary = False
+
     def __init__(self) -> None:
         self.data = b""
         self._taken = 0
@@ -48,7 +52,18 @@ class Written:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        return [json.loads(payload) for opcode, payload in self.frames if opcode == TEXT]
+        """What was said, which must be all in the protocol of this connection."""
+        spoken = BINARY if self.is_binary else TEXT
+        said = [(opcode, payload) for opcode, payload in self.frames if opcode in (TEXT, BINARY)]
+        assert all(opcode == spoken for opcode, _ in said)
+        return [self._read_message(payload) for _, payload in said]
+
+    def _read_message(self, payload: bytes) -> dict[str, Any]:
+        if not self.is_binary:
+            message: dict[str, Any] = json.loads(payload)
+            return message
+        body = decode(payload, max_size=1 << 24).body
+        return {name: list(value) if isinstance(value, array) else value for name, value in body.items()}
 
     @property
     def types(self) -> list[str]:
@@ -104,6 +119,10 @@ class FarEnd(Written):
         """One command as JSON text."""
         self.send_raw(TEXT, json.dumps(command).encode())
 
+    def send_packed(self, **command: Any) -> None:
+        """One command as a binary frame."""
+        self.send_raw(BINARY, encode_control(command, time=0))
+
     def send_raw(self, opcode: int, payload: bytes) -> None:
         self.feed(masked(opcode, payload))
 
@@ -119,6 +138,7 @@ class FarEnd(Written):
 
     def set_protocol(self, protocol: Connection) -> None:
         self.connection = protocol
+        self.is_binary = protocol.is_binary
 
     def set_write_buffer_limits(self, high: int, low: int) -> None:
         pass

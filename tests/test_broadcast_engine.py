@@ -108,6 +108,9 @@ class Interrupted:
         self.drops = self.hub.drops
         self.armed = True
 
+    def wants_binary(self, recipients: Any) -> bool:
+        return self.hub.wants_binary(recipients)
+
     def enqueue_many(self, recipients: Any, frame: Any) -> tuple[int, int, int, int]:
         if self.armed:
             self.armed = False

@@ -29,7 +29,7 @@ class Broken(RecordingWebSocket):
 def test_frames_leave_in_order_as_bytes(bench: Bench) -> None:
     websocket = RecordingWebSocket()
     link = ForeignLink(bench.manager.hub, websocket)
-    assert link.send_text(b'{"n":1}') == 0
+    assert link.send_frame(Frame(encode_frame(TEXT, b'{"n":1}'))) == 0
     assert link.send_frame(Frame(encode_frame(TEXT, b'{"n":2}'))) == 0
     assert websocket.data == b""
     bench.loop.run()
@@ -39,10 +39,10 @@ def test_frames_leave_in_order_as_bytes(bench: Bench) -> None:
 def test_closing_sends_what_waits_then_the_close_frame_then_closes_the_object_once(bench: Bench) -> None:
     websocket = RecordingWebSocket()
     link = ForeignLink(bench.manager.hub, websocket)
-    link.send_text(b"{}")
+    link.send_frame(Frame(encode_frame(TEXT, b"{}")))
     assert link.close(4021, "bye") is True
     assert link.close(4511) is False
-    assert link.send_text(b"{}") != 0
+    assert link.send_frame(Frame(encode_frame(TEXT, b"{}"))) != 0
     bench.loop.run()
     assert websocket.frames == [(1, b"{}"), (8, b"\x0f\xb5bye")]
     assert websocket.closed == 1
@@ -64,7 +64,7 @@ def test_a_second_close_never_drops_the_first_ones_frame(bench: Bench) -> None:
 def test_discarding_drops_what_waits_under_its_reason(bench: Bench) -> None:
     websocket = RecordingWebSocket()
     link = ForeignLink(bench.manager.hub, websocket)
-    link.send_text(b"{}")
+    link.send_frame(Frame(encode_frame(TEXT, b"{}")))
     link.close(4005, discard=0)
     bench.loop.run()
     assert [opcode for opcode, _ in websocket.frames] == [8]
@@ -74,7 +74,7 @@ def test_discarding_drops_what_waits_under_its_reason(bench: Bench) -> None:
 def test_a_code_that_may_not_be_sent_is_refused_and_nothing_is_dropped(bench: Bench) -> None:
     websocket = RecordingWebSocket()
     link = ForeignLink(bench.manager.hub, websocket)
-    link.send_text(b"{}")
+    link.send_frame(Frame(encode_frame(TEXT, b"{}")))
     with pytest.raises(ValueError):
         link.close(1006, discard=0)
     bench.loop.run()

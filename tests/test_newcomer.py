@@ -11,7 +11,7 @@ async def test_a_newcomer_has_proved_nothing_and_owes_nothing() -> None:
     assert far_end.connection is not None
     newcomer = far_end.connection.owner
     assert isinstance(newcomer, Newcomer)
-    assert (newcomer.protocol, newcomer.busy, newcomer.waiting, newcomer.faults) == (
+    assert (newcomer.encoding.protocol, newcomer.busy, newcomer.waiting, newcomer.faults) == (
         "wsserver.v1.json",
         False,
         [],

@@ -29,6 +29,7 @@ from wsserver.connection_manager import NEVER, ConnectionManager
 from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.newcomer import Newcomer
 from wsserver.protocol import commands
+from wsserver.protocol.encoding import JSON
 from wsserver.protocol.topic import Topic
 from wsserver.service import Service
 from wsserver_core.connection import Connection
@@ -149,11 +150,14 @@ class Ward(RuleBasedStateMachine):
     # -- what happens
 
     @initialize(
-        first=st.sampled_from(TOPICS), second=st.sampled_from(TOPICS), filters=st.sampled_from(FILTERS)
+        first=st.sampled_from(TOPICS),
+        second=st.sampled_from(TOPICS),
+        filters=st.sampled_from(FILTERS),
+        binary=st.booleans(),
     )
-    def come(self, first: str, second: str, filters: dict[str, Any]) -> None:
+    def come(self, first: str, second: str, filters: dict[str, Any], binary: bool) -> None:
         for client, topic in zip(self.clients, (first, second), strict=True):
-            self._connect(client)
+            self._connect(client, binary=binary and client is self.clients[0])
             self.loop.run()
             self._read(client, 100)
             self._subscribe(client, topic, filters)
@@ -263,14 +267,15 @@ class Ward(RuleBasedStateMachine):
                 self.loop.turn()
             self._gone(one)
 
-    @rule(client=st.integers(0, 1))
-    def come_back(self, client: int) -> None:
-        self._connect(self.clients[client])
+    @rule(client=st.integers(0, 1), binary=st.booleans())
+    def come_back(self, client: int, binary: bool) -> None:
+        """Into the same session, whichever of the protocols it spoke before."""
+        self._connect(self.clients[client], binary=binary)
 
-    @rule(client=st.integers(0, 1), frames=st.integers(0, 3))
-    def come_back_and_break(self, client: int, frames: int) -> None:
+    @rule(client=st.integers(0, 1), frames=st.integers(0, 3), binary=st.booleans())
+    def come_back_and_break(self, client: int, frames: int, binary: bool) -> None:
         one = self.clients[client]
-        self._connect(one)
+        self._connect(one, binary=binary)
         self.loop.turn()
         self._read(one, frames)
         self.cut(client, heard=True)
@@ -324,13 +329,13 @@ class Ward(RuleBasedStateMachine):
             expires_at=NEVER,
         )
 
-    def _connect(self, client: Client) -> None:
+    def _connect(self, client: Client, *, binary: bool = False) -> None:
         if client.end is not None:
             # The server does not know yet that the old one is dead.
             self._gone(client)
         end = SlowEnd(self.loop)
-        connection = Connection(self.service.inlet, self.service.newcomer_limits)
-        newcomer = Newcomer(connection, "wsserver.v1.json", lambda: None)
+        connection = Connection(self.service.inlet, self.service.newcomer_limits, None, binary)
+        newcomer = Newcomer(connection, self.manager.binary if binary else JSON, lambda: None)
         connection.owner = newcomer
         connection.attach(end, -1)
         shown = None

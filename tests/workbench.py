@@ -15,6 +15,7 @@ from wsserver.access.tokens import mint_token
 from wsserver.connection_manager import NEVER, ConnectionManager
 from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.newcomer import Newcomer
+from wsserver.protocol.encoding import JSON
 from wsserver.service import Service
 from wsserver.settings import AuthSettings, Settings
 from wsserver_core.connection import Connection
@@ -112,19 +113,21 @@ class Workbench(Bench):
     def token(self, user_id: str = "u1", role: str = "doctor", **more: Any) -> str:
         return mint_token(self.manager.settings.auth, self.clock, user_id=user_id, role=role, **more)
 
-    def newcomer(self) -> FarEnd:
+    def newcomer(self, *, binary: bool = False) -> FarEnd:
         """A socket after the handshake, of which nothing is known."""
         far_end = FarEnd(self.loop)
-        connection = Connection(self.service.inlet, self.service.newcomer_limits)
-        newcomer = Newcomer(connection, "wsserver.v1.json", self._leave)
+        connection = Connection(self.service.inlet, self.service.newcomer_limits, None, binary)
+        newcomer = Newcomer(connection, self.manager.binary if binary else JSON, self._leave)
         connection.owner = newcomer
         connection.attach(far_end, -1)
         self.service.admission.expect(newcomer)
         return far_end
 
-    async def client(self, user_id: str = "u1", role: str = "doctor", **more: Any) -> FarEnd:
+    async def client(
+        self, user_id: str = "u1", role: str = "doctor", *, binary: bool = False, **more: Any
+    ) -> FarEnd:
         """A connection that has been admitted and has read its ``connected``."""
-        far_end = self.newcomer()
+        far_end = self.newcomer(binary=binary)
         far_end.send(type="connect", token=self.token(user_id, role, **more))
         await self.settle()
         assert far_end.take()[-1]["type"] == "connected"

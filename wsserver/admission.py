@@ -12,6 +12,7 @@ from wsserver.connection_manager import ConnectionManager
 from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.errors import (
     AUTHENTICATION_FAILED,
+    BINARY_PROTOCOL_ERROR,
     CONNECTION_LIMIT,
     INTERNAL_ERROR,
     INVALID_MESSAGE,
@@ -22,7 +23,7 @@ from wsserver.errors import (
 )
 from wsserver.ids import InvalidId, canonical_id
 from wsserver.incidents import internal_error
-from wsserver.message_router import MessageRouter
+from wsserver.message_router import MAX_BINARY_FAULTS, MessageRouter
 from wsserver.newcomer import Newcomer
 from wsserver.protocol import commands, control
 from wsserver.rate_limiter import RateLimiter
@@ -107,18 +108,15 @@ class Admission:
             return
         request_id: str | None = None
         try:
-            if opcode != TEXT:
+            if opcode != TEXT and not newcomer.encoding.is_binary:
                 raise ServerError(INVALID_MESSAGE, "The first frame must be a connect command as text.")
-            command = commands.decode_command(payload)
+            limit = newcomer.connection.reader.limits.max_message_size
+            command = newcomer.encoding.command(opcode, payload, limit)
             request_id = command.request_id
             if not isinstance(command, commands.Connect):
                 raise ServerError(AUTHENTICATION_FAILED, "The first command must be connect.")
         except ServerError as error:
-            newcomer.faults += 1
-            if newcomer.faults < MAX_FAULTS:
-                self._tell(newcomer, error, request_id)
-            else:
-                self._refuse(newcomer, error, CloseCode.TOO_MANY_ERRORS, request_id)
+            self._first_fault(newcomer, error, request_id)
             return
         newcomer.busy = True
         # Nothing more is read meanwhile: the kernel's window bounds what can pile up.
@@ -126,6 +124,16 @@ class Admission:
         task = asyncio.ensure_future(self._authenticate(newcomer, command))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _first_fault(self, newcomer: Newcomer, error: ServerError, request_id: str | None) -> None:
+        newcomer.faults += 1
+        newcomer.binary_faults += error.kind is BINARY_PROTOCOL_ERROR
+        if newcomer.binary_faults >= MAX_BINARY_FAULTS:
+            self._refuse(newcomer, error, CloseCode.BINARY_PROTOCOL, request_id)
+        elif newcomer.faults >= MAX_FAULTS:
+            self._refuse(newcomer, error, CloseCode.TOO_MANY_ERRORS, request_id)
+        else:
+            self._tell(newcomer, error, request_id)
 
     async def _authenticate(self, newcomer: Newcomer, command: commands.Connect) -> None:
         outcome = await self.check(command.token)
@@ -208,7 +216,6 @@ class Admission:
                 outcome.role,
                 patient_id,
                 principal=outcome,
-                protocol=newcomer.protocol,
                 resuming=former is not None,
             )
         except ServerError as error:
@@ -276,7 +283,7 @@ class Admission:
     def _tell(self, newcomer: Newcomer, error: ServerError, request_id: str | None = None) -> None:
         self._manager.faults += 1
         request_id = request_id or getattr(error, "request_id", None)
-        newcomer.connection.send_text(control.Error.of(error, request_id).encode())
+        newcomer.say(control.Error.of(error, request_id))
 
     def _refuse(
         self, newcomer: Newcomer, error: ServerError, code: int, request_id: str | None = None

@@ -17,9 +17,8 @@ from wsserver.protocol.importance import ImportanceRules
 from wsserver.protocol.topic import Topic
 from wsserver.settings import Settings
 from wsserver.settings.contradictions import DATA_SHARE
-from wsserver_core.frames import TEXT, encode_frame
 from wsserver_core.hub import Hub
-from wsserver_core.outgoing import ALERT, CRITICAL, DATA, Frame
+from wsserver_core.outgoing import ALERT, CRITICAL, DATA
 
 logger = logging.getLogger("wsserver.backpressure")
 
@@ -176,7 +175,7 @@ class BackpressureHandler:
             gap = Gap(
                 log=log or "", topic=topic, from_=first, to=last, count=count, reason=cast(GapReason, reason)
             )
-            self._hub.insist(handle, Frame(encode_frame(TEXT, gap.encode()), patient))
+            self._hub.insist(handle, metadata.encoding.control(gap, patient))
             if self.on_told is not None:
                 self.on_told(metadata, gap)
 

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from wsserver.backpressure import BackpressureHandler
-from wsserver.clock import Clock, utc_text
+from wsserver.clock import Clock, microseconds, utc_text
 from wsserver.connection_metadata import ConnectionMetadata, Lineage
 from wsserver.incidents import internal_error
 from wsserver.observe.accounts import Accounts
 from wsserver.observe.delivery_records import DeliveryRecords
 from wsserver.observe.field_census import FieldCensus
+from wsserver.protocol.binary_encoding import BinaryEncoding
 from wsserver.protocol.durability import DurabilityRules
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.meta import MessageIds, Meta
@@ -36,6 +37,8 @@ class _Publication:
     """The handle of its sender, if that one does not want it back; else 0."""
     lineage: Lineage | None
     """What that sender has in common with itself when it comes back."""
+    at: float
+    """Seconds since 1970 UTC: what ``_meta.ts`` says, whenever it is delivered."""
 
     @property
     def sender(self) -> int:
@@ -44,7 +47,7 @@ class _Publication:
 
 
 class BroadcastEngine:
-    """Finds the recipients, encodes once, queues by reference and counts every outcome."""
+    """Finds the recipients, encodes once for each protocol, queues references, counts every outcome."""
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class BroadcastEngine:
         store: Store,
         logs: Logs,
         history: History,
+        binary: BinaryEncoding,
         backpressure: BackpressureHandler,
         records: DeliveryRecords,
         clock: Clock,
@@ -64,6 +68,8 @@ class BroadcastEngine:
         self.history = history
         self.durability = DurabilityRules()
         """Which log a message belongs to; may be replaced at any time."""
+        self.binary = binary
+        """How a message is encoded for those who speak the binary protocol."""
         self._index = index
         self._backpressure = backpressure
         self.records = records
@@ -93,7 +99,7 @@ class BroadcastEngine:
         publication = self._take_in(topic, message, exclude)
         if self.durability.is_durable(message, publication.importance):
             return self._store(publication, key)
-        meta = self._place(topic)
+        meta = self._place(publication)
         report = self._pending(meta.id, topic, self.logs.volatile, "memory")
         self._broadcast(publication, meta, VOLATILE, report)
         return report
@@ -112,7 +118,7 @@ class BroadcastEngine:
         recipients = self._take_recipients()
         if allowed and handle:
             recipients.add(handle)
-        meta = self._place(topic)
+        meta = self._place(publication)
         report = self._pending(meta.id, topic, self.logs.volatile, "memory")
         self._deliver(
             publication, meta, VOLATILE, report, recipients, (1, 0, 0 if allowed else 1), target=handle
@@ -124,12 +130,13 @@ class BroadcastEngine:
         self._backpressure.admit(importance, message.size)
         stream = self._backpressure.importance.stream(topic.text, message)
         # Now, as its sender may be gone when it is delivered, and back later.
-        return _Publication(topic, message, importance, stream, exclude, self._lineage(exclude))
+        lineage = self._lineage(exclude)
+        return _Publication(topic, message, importance, stream, exclude, lineage, self._clock.time())
 
-    def _place(self, topic: Topic) -> Meta:
+    def _place(self, publication: _Publication) -> Meta:
         """The next place in the volatile log."""
-        log = self.logs.volatile
-        return Meta(self._ids.next(), topic.text, log.name, log.next_seq(), utc_text(self._clock.time()))
+        log, topic = self.logs.volatile, publication.topic
+        return Meta(self._ids.next(), topic.text, log.name, log.next_seq(), utc_text(publication.at))
 
     def _pending(
         self, message_id: str, topic: Topic, log: MessageLog, durability: Durability
@@ -144,7 +151,7 @@ class BroadcastEngine:
 
     def _store(self, publication: _Publication, key: KeyRecord | None) -> DeliveryReport:
         """Have a durable message stored; it is delivered when it has been."""
-        store, log, now = self.store, self.logs.durable, self._clock.time()
+        store, log = self.store, self.logs.durable
         topic, message = publication.topic, publication.message
         record = MessageRecord(
             id=self._ids.next(),
@@ -153,7 +160,7 @@ class BroadcastEngine:
             patient_id=message.patient_id,
             importance=publication.importance,
             stream=publication.stream,
-            at=now,
+            at=publication.at,
             members=message.members,
         )
         report = self._pending(record.id, topic, log, store.durability)
@@ -161,7 +168,7 @@ class BroadcastEngine:
         def stored(seq: int) -> None:
             log.head = seq
             try:
-                meta = Meta(record.id, record.topic, log.name, seq, utc_text(now))
+                meta = Meta(record.id, record.topic, log.name, seq, utc_text(publication.at))
                 self._broadcast(publication, meta, DURABLE, report)
             except Exception:
                 # With a store in memory the publisher is told right here.
@@ -220,15 +227,20 @@ class BroadcastEngine:
     ) -> None:
         """Queue a message, keep it unless it is for one connection (``target``), complete its report."""
         topic, message = publication.topic, publication.message
+        time = microseconds(publication.at)
         frame = Frame(
             encode_frame(TEXT, message.encode(meta)),
             message.patient_id,
             publication.importance,
+            binary=self.binary.message(message.body, meta, time)
+            if self.hub.wants_binary(recipients)
+            else None,
             topic=meta.topic,
             log=meta.log,
             seq=meta.seq,
             stream=publication.stream,
             lane=lane + 1,
+            time=time,
         )
         matched = len(recipients)
         losses_before = self.hub.drops.noted

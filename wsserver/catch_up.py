@@ -18,9 +18,7 @@ from wsserver.protocol.message import SeverityDefaults
 from wsserver.store.history import History, TopicHistory
 from wsserver.store.log import Logs, Position
 from wsserver.turn_budget import TurnBudget
-from wsserver_core.frames import TEXT, encode_frame
 from wsserver_core.hub import Hub
-from wsserver_core.outgoing import Frame
 from wsserver_core.topics import TopicIndex
 
 EXAMINED: Final = 250
@@ -196,10 +194,10 @@ class CatchUps:
 
     def _send(self, catch_up: CatchUp) -> None:
         interest = self._interest(catch_up)
-        handle = catch_up.metadata.handle
+        handle, encoding = catch_up.metadata.handle, catch_up.metadata.encoding
         for gap in self._losses(catch_up, interest):
             patient = gap.topic.removeprefix("patient:") if gap.topic else None
-            self._hub.insist(handle, Frame(encode_frame(TEXT, gap.encode()), patient))
+            self._hub.insist(handle, encoding.control(gap, patient))
             self._tell(catch_up.metadata, gap, catch_up.position)
         for examined, kept in enumerate(self._history.after(catch_up.order, self._topics(interest))):
             if examined == EXAMINED:
@@ -208,7 +206,8 @@ class CatchUps:
             lane = kept.frame.lane - 1
             if kept.seq > catch_up.position[lane]:
                 if interest.wants(kept):
-                    if self._hub.replay(handle, kept.again) != 0:
+                    frame = self._history.binary_of(kept) if encoding.is_binary else kept.again
+                    if self._hub.replay(handle, frame) != 0:
                         # Either there is no room, which it will be told of, or there is no connection.
                         return
                     catch_up.replayed += 1

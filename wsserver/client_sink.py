@@ -39,7 +39,10 @@ class ClientSink:
         if type(owner) is ConnectionMetadata:
             if owner.resumed is not None:
                 self._manager.sessions.heard(owner)
-            error = self._rates.take_message(owner, len(payload))
+            unpacked = min(
+                owner.encoding.unpacked(opcode, payload), connection.reader.limits.max_message_size
+            )
+            error = self._rates.take_message(owner, len(payload), unpacked)
             if error is None:
                 self._router.route(owner, opcode, payload)
             else:
@@ -98,8 +101,9 @@ class ClientSink:
 
     def _end(self, connection: Connection, error: ServerError, code: CloseCode) -> None:
         self._manager.faults += 1
-        connection.send_text(control.Error.of(error).encode())
         owner = connection.owner
+        if owner is not None:
+            owner.say(control.Error.of(error))
         if type(owner) is ConnectionMetadata:
             self._manager.disconnect(owner.connection_id, error.kind.name, code=code)
         else:

@@ -25,9 +25,14 @@ class SystemClock:
     time = staticmethod(time.time)
 
 
+def microseconds(seconds: float) -> int:
+    """The whole microseconds of a time; ``utc_text`` spells the same instant."""
+    return int(seconds * 1_000_000)
+
+
 def utc_text(seconds: float) -> str:
     """RFC 3339 in UTC with milliseconds, e.g. ``2026-01-01T00:00:00.000Z``."""
-    return _utc_text(int(seconds * 1000))
+    return _utc_text(microseconds(seconds) // 1000)
 
 
 @lru_cache(maxsize=16)

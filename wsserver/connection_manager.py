@@ -35,13 +35,15 @@ from wsserver.ids import InvalidId, canonical_id, new_id
 from wsserver.inbox import Inbox
 from wsserver.loop_port import LoopPort
 from wsserver.observe.delivery_records import DeliveryRecords
+from wsserver.protocol.binary_encoding import BinaryEncoding
 from wsserver.protocol.control import Error
 from wsserver.protocol.durability import DurabilityRules
+from wsserver.protocol.encoding import JSON
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import ANY, EVERYTHING, PATIENT, InvalidTopic, Topic
 from wsserver.reconnect_service import ReconnectService
-from wsserver.settings import Settings
+from wsserver.settings import BinarySettings, Settings
 from wsserver.store.history import History
 from wsserver.store.log import Logs, MessageLog, Position
 from wsserver.store.memory_store import MemoryStore
@@ -54,7 +56,6 @@ from wsserver_core.outgoing import DROP_REASONS
 from wsserver_core.scopes import ScopeTable
 from wsserver_core.topics import TopicIndex
 
-JSON_PROTOCOL: Final = "wsserver.v1.json"
 DRAIN: Final = "drain"
 """Why a server that sends its clients away takes no new ones."""
 OVERLOAD: Final = "overload"
@@ -115,7 +116,10 @@ class ConnectionManager:
         self.records = DeliveryRecords(
             self.settings.records, self.clock, self.hub, lambda: self.subscription_manager.history.total
         )
-        self.history = History(self.settings.history, self.clock)
+        self.binary = BinaryEncoding(self.clock)
+        """How connections are spoken to that speak the binary protocol."""
+        self._configure_binary(self.settings.binary)
+        self.history = History(self.settings.history, self.clock, self.binary.message_again)
         store = MemoryStore(self.clock, max_keys=self.settings.store.max_keys)
         self.broadcasts = BroadcastEngine(
             self.hub,
@@ -123,6 +127,7 @@ class ConnectionManager:
             store,
             Logs(MessageLog(store.log)),
             self.history,
+            self.binary,
             self.backpressure,
             self.records,
             self.clock,
@@ -154,6 +159,8 @@ class ConnectionManager:
         self.cleanup_interval = connection.cleanup_interval
         self.opened = 0
         """Connections since the start."""
+        self.binary_connections = 0
+        """Those open now that speak the binary protocol."""
         self.faults = 0
         """Errors that clients were told of since the start."""
         self.on_departure: Callable[[ConnectionMetadata], object] | None = None
@@ -165,6 +172,7 @@ class ConnectionManager:
         self.hub.batch_size = settings.broadcast.batch_size
         self.hub.flush_interval = settings.broadcast.flush_interval
         self.backpressure.configure(settings)
+        self._configure_binary(settings.binary)
         self.history.configure(settings.history)
         self.sessions.configure(settings.session)
         self.broadcasts.durability = _durability(settings)
@@ -178,6 +186,9 @@ class ConnectionManager:
         self.health_monitor.configure(settings.connection)
         self.policy.reload(settings.access)
         self.records.configure(settings.records)
+
+    def _configure_binary(self, settings: BinarySettings) -> None:
+        self.binary.configure(settings.sample_fields, settings.compression_threshold)
 
     def bind(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Say which loop sends; None when it is about to end."""
@@ -200,14 +211,13 @@ class ConnectionManager:
         *,
         principal: Principal | None = None,
         connection_id: str | None = None,
-        protocol: str = JSON_PROTOCOL,
         resuming: bool = False,
     ) -> AwaitableText:
         """Register a connection and return its id.
 
-        ``websocket`` is a core connection, or any object with ``write(bytes)`` and
-        ``close()``. Without a ``principal`` the caller vouches for user and role: the role's
-        rights hold, and of patients only ``patient_id`` may be seen unless the role sees all.
+        ``websocket`` is a core connection, or any object with ``write(bytes)`` and ``close()``,
+        which is spoken to in JSON. Without a ``principal`` the caller vouches for user and role:
+        the role's rights hold, and of patients only ``patient_id`` may be seen unless the role sees all.
         ``resuming`` is for clients that come back: for them there is a reserve during an overload.
 
         Raises ServerError 1001 (unknown role), 1002 (a limit, with its scope), 1011 (that
@@ -224,7 +234,7 @@ class ConnectionManager:
         self.limits.take(principal.user_id, principal.role)
         try:
             metadata = self.create_connection_metadata(
-                websocket, principal, patient, connection_id=connection_id, protocol=protocol
+                websocket, principal, patient, connection_id=connection_id
             )
             self.health_monitor.monitor(metadata)
             self.index.admit(metadata.handle, principal.scope, metadata)
@@ -233,6 +243,7 @@ class ConnectionManager:
             raise
         self._connections[metadata.connection_id] = metadata
         self.opened += 1
+        self.binary_connections += metadata.encoding.is_binary
         if not self.accepting:
             self.reserve -= 1
         self.hub.set_out(metadata.handle, self.broadcasts.logs.heads())
@@ -256,7 +267,6 @@ class ConnectionManager:
         patient_id: str | None = None,
         *,
         connection_id: str | None = None,
-        protocol: str = JSON_PROTOCOL,
     ) -> ConnectionMetadata:
         """The metadata of a connection that is not registered yet; ``connect`` registers it."""
         foreign = None if isinstance(websocket, Connection) else ForeignLink(self.hub, websocket)
@@ -265,7 +275,7 @@ class ConnectionManager:
             principal,
             foreign or websocket,
             patient_id=patient_id,
-            protocol=protocol,
+            encoding=self.binary if foreign is None and websocket.is_binary else JSON,
             connected_at=self.clock.monotonic(),
         )
         if foreign is not None:
@@ -310,6 +320,7 @@ class ConnectionManager:
         self.subscription_manager.clear(metadata)
         self.index.dismiss(metadata.handle)
         del self._connections[metadata.connection_id]
+        self.binary_connections -= metadata.encoding.is_binary
         self.limits.give_back(metadata.user_id, metadata.role)
         self.records.note_end(
             metadata.connection_id, metadata.user_id, metadata.handle, metadata.connected_at
@@ -338,7 +349,7 @@ class ConnectionManager:
     def _end_silent(self, metadata: ConnectionMetadata) -> None:
         """A connection has been silent for its timeout. If anybody is there after all, it is told why."""
         self.faults += 1
-        metadata.link.send_text(Error.of(ServerError(HEALTH_CHECK_FAILED)).encode())
+        metadata.say(Error.of(ServerError(HEALTH_CHECK_FAILED)))
         self.disconnect(metadata.connection_id, "health check failed", code=CloseCode.HEALTH_CHECK_FAILED)
 
     # -- subscribing

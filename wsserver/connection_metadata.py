@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from wsserver.access.principal import Principal
+from wsserver.protocol.control import Control
+from wsserver.protocol.encoding import Encoding
 from wsserver.protocol.report import DeliveryReport
 from wsserver_core.outgoing import Frame
 
@@ -18,10 +20,6 @@ class Link(Protocol):
 
     def send_frame(self, frame: Frame) -> int:
         """Queue an encoded frame; 0 is success."""
-        ...
-
-    def send_text(self, text: bytes) -> int:
-        """Queue a text message; 0 is success."""
         ...
 
     def close(self, code: int, reason: str = "", discard: int | None = None) -> bool:
@@ -84,6 +82,7 @@ class ConnectionMetadata:
         "connected_at",
         "connection_id",
         "direct",
+        "encoding",
         "expiry_due",
         "expiry_warned",
         "faults",
@@ -94,7 +93,6 @@ class ConnectionMetadata:
         "owed",
         "patient_id",
         "principal",
-        "protocol",
         "resumed",
         "rights_changed_at",
         "rtt",
@@ -108,7 +106,7 @@ class ConnectionMetadata:
         link: Link,
         *,
         patient_id: str | None,
-        protocol: str,
+        encoding: Encoding,
         connected_at: float,
     ) -> None:
         self.connection_id = connection_id
@@ -118,7 +116,8 @@ class ConnectionMetadata:
         """Whom the client said it is about: metadata, authorised, and no subscription by itself."""
         self.rights_changed_at: float | None = None
         """Monotonic seconds when it was last given other rights than it had; None if it never was."""
-        self.protocol = protocol
+        self.encoding = encoding
+        """How it is spoken to."""
         self.connected_at = connected_at
         """Monotonic seconds."""
         self.faults = 0
@@ -153,6 +152,15 @@ class ConnectionMetadata:
         if self.lineage is None:
             self.lineage = Lineage(self.handle)
         return self.lineage
+
+    def say(self, message: Control) -> int:
+        """Queue a control message; 0 is success, else the hub's reason to refuse."""
+        return self.link.send_frame(self.encoding.control(message))
+
+    @property
+    def protocol(self) -> str:
+        """The subprotocol that it speaks."""
+        return self.encoding.protocol
 
     @property
     def user_id(self) -> str:

@@ -110,7 +110,7 @@ class Drain:
         for place, metadata in enumerate(waiting):
             away = schedule.away_ms(place)
             notice = SystemShutdown(message=TEXT.format(away / 1000), reconnect_after_ms=away)
-            metadata.link.send_text(notice.encode())
+            metadata.say(notice)
             if place % NOTICES_PER_TURN == NOTICES_PER_TURN - 1:
                 await self._sleep(0)
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from wsserver_core.frames import TEXT, encode_close, encode_frame
+from wsserver_core.frames import encode_close
 from wsserver_core.hub import Hub
 from wsserver_core.outgoing import Frame
 
@@ -61,10 +61,6 @@ class ForeignLink:
     def send_frame(self, frame: Frame) -> int:
         """Queue an encoded frame; 0 is success."""
         return self._hub.enqueue(self.handle, frame)
-
-    def send_text(self, text: bytes) -> int:
-        """Queue a text message; 0 is success."""
-        return self._hub.enqueue(self.handle, Frame(encode_frame(TEXT, text)))
 
     def close(self, code: int | None = None, reason: str = "", discard: int | None = None) -> bool:
         """Queue the close frame, then close the object once it has gone out.

@@ -39,7 +39,7 @@ class Bodies:
         if found is not None:
             return found
         wire = kept.frame.wire
-        body = _decoder.decode(memoryview(wire)[_head(wire) :])
+        body = _decoder.decode(kept.frame.text)
         del body["_meta"]
         message_type = body.get("type")
         decoded = body, derived_members(message_type if isinstance(message_type, str) else None, severities)
@@ -181,8 +181,3 @@ class Interest:
 
     def _is_visible(self, name: str, target: str) -> bool:
         return name != PATIENT or target == ANY or self._principal.may_see(target)
-
-
-def _head(wire: bytes) -> int:
-    """Bytes of the frame's header: a server's frame has no mask (RFC 6455 section 5.2)."""
-    return {126: 4, 127: 10}.get(wire[1], 2)

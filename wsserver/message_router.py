@@ -35,7 +35,6 @@ from wsserver_core.connection import (
     PAUSED_FOR_STORE,
     PAUSED_FOR_TURN,
 )
-from wsserver_core.frames import TEXT
 
 MAX_FAULTS: Final = 20
 """Malformed commands a connection may be ahead of its good ones before it is closed with 4503."""
@@ -128,9 +127,8 @@ class MessageRouter:
     def _handle(self, metadata: ConnectionMetadata, opcode: int, payload: bytes) -> None:
         request_id: str | None = None
         try:
-            if opcode != TEXT:
-                raise ServerError(BINARY_PROTOCOL_ERROR, "This connection speaks JSON in text frames.")
-            command = commands.decode_command(payload)
+            limit = self._manager.settings.inbound.max_message_size
+            command = metadata.encoding.command(opcode, payload, limit)
             request_id = command.request_id
             if metadata.awaiting is not None and type(command) is not commands.Broadcast:
                 self._hold_back(metadata, opcode, payload)
@@ -207,7 +205,7 @@ class MessageRouter:
             code = CloseCode.RATE_LIMIT
         elif error.kind is FILTER_ERROR:
             self._rates.charge_refused_filter(metadata)
-        metadata.link.send_text(control.Error.of(error, request_id).encode())
+        metadata.say(control.Error.of(error, request_id))
         if code is not None:
             self._rates.hold_against(metadata.user_id)
             self._manager.disconnect(metadata.connection_id, _LAST_WORDS[code], code=code)
@@ -246,7 +244,7 @@ class MessageRouter:
             replaced=replaced,
             hint=self._manager.hints.first(metadata, subscription),
         )
-        metadata.link.send_text(answer.encode())
+        metadata.say(answer)
 
     def _unsubscribe(self, metadata: ConnectionMetadata, command: commands.Unsubscribe) -> None:
         self._rates.take_subscribe(metadata)
@@ -265,7 +263,7 @@ class MessageRouter:
             target_id=topic.target_id,
             existed=existed,
         )
-        metadata.link.send_text(answer.encode())
+        metadata.say(answer)
 
     def _refresh(self, metadata: ConnectionMetadata, command: commands.Refresh) -> None:
         self._rates.take_subscribe(metadata)
@@ -273,7 +271,7 @@ class MessageRouter:
         if command.subscription_id is not None and not count:
             raise InvalidTopic("subscription_id", "is not a subscription of this connection")
         answer = control.Refreshed(request_id=command.request_id, count=count, expires_in=expires_in)
-        metadata.link.send_text(answer.encode())
+        metadata.say(answer)
 
     def _broadcast(self, metadata: ConnectionMetadata, command: commands.Broadcast) -> None:
         topic = command.address()
@@ -303,14 +301,14 @@ class MessageRouter:
         self, metadata: ConnectionMetadata, report: DeliveryReport, request_id: str | None
     ) -> None:
         answer = control.BroadcastAck(request_id=request_id, report=report.as_dict())
-        metadata.link.send_text(answer.encode())
+        metadata.say(answer)
 
     def _ping(self, metadata: ConnectionMetadata, command: commands.Ping) -> None:
         now = utc_text(self._manager.clock.time())
         answer = control.Pong(
             request_id=command.request_id, t=command.t, server_time=now, cursor=self.cursor(metadata)
         )
-        metadata.link.send_text(answer.encode())
+        metadata.say(answer)
 
     def _auth(self, metadata: ConnectionMetadata, command: commands.Auth) -> None:
         # What comes behind is judged by the new rights: held back, with reading paused, so that
@@ -355,7 +353,7 @@ class MessageRouter:
         self._renewed(metadata)
         expires_in = max(0.0, principal.expires_at - self._manager.clock.time())
         answer = control.Authenticated(request_id=command.request_id, expires_in=round(expires_in, 3))
-        metadata.link.send_text(answer.encode())
+        metadata.say(answer)
 
     def announce_withdrawn(self, metadata: ConnectionMetadata, topic: Topic) -> None:
         """Tell a client that a subscription ended because the right to it did."""
@@ -364,7 +362,7 @@ class MessageRouter:
             "The right to this subscription has ended.",
             details={"subscription_type": topic.subscription_type, "target_id": topic.target_id},
         )
-        metadata.link.send_text(control.Error.of(error).encode())
+        metadata.say(control.Error.of(error))
 
     def _ack(self, metadata: ConnectionMetadata, command: commands.Ack) -> None:
         self.acknowledged += 1
@@ -388,7 +386,7 @@ class MessageRouter:
             queue_messages=queue_messages,
             queue_bytes=queue_bytes,
         )
-        metadata.link.send_text(answer.encode())
+        metadata.say(answer)
 
     def _disconnect(self, metadata: ConnectionMetadata, command: commands.Disconnect) -> None:
         self._manager.disconnect(metadata.connection_id)

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable
 
+from wsserver.protocol.control import Control
+from wsserver.protocol.encoding import Encoding
 from wsserver_core.connection import Connection
 
 
 class Newcomer:
     """What is remembered between the handshake and ``connected``."""
 
-    __slots__ = ("busy", "connection", "faults", "leave", "protocol", "waiting")
+    __slots__ = ("binary_faults", "busy", "connection", "encoding", "faults", "leave", "waiting")
 
-    def __init__(self, connection: Connection, protocol: str, leave: Callable[[], None]) -> None:
+    def __init__(self, connection: Connection, encoding: Encoding, leave: Callable[[], None]) -> None:
         self.connection = connection
-        self.protocol = protocol
+        self.encoding = encoding
+        """How it is spoken to."""
         self.leave = leave
         """Gives the place at the gate back."""
         self.busy = False
@@ -20,3 +23,8 @@ class Newcomer:
         self.waiting: list[tuple[int, bytes]] = []
         """Frames that came meanwhile; reading is paused, so at most one read's worth."""
         self.faults = 0
+        self.binary_faults = 0
+
+    def say(self, message: Control) -> int:
+        """Queue a control message; 0 is success, else the hub's reason to refuse."""
+        return self.connection.send_frame(self.encoding.control(message))

@@ -96,15 +96,22 @@ class RateLimiter:
 
     # -- what is taken
 
-    def take_message(self, metadata: ConnectionMetadata, size: int) -> ServerError | None:
+    def take_message(self, metadata: ConnectionMetadata, size: int, unpacked: int = 0) -> ServerError | None:
         """Count a message, which is within its connection's rate, against its user's.
+
+        ``unpacked`` are the bytes that it makes beyond the ``size`` that was received. They count
+        like those, also against the rate of the connection.
 
         Returns the error to tell when there were too many; then nothing is to be done for it. A user
         who sends too many bytes is not read on this connection for a while.
         """
+        if unpacked:
+            wait = metadata.link.charge(BYTES, unpacked)
+            if wait:
+                metadata.link.throttle(wait)
         if not self._is_counted(metadata.user_id):
             return None
-        self.take_bytes(metadata, size)
+        self.take_bytes(metadata, size + unpacked)
         wait = self.users.spend(metadata.user_id, MESSAGES)
         return self._refusal("user", "messages", wait) if wait else None
 

@@ -26,7 +26,7 @@ def send_connected(
 ) -> None:
     """Tell a client that it is in, and how to come back."""
     settings = manager.settings
-    metadata.link.send_text(
+    metadata.say(
         control.Connected(
             request_id=request_id,
             connection_id=metadata.connection_id,
@@ -50,7 +50,7 @@ def send_connected(
                 for one in subscriptions
             ],
             errors=errors,
-        ).encode()
+        )
     )
 
 

@@ -406,7 +406,7 @@ class Service:
                 self.manager.disconnect(connection_id, "token expired", code=CloseCode.AUTHENTICATION_EXPIRED)
             elif not metadata.expiry_warned and left <= EXPIRY_WARNING:
                 metadata.expiry_warned = True
-                metadata.link.send_text(control.TokenExpiring(expires_in=round(left, 3)).encode())
+                metadata.say(control.TokenExpiring(expires_in=round(left, 3)))
                 metadata.expiry_due = self.expiries.add(metadata.principal.expires_at, connection_id)
 
 

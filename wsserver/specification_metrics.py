@@ -4,6 +4,7 @@ from typing import Any
 
 import psutil
 
+from wsserver.protocol.encoding import BINARY_PROTOCOL, JSON_PROTOCOL
 from wsserver.service import Service
 
 _PROCESS = psutil.Process()
@@ -30,12 +31,17 @@ def specification_metrics(service: Service) -> dict[str, Any]:
             "slow": manager.slow_connections(),
             "throttled": service.inlet.throttled_connections,
             "offenders": rates["offenders_closed"],
+            "by_protocol": {
+                JSON_PROTOCOL: active - manager.binary_connections,
+                BINARY_PROTOCOL: manager.binary_connections,
+            },
         },
         "messages": {
             "sent": manager.hub.frames_written,
             "received": received,
             "bytes_sent": manager.hub.bytes_written,
             "bytes_received": bytes_received,
+            "encoded_binary": manager.binary.encoded,
             "queued": manager.hub.frames_queued,
             "dropped": manager.hub.frames_dropped,
             "refused": rates["refused"],

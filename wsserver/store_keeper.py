@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from wsserver.clock import utc_text
+from wsserver.clock import microseconds, utc_text
 from wsserver.connection_manager import ConnectionManager
 from wsserver.observe.alerts import AlertBook
 from wsserver.protocol.message import encode_members
@@ -128,6 +128,7 @@ def _frame(log: str, seq: int, record: MessageRecord) -> Frame:
         seq=seq,
         stream=record.stream,
         lane=DURABLE + 1,
+        time=microseconds(record.at),
     )
 
 

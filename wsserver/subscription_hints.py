@@ -63,7 +63,7 @@ class SubscriptionHints:
                 target_id=subscription.target_id,
                 message=hint,
             )
-            metadata.link.send_text(message.encode())
+            metadata.say(message)
             sent += 1
         return sent
 

@@ -418,7 +418,7 @@ class SubscriptionManager:
         notice = SubscriptionExpired.of(
             subscription.subscription_id, subscription.subscription_type, subscription.target_id
         )
-        record.owner.link.send_text(notice.encode())
+        record.owner.say(notice)
 
     def _warn(self, record: Record, remaining: float) -> None:
         subscription = self.view(record)
@@ -428,7 +428,7 @@ class SubscriptionManager:
             target_id=subscription.target_id,
             expires_in=round(remaining, 3),
         )
-        record.owner.link.send_text(notice.encode())
+        record.owner.say(notice)
         self.note("expiring", subscription)
 
     def aggressive_cleanup(self) -> AwaitableInt:

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from wsserver_core.envelope import encode_control, encode_message
+
 TOKEN = "canary.token.text"
 CONNECTED = {"type": "connected", "errors": []}
 
@@ -23,7 +25,7 @@ class Endpoint:
         self.close_code = 1000
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(protocols=("wsserver.v1.json",))
+        socket = web.WebSocketResponse(protocols=("wsserver.v1.json", "wsserver.v1.bin"))
         await socket.prepare(request)
         self.protocol = socket.ws_protocol
         self.first = await socket.receive_json()
@@ -123,6 +125,35 @@ async def test_a_refused_handshake_ends_with_1(invoke, aiohttp_server) -> None:
     result = await subscribed(invoke, str(server.make_url("/")), "type:ecg")
     assert result.exit_code == 1
     assert "refused the handshake: HTTP 404" in result.stderr
+
+
+async def test_binary_frames_are_printed_as_the_same_json(invoke, endpoint) -> None:
+    server, url = endpoint
+    body = {"_meta": {"id": "m_1", "log": "k3f9v"}, "type": "ecg_data", "data": [*range(-8, 8)], "x": 1.5}
+    server.script = [
+        encode_control(CONNECTED, time=0),
+        encode_control({"type": "gap", "count": 3}, time=0),
+        encode_message(body, topic="ecg:*", seq=7, time=1_767_225_600_000_000),
+        encode_message({**body, "data": "\x9b31m"}, topic="ecg:*", seq=8, time=0),
+        message(1),
+    ]
+    result = await subscribed(invoke, url, "--binary", "type:ecg")
+    assert result.exit_code == 0, result.output
+    assert server.protocol == "wsserver.v1.bin"
+    first, second = result.stdout.splitlines()
+    meta = {"id": "m_1", "topic": "ecg:*", "log": "k3f9v", "seq": 7, "ts": "2026-01-01T00:00:00.000Z"}
+    assert json.loads(first) == {**body, "_meta": meta}
+    assert first.startswith('{"_meta":{')
+    assert "\x9b" not in second
+    assert result.stderr == '{"type":"gap","count":3}\n'
+
+
+async def test_a_binary_frame_that_cannot_be_read_ends_with_1(invoke, endpoint) -> None:
+    server, url = endpoint
+    server.script = [b"\xb1"]
+    result = await subscribed(invoke, url, "--binary", "type:ecg")
+    assert result.exit_code == 1
+    assert "cannot be read" in result.stderr
 
 
 async def test_an_interrupt_is_the_normal_end(invoke, endpoint, monkeypatch: pytest.MonkeyPatch) -> None:

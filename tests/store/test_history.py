@@ -6,7 +6,7 @@ from fake_clock import FakeClock
 
 from wsserver.settings import HistorySettings
 from wsserver.store import history as history_module
-from wsserver.store.history import OVERHEAD, TOPIC_OVERHEAD, History
+from wsserver.store.history import BINARY_OVERHEAD, OVERHEAD, TOPIC_OVERHEAD, History
 from wsserver_core.outgoing import Frame
 
 
@@ -16,15 +16,28 @@ class Shelf:
     def __init__(self, **settings: object) -> None:
         self.clock = FakeClock()
         self.settings = msgspec.structs.replace(HistorySettings(), **settings)
-        self.history = History(self.settings, self.clock)
+        self.history = History(self.settings, self.clock, self.encode)
         self.heads = [0, 0]
+        self.encoded: list[int] = []
+
+    def encode(self, frame: Frame) -> bytes:
+        self.encoded.append(frame.seq)
+        return b"b" * 50
 
     def put(
-        self, topic: str, *, lane: int = 2, of_type: str | None = None, size: int = 100, sender: object = None
+        self,
+        topic: str,
+        *,
+        lane: int = 2,
+        of_type: str | None = None,
+        size: int = 100,
+        sender: object = None,
+        binary: bytes | None = None,
     ) -> int:
         self.heads[lane - 1] += 1
         seq = self.heads[lane - 1]
-        frame = Frame(b"x" * size, topic=topic, log="k1d" if lane == 1 else "k1v", seq=seq, lane=lane)
+        log = "k1d" if lane == 1 else "k1v"
+        frame = Frame(b"x" * size, binary=binary, topic=topic, log=log, seq=seq, lane=lane)
         self.history.keep(frame, of_type, sender)
         return seq
 
@@ -231,3 +244,77 @@ def test_only_what_has_a_place_is_kept(shelf: Shelf) -> None:
         shelf.history.keep(Frame(b"x"), None)
     with pytest.raises(ValueError, match="topic and a log"):
         shelf.history.keep(Frame(b"x", topic="ecg:1"), None)
+
+
+# -- the binary form
+
+KEPT = 100 + OVERHEAD
+BINARY = 50 + BINARY_OVERHEAD
+
+
+def has_binary(shelf: Shelf) -> list[bool]:
+    return [kept.binary is not None for kept in shelf.history.after(0)]
+
+
+def test_a_message_that_lacks_the_binary_form_is_encoded_once_when_somebody_needs_it(shelf: Shelf) -> None:
+    shelf.put("ecg:1")
+    shelf.put("ecg:1", binary=b"live")
+    lacking, whole = shelf.history.after(0)
+    for _ in range(2):
+        assert shelf.history.binary_of(lacking).binary == b"b" * 50
+        assert shelf.history.binary_of(whole).binary == b"live"
+    assert shelf.encoded == [1]
+    # Those who speak JSON get the same frame as before, or one with the same bytes.
+    assert lacking.again.wire is lacking.frame.wire
+    assert lacking.frame.binary is None
+
+
+def test_the_binary_form_counts_in_the_budget_and_goes_with_its_message(shelf: Shelf) -> None:
+    shelf.put("ecg:1")
+    assert shelf.history.bytes == TOPIC_OVERHEAD + KEPT
+    for kept in shelf.history.after(0):
+        shelf.history.binary_of(kept)
+    assert shelf.history.bytes == TOPIC_OVERHEAD + KEPT + BINARY
+    shelf.put("ecg:1", binary=b"b" * 50)
+    assert shelf.history.bytes == TOPIC_OVERHEAD + 2 * (KEPT + BINARY)
+    for _ in range(3):
+        shelf.put("ecg:1")
+    assert shelf.history.bytes == TOPIC_OVERHEAD + 3 * KEPT
+    shelf.put("ecg:1", binary=b"b" * 50)
+    shelf.history.begin()
+    assert shelf.history.bytes == 0
+
+
+def test_what_is_kept_of_a_topic_does_not_depend_on_who_speaks_what() -> None:
+    shelf = Shelf(bytes=3 * KEPT)
+    for _ in range(4):
+        shelf.put("ecg:1", binary=b"b" * 500)
+    assert shelf.seqs() == [2, 3, 4]
+
+
+def test_without_room_the_binary_forms_go_before_any_message_the_oldest_first() -> None:
+    shelf = Shelf(max_total_bytes=TOPIC_OVERHEAD + 4 * KEPT + BINARY)
+    shelf.put("ecg:1", binary=b"b" * 50)
+    shelf.put("ecg:1")
+    first, second = shelf.history.after(0)
+    frame = shelf.history.binary_of(second)
+    shelf.put("ecg:1")
+    assert has_binary(shelf) == [True, True, False]
+    shelf.put("ecg:1")
+    assert has_binary(shelf) == [False, True, False, False]
+    assert first.frame.wire == first.again.wire == b"x" * 100
+    shelf.put("ecg:1")
+    assert (shelf.seqs(), has_binary(shelf)) == ([2, 3, 4, 5], [False] * 4)
+    assert frame.binary == b"b" * 50
+
+
+def test_there_is_always_a_frame_even_when_there_is_no_room_to_keep_its_form() -> None:
+    shelf = Shelf(max_total_bytes=TOPIC_OVERHEAD + KEPT)
+    shelf.put("ecg:1")
+    (kept,) = shelf.history.after(0)
+    for _ in range(2):
+        assert shelf.history.binary_of(kept).binary == b"b" * 50
+        assert kept.binary is None
+    assert shelf.encoded == [1, 1]
+    assert shelf.history.bytes == TOPIC_OVERHEAD + KEPT
+    assert shelf.seqs() == [1]

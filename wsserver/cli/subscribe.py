@@ -12,10 +12,11 @@ from yarl import URL
 from wsserver.cli.failures import Failure
 from wsserver.cli.remote import one_line, remote_options, websocket_url
 from wsserver.log import escape_controls
+from wsserver.protocol.encoding import BINARY_PROTOCOL, JSON_PROTOCOL
+from wsserver_core.envelope import EnvelopeError, decode
 
 _MAX_MESSAGE = 64 * 1024 * 1024
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10)
-_SUBPROTOCOL = "wsserver.v1.json"
 
 Print = Callable[[str], None]
 
@@ -23,8 +24,9 @@ Print = Callable[[str], None]
 @click.command()
 @remote_options
 @click.option("-n", "--count", type=click.IntRange(min=1), help="End after this many messages.")
+@click.option("--binary", is_flag=True, help="Speak the binary protocol; what is printed is the same.")
 @click.argument("topics", nargs=-1, required=True)
-def subscribe(url: URL, token: str, count: int | None, topics: tuple[str, ...]) -> None:
+def subscribe(url: URL, token: str, count: int | None, binary: bool, topics: tuple[str, ...]) -> None:
     """Subscribe to TOPICS and print one JSON line per message until interrupted.
 
     A topic is patient:ID, patient:*, type:NAME or *. What the server says besides messages
@@ -35,18 +37,25 @@ def subscribe(url: URL, token: str, count: int | None, topics: tuple[str, ...]) 
         click.echo(text, err=True)
 
     try:
-        asyncio.run(_receive(websocket_url(url), token, topics, count, click.echo, notice))
+        protocol = BINARY_PROTOCOL if binary else JSON_PROTOCOL
+        asyncio.run(_receive(websocket_url(url), token, protocol, topics, count, click.echo, notice))
     except KeyboardInterrupt:
         return
 
 
 async def _receive(
-    url: URL, token: str, topics: tuple[str, ...], count: int | None, show: Print, notice: Print
+    url: URL,
+    token: str,
+    protocol: str,
+    topics: tuple[str, ...],
+    count: int | None,
+    show: Print,
+    notice: Print,
 ) -> None:
     try:
         async with (
             aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-            session.ws_connect(url, protocols=(_SUBPROTOCOL,), max_msg_size=_MAX_MESSAGE) as socket,
+            session.ws_connect(url, protocols=(protocol,), max_msg_size=_MAX_MESSAGE) as socket,
         ):
             await socket.send_json({"type": "connect", "token": token, "subscriptions": list(topics)})
             await _print_messages(socket, len(topics), count, show, notice)
@@ -61,11 +70,12 @@ async def _print_messages(
 ) -> None:
     left = count
     async for frame in socket:
-        if frame.type is not aiohttp.WSMsgType.TEXT:
+        text = _text_of(frame, socket.protocol)
+        if text is None:
             continue
-        message = _decoded(frame.data)
+        message = _decoded(text)
         if "_meta" in message:
-            show(one_line(frame.data))
+            show(one_line(text))
             left = None if left is None else left - 1
             if left == 0:
                 return
@@ -76,9 +86,23 @@ async def _print_messages(
             if len(failed) >= wanted:
                 raise Failure("no subscription was accepted")
         elif message.get("type") != "pong":
-            notice(one_line(frame.data))
+            notice(one_line(text))
     if socket.close_code != aiohttp.WSCloseCode.OK:
         raise Failure(f"the connection ended: {_describe_close(socket.close_code)}")
+
+
+def _text_of(frame: aiohttp.WSMessage, protocol: str | None) -> str | None:
+    """What a frame says as JSON text; None if it is none of this protocol."""
+    if protocol != BINARY_PROTOCOL:
+        return frame.data if frame.type is aiohttp.WSMsgType.TEXT else None
+    if frame.type is not aiohttp.WSMsgType.BINARY:
+        return None
+    try:
+        envelope = decode(frame.data, max_size=_MAX_MESSAGE)
+    except EnvelopeError as error:
+        raise Failure(f"the server sent a frame that cannot be read: {error.reason}") from None
+    # Samples come as arrays of numbers.
+    return msgspec.json.encode(envelope.body, enc_hook=list).decode()
 
 
 def _decoded(text: str) -> dict[str, Any]:

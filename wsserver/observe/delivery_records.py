@@ -100,7 +100,8 @@ class DeliveryRecord:
     def weigh(self) -> int:
         """Work its ``cost`` out anew; returns by how much it has grown."""
         before = self.cost
-        self.cost = OVERHEAD + len(self.frame.wire) + self.addressees.size + LATE_COST * len(self.late or ())
+        frame = len(self.frame.wire) + len(self.frame.binary or b"")
+        self.cost = OVERHEAD + frame + self.addressees.size + LATE_COST * len(self.late or ())
         return self.cost - before
 
     def has_acknowledged(self, handle: int) -> bool:
@@ -109,7 +110,7 @@ class DeliveryRecord:
 
     def body(self) -> dict[str, Any]:
         """The message as filters saw it, decoded from its frame."""
-        body = msgspec.json.decode(_payload(self.frame.wire), type=dict[str, Any])
+        body = msgspec.json.decode(self.frame.text, type=dict[str, Any])
         del body["_meta"]
         return body
 
@@ -262,9 +263,3 @@ class DeliveryRecords:
     def ended_of(self, user_id: str) -> list[EndedConnection]:
         """All connections of a user that have ended lately, oldest first."""
         return [one for one in self._ended.values() if one.user_id == user_id]
-
-
-def _payload(wire: bytes) -> bytes:
-    """What is in a server's frame (RFC 6455 section 5.2): there is no mask."""
-    length = wire[1]
-    return wire[2 if length < 126 else 4 if length == 126 else 10 :]

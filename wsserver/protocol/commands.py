@@ -124,6 +124,12 @@ class Broadcast(_Command, tag="broadcast", frozen=True, kw_only=True):
     message: dict[str, Any]
     echo: bool = False
 
+    @classmethod
+    def to(cls, topic: str, message: dict[str, Any]) -> "Broadcast":
+        """The command that a binary message to a topic is. Raises InvalidTopic."""
+        target_type, target_id = Topic.parse(topic)
+        return cls(target_type=target_type, target_id=target_id, message=message)
+
     def address(self) -> Topic:
         """The topic to publish to, ``all`` and ``*`` being everything; raises InvalidTopic."""
         if self.target_type in ("all", ANY):
@@ -176,7 +182,7 @@ COMMAND_TYPES: Final = frozenset(_BY_TYPE)
 
 
 class _Envelope(msgspec.Struct):
-    """The two fields that can be read from a command which is otherwise wrong."""
+    """The two members that can be read of a command which is otherwise wrong."""
 
     type: Any = None
     request_id: Any = None
@@ -194,7 +200,16 @@ def decode_command(payload: bytes) -> Command:
     try:
         command: Command = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _explain(fault_of(error), payload) from None
+        raise _explain(fault_of(error), _envelope(payload)) from None
+    return command
+
+
+def convert_command(body: dict[str, Any]) -> Command:
+    """The command that an object of a binary frame is; raises CommandError as ``decode_command`` does."""
+    try:
+        command: Command = msgspec.convert(body, Command)
+    except msgspec.ValidationError as error:
+        raise _explain(fault_of(error), _Envelope(body.get("type"), body.get("request_id"))) from None
     return command
 
 
@@ -212,9 +227,8 @@ def _request_id(envelope: _Envelope) -> str | None:
     return found if isinstance(found, str) and len(found) <= MAX_REQUEST_ID else None
 
 
-def _explain(fault: JsonFault, payload: bytes) -> CommandError:
+def _explain(fault: JsonFault, envelope: _Envelope) -> CommandError:
     """Turn the decoder's complaint, which may quote the client, into one that does not."""
-    envelope = _envelope(payload)
     path = path_text(fault.path)
     reason = fault.reason
     subject = None

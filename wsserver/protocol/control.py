@@ -1,4 +1,4 @@
-"""What the server itself says: one struct per control message, each encoded by ``encode()``.
+"""What the server itself says: one struct per control message.
 
 Fields with a default are optional and stay away when they are not given. No control message
 carries ``_meta``: that is how clients tell them from what publishers say.
@@ -17,11 +17,18 @@ GapReason = Literal["slow", "conflated", "expired", "trimmed", "restart", "ahead
 _encoder: Final = msgspec.json.Encoder()
 
 
-class _Control(msgspec.Struct, tag_field="type", omit_defaults=True, frozen=True, kw_only=True):
+class Control(msgspec.Struct, tag_field="type", omit_defaults=True, frozen=True, kw_only=True):
+    """What all of them have: ``members`` and ``encode`` say the same, one of them in JSON."""
+
     request_id: str | None = None
 
+    def members(self) -> dict[str, Any]:
+        """The object that is sent, as plain values."""
+        members: dict[str, Any] = msgspec.to_builtins(self)
+        return members
+
     def encode(self) -> bytes:
-        """The JSON text of this message."""
+        """Its JSON text."""
         return _encoder.encode(self)
 
 
@@ -34,7 +41,7 @@ class SubscriptionView(msgspec.Struct, frozen=True, kw_only=True):
     filters: Any
 
 
-class Gap(_Control, tag="gap", frozen=True, kw_only=True):
+class Gap(Control, tag="gap", frozen=True, kw_only=True):
     """Messages of one log that this client should have got and did not, or may have missed."""
 
     log: str
@@ -53,7 +60,7 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     gaps: list[Gap]
 
 
-class Connected(_Control, tag="connected", frozen=True, kw_only=True):
+class Connected(Control, tag="connected", frozen=True, kw_only=True):
     """The answer to valid credentials. ``session_id`` is a secret of this user."""
 
     connection_id: str
@@ -71,7 +78,7 @@ class Connected(_Control, tag="connected", frozen=True, kw_only=True):
     errors: list[dict[str, Any]]
 
 
-class SubscriptionConfirmed(_Control, tag="subscription_confirmed", frozen=True, kw_only=True):
+class SubscriptionConfirmed(Control, tag="subscription_confirmed", frozen=True, kw_only=True):
     """``replaced`` says that the topic was already subscribed and now has these filters."""
 
     subscription_id: str
@@ -82,7 +89,7 @@ class SubscriptionConfirmed(_Control, tag="subscription_confirmed", frozen=True,
     hint: str | None = None
 
 
-class Unsubscribed(_Control, tag="unsubscribed", frozen=True, kw_only=True):
+class Unsubscribed(Control, tag="unsubscribed", frozen=True, kw_only=True):
     """``existed`` is False for a subscription that was not there: unsubscribing twice is no fault."""
 
     subscription_type: str
@@ -90,14 +97,14 @@ class Unsubscribed(_Control, tag="unsubscribed", frozen=True, kw_only=True):
     existed: bool
 
 
-class Refreshed(_Control, tag="refreshed", frozen=True, kw_only=True):
+class Refreshed(Control, tag="refreshed", frozen=True, kw_only=True):
     """How many subscriptions were renewed, and the seconds until the first expires (None: none was)."""
 
     count: int
     expires_in: float | None
 
 
-class Pong(_Control, tag="pong", frozen=True, kw_only=True):
+class Pong(Control, tag="pong", frozen=True, kw_only=True):
     """``cursor`` is the server's position for this connection, log by log."""
 
     t: int | float | str | None = None
@@ -105,13 +112,13 @@ class Pong(_Control, tag="pong", frozen=True, kw_only=True):
     cursor: Mapping[str, int]
 
 
-class Authenticated(_Control, tag="authenticated", frozen=True, kw_only=True):
+class Authenticated(Control, tag="authenticated", frozen=True, kw_only=True):
     """The token was renewed; seconds until this one expires."""
 
     expires_in: float
 
 
-class Health(_Control, tag="health", frozen=True, kw_only=True):
+class Health(Control, tag="health", frozen=True, kw_only=True):
     """This connection's counters, its round trip (None before the first pong) and what waits for it."""
 
     counters: Mapping[str, int]
@@ -119,23 +126,31 @@ class Health(_Control, tag="health", frozen=True, kw_only=True):
     queue_messages: int
     queue_bytes: int
 
-    def encode(self) -> bytes:
-        """The JSON text; the counters stand beside the other members."""
+    def members(self) -> dict[str, Any]:
+        """The counters stand beside the other members."""
         queue = {"messages": self.queue_messages, "bytes": self.queue_bytes}
         return _beside(self, {**self.counters, "rtt_ms": self.rtt_ms, "queue": queue})
 
+    def encode(self) -> bytes:
+        """Its JSON text."""
+        return _encoder.encode(self.members())
 
-class BroadcastAck(_Control, tag="broadcast_ack", frozen=True, kw_only=True):
+
+class BroadcastAck(Control, tag="broadcast_ack", frozen=True, kw_only=True):
     """The report on a client's own broadcast, as ``DeliveryReport.as_dict`` gives it."""
 
     report: Mapping[str, Any]
 
-    def encode(self) -> bytes:
-        """The JSON text; the report's members stand right in the message."""
+    def members(self) -> dict[str, Any]:
+        """The report's members stand right in the message."""
         return _beside(self, self.report)
 
+    def encode(self) -> bytes:
+        """Its JSON text."""
+        return _encoder.encode(self.members())
 
-class Error(_Control, tag="error", frozen=True, kw_only=True):
+
+class Error(Control, tag="error", frozen=True, kw_only=True):
     """A fault, by its row in the table of errors."""
 
     code: int
@@ -150,13 +165,13 @@ class Error(_Control, tag="error", frozen=True, kw_only=True):
         return cls(**error.as_dict(request_id))
 
 
-class TokenExpiring(_Control, tag="token_expiring", frozen=True, kw_only=True):
+class TokenExpiring(Control, tag="token_expiring", frozen=True, kw_only=True):
     """Seconds until this connection is closed, unless ``auth`` brings a new token."""
 
     expires_in: float
 
 
-class SubscriptionExpiring(_Control, tag="subscription_expiring", frozen=True, kw_only=True):
+class SubscriptionExpiring(Control, tag="subscription_expiring", frozen=True, kw_only=True):
     """Seconds until this subscription ends, unless something renews it."""
 
     subscription_id: str
@@ -165,7 +180,7 @@ class SubscriptionExpiring(_Control, tag="subscription_expiring", frozen=True, k
     expires_in: float
 
 
-class SubscriptionExpired(_Control, tag="subscription_expired", frozen=True, kw_only=True):
+class SubscriptionExpired(Control, tag="subscription_expired", frozen=True, kw_only=True):
     """The subscription has ended (1007); the connection stays."""
 
     subscription_id: str
@@ -188,7 +203,7 @@ class SubscriptionExpired(_Control, tag="subscription_expired", frozen=True, kw_
         )
 
 
-class Hint(_Control, tag="hint", frozen=True, kw_only=True):
+class Hint(Control, tag="hint", frozen=True, kw_only=True):
     """A filter may not be what was meant. No fault: the subscription goes on as it is."""
 
     subscription_id: str
@@ -197,7 +212,7 @@ class Hint(_Control, tag="hint", frozen=True, kw_only=True):
     message: str
 
 
-class SystemShutdown(_Control, tag="system_shutdown", frozen=True, kw_only=True):
+class SystemShutdown(Control, tag="system_shutdown", frozen=True, kw_only=True):
     """The server is about to go; this client should be back after its own time."""
 
     message: str
@@ -228,8 +243,8 @@ RESERVED_TYPES: Final = CONTROL_TYPES | COMMAND_TYPES | {"_meta"}
 """What a publisher's message may not have as its ``type``, lest it pass for the server's own."""
 
 
-def _beside(control: _Control, members: Mapping[str, Any]) -> bytes:
+def _beside(control: Control, members: Mapping[str, Any]) -> dict[str, Any]:
     head: dict[str, Any] = {"type": control.__struct_config__.tag}
     if control.request_id is not None:
         head["request_id"] = control.request_id
-    return _encoder.encode({**head, **members})
+    return {**head, **members}

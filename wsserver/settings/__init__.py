@@ -9,6 +9,7 @@ from wsserver.settings.roles import RoleSettings, default_roles
 from wsserver.settings.sections import (
     AccessSettings,
     AuthSettings,
+    BinarySettings,
     ConnectionSettings,
     FilterSettings,
     HistorySettings,
@@ -25,6 +26,7 @@ __all__ = [
     "AlertsSettings",
     "AuthSettings",
     "BackpressureSettings",
+    "BinarySettings",
     "BroadcastSettings",
     "ConnectionSettings",
     "Contradiction",

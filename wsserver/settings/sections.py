@@ -140,6 +140,19 @@ class FilterSettings(Section, frozen=True, kw_only=True):
     """The same by type of message; it goes before the other two."""
 
 
+class BinarySettings(Section, frozen=True, kw_only=True):
+    """How messages are sent to clients that speak the binary protocol."""
+
+    sample_fields: tuple[Text, ...] = ("data",)
+    """Members of a message that may hold samples, the first that is there counts.
+
+    16 numbers and more are sent in their own form and not as MessagePack. None named: never.
+    """
+
+    compression_threshold: Bytes | None = 100 * 1024
+    """Bytes of a message over which it is compressed with LZ4, if that makes it smaller; none never does."""
+
+
 class SessionSettings(Section, frozen=True, kw_only=True):
     """What is remembered of a connection that has ended, for a client that comes back."""
 
@@ -309,6 +322,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     rate_limit: RateLimitSettings = RateLimitSettings()
     subscription: SubscriptionSettings = SubscriptionSettings()
     filter: FilterSettings = FilterSettings()
+    binary: BinarySettings = BinarySettings()
     session: SessionSettings = SessionSettings()
     history: HistorySettings = HistorySettings()
     store: StoreSettings = StoreSettings()

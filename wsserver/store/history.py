@@ -4,7 +4,7 @@ The encoded frames themselves are kept, so that nothing is encoded again and not
 """
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -16,6 +16,9 @@ from wsserver_core.outgoing import Frame
 
 OVERHEAD: Final = 400
 """Bytes that a kept message costs besides its frame."""
+
+BINARY_OVERHEAD: Final = 200
+"""Bytes that its form in the binary protocol costs besides those of the form."""
 
 TOPIC_OVERHEAD: Final = 900
 """Bytes that a remembered topic costs, whether or not anything of it is kept."""
@@ -98,10 +101,19 @@ class History:
     A type with bounds of its own has a ring of its own in each topic, so that a waveform does not
     push the alerts of its patient out. ``keep`` belongs to the moment of delivery: a log's
     messages come in rising ``seq``.
+
+    Of what those who speak the binary protocol were sent, that form is kept, too. It counts in the
+    budget and is the first to go there: what is kept for whom never depends on who else listens.
     """
 
-    def __init__(self, settings: HistorySettings, clock: Clock) -> None:
+    def __init__(
+        self, settings: HistorySettings, clock: Clock, encode: Callable[[Frame], bytes] | None = None
+    ) -> None:
+        """``encode`` makes the binary form of a message that lacks it."""
         self._clock = clock
+        self._encode = encode
+        # Those with a binary form, the latest made last, and the bytes of that.
+        self._binary: dict[Kept, int] = {}
         self._types: dict[str, dict[str, TopicHistory]] = {}
         self._logs = (Run(), Run())
         # Topics of which nothing is kept, those that were emptied first in front.
@@ -173,8 +185,10 @@ class History:
         self.messages += 1
         log = self._logs[frame.lane - 1]
         log.append(kept)
+        self._note_binary(kept)
         self._trim(ring, now)
         self._forget_some()
+        self._shed_binary()
         while self.bytes > self._budget and self.messages:
             self._evict_oldest()
             self._forget_some()
@@ -183,6 +197,31 @@ class History:
             # Else one message of a quiet topic would keep the places of a million others.
             log.drop_evicted()
 
+    def binary_of(self, kept: Kept) -> Frame:
+        """The frame to send a message once more with to those who speak the binary protocol.
+
+        It is encoded if nobody of them was sent it before.
+        """
+        if kept.binary is None and self._encode is not None:
+            kept.add_binary(self._encode(kept.frame))
+            frame = kept.again
+            self._note_binary(kept)
+            self._shed_binary()
+            return frame
+        return kept.again
+
+    def _note_binary(self, kept: Kept) -> None:
+        if kept.binary is not None:
+            self._binary[kept] = cost = len(kept.binary) + BINARY_OVERHEAD
+            self.bytes += cost
+
+    def _shed_binary(self) -> None:
+        """Let go of binary forms, which can be made again, before any message has to go."""
+        while self.bytes > self._budget and self._binary:
+            oldest = next(iter(self._binary))
+            self.bytes -= self._binary.pop(oldest)
+            oldest.drop_binary()
+
     def begin(self, lost: Position = (0, 0)) -> None:
         """Forget everything: the logs are others now, of which nothing is kept up to ``lost``."""
         self._types = {}
@@ -190,6 +229,7 @@ class History:
         self._empty = {}
         self._losers = {}
         self._unswept = []
+        self._binary = {}
         self._forgotten = self.last_evicted = lost
         self.topics = self.messages = self.bytes = 0
 
@@ -239,6 +279,7 @@ class History:
     def _evict(self, ring: Ring) -> None:
         kept = ring.run.let_go()
         topic, frame = ring.topic, kept.frame
+        self.bytes -= self._binary.pop(kept, 0)
         kept.evict()
         cost = len(frame.wire) + OVERHEAD
         ring.bytes -= cost

@@ -46,6 +46,20 @@ class Kept(msgspec.Struct, gc=False, eq=False):
             self._again = self.frame.again()
         return self._again
 
+    @property
+    def binary(self) -> bytes | None:
+        """Its form in the binary protocol, as far as anybody has needed it."""
+        return self.frame.binary if self._again is None else self._again.binary
+
+    def add_binary(self, binary: bytes) -> None:
+        """Keep that form, too."""
+        self._again = self.frame.again(binary)
+
+    def drop_binary(self) -> None:
+        """Keep it no longer."""
+        self.frame = self.frame.without_binary()
+        self._again = None
+
 
 _order: Final = attrgetter("order")
 _seq: Final = attrgetter("seq")

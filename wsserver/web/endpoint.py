@@ -7,6 +7,7 @@ from aiohttp import web
 
 from wsserver.errors import BACKPRESSURE, CONNECTION_LIMIT
 from wsserver.newcomer import Newcomer
+from wsserver.protocol.encoding import BINARY_PROTOCOL, JSON
 from wsserver.service import Service
 from wsserver.settings import Settings
 from wsserver.web.client_address import client_of, limit_key
@@ -41,8 +42,9 @@ class Endpoint:
                 self._check_accepting()
             # The credentials first: after the upgrade there is nothing left to wait for.
             outcome = None if handshake.token is None else await service.admission.check(handshake.token)
-            connection = Connection(service.inlet, service.newcomer_limits)
-            newcomer = Newcomer(connection, handshake.protocol, leave)
+            encoding = service.manager.binary if handshake.protocol == BINARY_PROTOCOL else JSON
+            connection = Connection(service.inlet, service.newcomer_limits, binary=encoding.is_binary)
+            newcomer = Newcomer(connection, encoding, leave)
             connection.owner = newcomer
             leftover = self._upgrade(request, connection, handshake)
         except BaseException:

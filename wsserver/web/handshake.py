@@ -16,11 +16,12 @@ from aiohttp.web import BaseRequest
 from multidict import CIMultiDictProxy, MultiMapping
 
 from wsserver.errors import INVALID_MESSAGE
+from wsserver.protocol.encoding import JSON_PROTOCOL, PROTOCOLS
 from wsserver.settings.sections import AuthSettings, ServerSettings
 from wsserver.web.client_address import Client, Network, client_of, parse_networks
 from wsserver.web.origin import allowed_origin, check_origin, is_valid_host
 from wsserver.web.refusal import HandshakeRefused
-from wsserver.web.subprotocols import JSON_PROTOCOL, read_offer
+from wsserver.web.subprotocols import read_offer
 
 VERSION: Final = "13"
 
@@ -47,13 +48,11 @@ class HandshakeRules:
     require_origin: bool = False
     trusted_proxies: tuple[Network, ...] = ()
     allow_query_token: bool = False
-    protocols: tuple[str, ...] = (JSON_PROTOCOL,)
+    protocols: tuple[str, ...] = PROTOCOLS
     """Subprotocols that this server speaks."""
 
     @classmethod
-    def of(
-        cls, server: ServerSettings, auth: AuthSettings, protocols: tuple[str, ...] = (JSON_PROTOCOL,)
-    ) -> Self:
+    def of(cls, server: ServerSettings, auth: AuthSettings, protocols: tuple[str, ...] = PROTOCOLS) -> Self:
         """The rules that settings mean; raises ValueError for text that is no origin or network."""
         return cls(
             allowed_origins=frozenset(map(allowed_origin, server.allowed_origins)),

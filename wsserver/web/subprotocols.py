@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 from wsserver.errors import INVALID_MESSAGE
 from wsserver.web.refusal import HandshakeRefused
 
-JSON_PROTOCOL: Final = "wsserver.v1.json"
 BEARER_PREFIX: Final = "wsserver.bearer."
 
 MAX_TEXT: Final = 16 * 1024
