@@ -145,9 +145,7 @@ class TestCommands:
         await bench.settle()
         assert doctor.take()[0]["code"] == 1011
 
-    async def test_a_wrong_command_is_1003_in_both_with_its_request_id(
-        self, bench: Workbench
-    ) -> None:
+    async def test_a_wrong_command_is_1003_in_both_with_its_request_id(self, bench: Workbench) -> None:
         end = await bench.client("u1", patients="*", binary=True)
         for send in (end.send, end.send_packed):
             send(type="subscribe", request_id="r7", topicc="x")

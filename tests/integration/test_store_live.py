@@ -61,7 +61,7 @@ async def test_the_frames_that_come_back_are_those_that_were_sent(start_server: 
     second: LiveServer = await start_server(**in_file(tmp_path))
     back = [kept.frame for kept in second.manager.history.after(0)]
     assert [one.wire for one in back] == [one.wire for one in sent]
-    for name in ("subject", "importance", "topic", "log", "seq", "stream", "lane"):
+    for name in ("subject", "importance", "topic", "log", "seq", "stream", "lane", "time"):
         assert [getattr(one, name) for one in back] == [getattr(one, name) for one in sent], name
 
 

@@ -1,16 +1,19 @@
-"""A client as a ward would run it: the ``websockets`` library and this server's JSON."""
+"""A client as a ward would run it: the ``websockets`` library, and JSON or binary frames."""
 
 import asyncio
 import itertools
 import json
 import ssl
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import websockets
+from binary_frames import BinaryFrame, read_frame
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
 
 PATIENCE = 10.0
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class WardClient:
@@ -18,6 +21,8 @@ class WardClient:
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
+        self.latest: BinaryFrame | None = None
+        """The last frame of a client that speaks the binary protocol."""
         self.waiting: list[dict[str, Any]] = []
         self._numbers = itertools.count(1)
 
@@ -54,6 +59,9 @@ class WardClient:
 
     async def send_text(self, text: str | bytes) -> None:
         await self.socket.send(text, text=True)
+
+    async def send_bytes(self, data: bytes) -> None:
+        await self.socket.send(data, text=False)
 
     async def receive(self) -> dict[str, Any]:
         """The next message, of whatever kind."""
@@ -103,6 +111,21 @@ class WardClient:
 
     async def _read(self) -> dict[str, Any]:
         async with asyncio.timeout(PATIENCE):
-            message = json.loads(await self.socket.recv())
-        assert isinstance(message, dict)
-        return message
+            data = await self.socket.recv()
+        # A server says everything in the protocol that was chosen.
+        if self.socket.subprotocol != "wsserver.v1.bin":
+            assert isinstance(data, str)
+            message = json.loads(data)
+            assert isinstance(message, dict)
+            return message
+        assert isinstance(data, bytes)
+        self.latest = frame = read_frame(data)
+        if frame.topic is not None:
+            # What JSON has in _meta, the header has.
+            moment = EPOCH + timedelta(microseconds=frame.time)
+            frame.body["_meta"] |= {
+                "topic": frame.topic,
+                "seq": frame.seq,
+                "ts": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            }
+        return frame.body

@@ -194,7 +194,10 @@ class HistorySettings(Section, frozen=True, kw_only=True):
     """`ttl` by type of message, as plain numbers of seconds."""
 
     max_total_bytes: Bytes = 256 * 1024 * 1024
-    """Bytes of all topics together; beyond it the oldest messages go first."""
+    """Bytes of all topics together; beyond it the oldest messages go first.
+
+    Forms of them for the binary protocol count here, too, and go before any message.
+    """
 
 
 class StoreSettings(Section, frozen=True, kw_only=True):
