@@ -1,6 +1,7 @@
 """The whole client against a server without sockets: what it shows, what it gives, and when it stops."""
 
 import asyncio
+from array import array
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from wsserver.client import (
     WebSocketClient,
 )
 from wsserver.client.transport import Closed
+from wsserver_core.envelope import encode_control, encode_message
 
 
 async def taken(client: WebSocketClient, count: int) -> list[Message | Gap]:
@@ -188,6 +190,54 @@ class TestMessages:
         assert scene.of("reconnecting")
         await scene.back()
         assert client.state is State.CONNECTED
+
+
+class TestBinary:
+    async def test_messages_samples_and_answers_come_in_binary_frames(self, scene) -> None:
+        client = await scene.connected(codec="binary")
+        assert list(scene.server.addresses[0].protocols) == ["wsserver.v1.bin", "wsserver.v1.json"]
+        meta = {"id": "m_1", "log": "d"}
+        samples = [n / 2 for n in range(100)]
+        for seq, body in ((1, {"text": "é"}), (2, {"data": samples, "lead": "II"})):
+            scene.server.last.say_frame(
+                encode_message(
+                    {"_meta": meta | {"id": f"m_{seq}"}, **body},
+                    topic="patient:1",
+                    seq=seq,
+                    time=1_767_225_600_000_000,
+                )
+            )
+        scene.server.last.say_frame(encode_control({"type": "gap", "log": "d", "reason": "slow"}, time=1))
+        first, second, third = await taken(client, 3)
+        assert isinstance(first, Message)
+        assert (first["text"], first.meta) == (
+            "é", ("m_1", "patient:1", "d", 1, "2026-01-01T00:00:00.000Z"),
+        )  # fmt: skip
+        assert isinstance(second, Message)
+        assert isinstance(second["data"], array)
+        assert list(second["data"]) == samples
+        assert third == Gap("slow", "d")
+
+    async def test_a_server_without_it_is_understood_as_well(self, scene) -> None:
+        client = await scene.connected(codec="auto")
+        scene.server.last.publish(1)
+        assert numbers(await taken(client, 1)) == [1]
+
+    async def test_a_damaged_frame_ends_the_connection_and_not_the_client(self, scene) -> None:
+        await scene.connected(codec="binary")
+        frame = encode_message({"_meta": {"id": "m", "log": "d"}}, topic="patient:1", seq=1, time=1)
+        scene.server.last.say_frame(frame[:-1])
+        await settle()
+        assert scene.of("reconnecting")
+
+    async def test_a_body_over_the_bound_is_not_unpacked(self, scene) -> None:
+        await scene.connected(codec="binary", max_message_size=1000)
+        message = {"_meta": {"id": "m", "log": "d"}, "text": "x" * 5000}
+        frame = encode_message(message, topic="patient:1", seq=1, time=1, compression_threshold=100)
+        assert len(frame) < 1000
+        scene.server.last.say_frame(frame)
+        await settle()
+        assert scene.of("reconnecting")
 
 
 class TestComingBack:
