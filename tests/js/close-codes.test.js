@@ -127,6 +127,16 @@ test("the slot of a drain is kept to, counted from the close", async () => {
   assert.deepEqual(stage.last("reconnecting"), { attempt: 1, delay: 5402, maxAttempts: 10, advised: true });
 });
 
+test("a slot is good for one attempt", async () => {
+  const stage = new Stage();
+  await stage.connect();
+  stage.server.refuse();
+  stage.server.socket.say({ type: "system_shutdown", message: "", reconnect_after_ms: 5402 });
+  stage.server.socket.hangUp(4020);
+  await stage.clock.advance(5402);
+  assert.deepEqual(stage.last("reconnecting"), { attempt: 2, delay: 2000, maxAttempts: 10, advised: false });
+});
+
 test("nothing that happens to the page cuts the server's wait short", async () => {
   const stage = new Stage({ random: () => 0 });
   await stage.connect();

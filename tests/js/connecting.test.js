@@ -261,6 +261,12 @@ test("disconnect in a listener is obeyed, whichever event it is", async () => {
     stage.server.socket.hangUp(1006);
     await stage.clock.advance(600_000);
     assert.equal(stage.service.state, "closed", event);
+    const after = stage.events.findIndex(([, payload]) => payload.state === "closed");
+    assert.deepEqual(
+      stage.events.slice(after + 1).filter(([name]) => name !== "disconnected"),
+      [],
+      "nothing is told afterwards",
+    );
     assert.equal(stage.clock.pending, 0, event);
     assert.ok(
       stage.server.sockets.every(({ readyState }) => readyState === 3),

@@ -35,6 +35,7 @@ test("the global WebSocket is used, and its absence is told", async () => {
       new WebSocketReconnectService({ getToken: () => "t" }).connect(URL_OF_TESTS, { userId: "dr1" }),
       {
         code: "cannot_dial",
+      cause: new TypeError("there is no WebSocket here: pass a class as option WebSocket"),
       },
     );
   } finally {

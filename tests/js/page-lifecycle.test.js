@@ -150,6 +150,29 @@ test("a socket that was opened without a network is opened anew when there is on
   assert.equal(stage.server.sockets.length, 2);
 });
 
+test("a socket that is being opened is left alone when the page is only seen again", async () => {
+  const stage = new Stage();
+  stage.server.onDial = () => {};
+  await stage.begin();
+  stage.page.show();
+  await settle();
+  assert.equal(stage.server.sockets.length, 1);
+});
+
+test("while a refused token is being replaced nothing dials with the old one", async () => {
+  const answer = Promise.withResolvers();
+  const stage = new Stage({ getToken: ({ reason }) => (reason === "refused" ? answer.promise : "old") });
+  await stage.connect();
+  stage.server.socket.hangUp(4501);
+  stage.page.show();
+  stage.page.goOnline();
+  await settle();
+  assert.equal(stage.server.sockets.length, 1);
+  answer.resolve("new");
+  await settle();
+  assert.equal(stage.server.hello.token, "new");
+});
+
 for (const [name, away, back] of [
   ["put into the cache", (page) => page.putAway(), (page) => page.bringBack()],
   ["frozen", (page) => page.freeze(), (page) => page.thaw()],

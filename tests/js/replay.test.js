@@ -229,6 +229,16 @@ test("a gap that is told for what had arrived is told only for the rest", async 
   assert.deepEqual(stage.of("gap"), [{ log: "k1d", from: 4, to: 4, reason: "limit" }]);
 });
 
+test("a gap of nothing but what had arrived is none", async () => {
+  const stage = await watching();
+  const done = slowHandler(stage);
+  for (const n of [1, 2, 3]) stage.server.publish(TOPIC, { n });
+  await cut(stage, () => stage.server.sessions.clear());
+  for (let i = 0; i < 3; i++) await done();
+  assert.deepEqual(stage.messages, [1, 2, 3]);
+  assert.deepEqual(stage.of("gap"), []);
+});
+
 test("gap frames come in their place between the messages", async () => {
   const stage = await watching();
   const order = [];

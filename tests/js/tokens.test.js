@@ -150,6 +150,26 @@ test("a renewal that the server refuses is told, and a late token is not sent to
   assert.deepEqual(slow.server.socket.said("auth"), []);
 });
 
+test("what getToken says after disconnect is nobody's business", async () => {
+  const answer = Promise.withResolvers();
+  const stage = new Stage({ getToken: () => answer.promise });
+  await stage.begin();
+  stage.service.disconnect();
+  answer.reject(new Error("too late"));
+  await settle();
+  assert.deepEqual(stage.of("error"), []);
+
+  const refused = Promise.withResolvers();
+  const other = new Stage({ getToken: ({ reason }) => (reason === "first" ? "one" : refused.promise) });
+  onlyTakes(other, "two");
+  await other.begin();
+  other.service.disconnect();
+  refused.resolve("two");
+  await settle();
+  assert.equal(other.server.sockets.length, 1);
+  assert.equal(other.service.state, "closed");
+});
+
 test("without getToken the end of a token is only told", async () => {
   const stage = new Stage({ getToken: undefined });
   await stage.connect({ token: "only" });

@@ -306,15 +306,18 @@ export class WebSocketReconnectService {
   #connected(link, frame, back) {
     const conversation = this.#conversation;
     const { resumed, replayed, hasGap } = conversation.assess(frame);
+    // A listener may have ended or renewed it all.
+    const isOver = () => link !== this.#link || link.connection === null;
     this.#setState("connected");
+    if (isOver()) return;
     this.#emitter.emit("connected", connectedEvent(frame, resumed, replayed));
+    if (isOver()) return;
     if (back !== null) {
       this.#metrics.reconnects += 1;
       this.#metrics.downtimeMs += back.downtimeMs;
       this.#emitter.emit("reconnected", { ...back, resumed, replayed, gap: hasGap });
     }
-    // A listener may have ended or renewed it all.
-    if (link !== this.#link || link.connection === null) return;
+    if (isOver()) return;
     conversation.connected(frame);
     this.#socket?.dispatch("open");
     this.#connecting?.resolve(/** @type {ReconnectingSocket} */ (this.#socket));
