@@ -350,6 +350,15 @@ def test_threads_share_it_and_each_request_has_a_connection_for_itself(server, p
     assert server.connections <= 6
 
 
+def test_after_a_fork_the_connections_of_the_parent_are_left_alone(server, publisher, monkeypatch) -> None:
+    one = publisher()
+    one.broadcast_to_all({})
+    monkeypatch.setattr("wsserver.client.rest_connections.os.getpid", lambda: -1)
+    for _ in range(2):
+        one.broadcast_to_all({})
+    assert server.connections == 2
+
+
 def test_after_close_nothing_is_sent(server, publisher) -> None:
     one = publisher(patience=0)
     one.close()

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from array import array
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ class Watcher:
         self.client = client
         self.numbers: list[int] = []
         self.gaps: list[Gap] = []
+        self.keep: Callable[[Message], object] = lambda message: None
         self.end: ConnectionEnded | None = None
         self.task = asyncio.ensure_future(self._watch())
 
@@ -43,6 +46,7 @@ class Watcher:
         try:
             async for item in self.client:
                 if isinstance(item, Message):
+                    self.keep(item)
                     self.numbers.append(item["n"])
                 else:
                     self.gaps.append(item)
@@ -81,6 +85,31 @@ async def test_what_is_published_arrives_with_its_filter_and_its_meta(server: Li
     assert watcher.numbers == [2, 3]
     assert await watcher.client.unsubscribe("patient:1")
     assert not await watcher.client.unsubscribe("patient:1")
+
+
+async def test_binary_frames_say_the_same(server: LiveServer, watch) -> None:
+    samples = [n / 4 for n in range(64)]
+    watchers = {
+        codec: await watch(server.port, "patient:1", config=replace(QUICK, codec=codec))
+        for codec in ("json", "binary", "auto")
+    }
+    seen: dict[str, dict[str, Any]] = {}
+    for codec, watcher in watchers.items():
+        watcher.keep = lambda message, codec=codec: seen.update({codec: dict(message)})
+    await server.publish("patient/1", {"n": 1, "text": "é", "data": samples, "deep": {"a": [1, None, True]}})
+    for watcher in watchers.values():
+        await watcher.has(1)
+    assert isinstance(seen["binary"]["data"], array)
+    assert isinstance(seen["json"]["data"], list)
+    for message in seen.values():
+        message["data"] = list(message["data"])
+    assert seen["json"] == seen["binary"] == seen["auto"]
+    server.manager.broadcast_to_patient(1, {"n": 2, "text": "x" * 200_000})
+    for watcher in watchers.values():
+        await watcher.has(2)
+        assert (await watcher.client.subscribe("patient:1", filters={"n": 3})).replaced
+        with pytest.raises(RequestRefused, match="1008"):
+            await watcher.client.subscribe("patient:1", filters={"$n": 3})
 
 
 @pytest.mark.parametrize("ending", list(Ending), ids=lambda ending: ending.name.lower())

@@ -78,7 +78,10 @@ class RestConnections:
             if self._is_closed:
                 raise ConnectionLost("the publisher is closed")
             if self._process != os.getpid():
-                # After a fork these sockets are the parent's as well: answers would get mixed up.
+                # After a fork these sockets are the parent's as well: answers would get mixed up. To close
+                # them here says nothing to the server.
+                for connection in self._idle:
+                    connection.close()
                 self._idle, self._process = [], os.getpid()
             if self._idle:
                 connection = self._idle.pop()
