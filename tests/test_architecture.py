@@ -45,6 +45,7 @@ FLOORS = [
         "backpressure",
         "health_monitor",
         "turn_budget",
+        "turnstile",
         "rate_limiter",
         "interest",
         "owed_gaps",

@@ -29,6 +29,7 @@ from wsserver.protocol import commands, control
 from wsserver.rate_limiter import RateLimiter
 from wsserver.resumption import Resumption, send_connected
 from wsserver.session import Session, lost_beyond
+from wsserver.turnstile import Turnstile
 from wsserver_core.connection import PAUSED_FOR_CREDENTIALS
 from wsserver_core.frames import TEXT, ReadLimits
 
@@ -65,6 +66,8 @@ class Admission:
         self._rates = rates
         self._read_limits = read_limits
         self._admitted = admitted
+        self.turnstile = Turnstile(manager.loop_port)
+        """Where newcomers wait for their turn, with the handshake and again with their first frame."""
         self._deadlines: dict[Newcomer, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._held_off: Counter[str] = Counter()
@@ -136,6 +139,7 @@ class Admission:
             self._tell(newcomer, error, request_id)
 
     async def _authenticate(self, newcomer: Newcomer, command: commands.Connect) -> None:
+        await self.turnstile.passed()
         outcome = await self.check(command.token)
         self.admit(
             newcomer,

@@ -35,6 +35,7 @@ class Endpoint:
         service = self._service
         handshake, leave = self._enter(request)
         try:
+            await service.admission.turnstile.passed()
             if handshake.token is None:
                 self._check_newcomers()
             else:
