@@ -16,8 +16,8 @@ from wsserver_core.backlog cimport FRAMES_SORTED
 from wsserver_core.outgoing cimport Frame
 from wsserver_core.replays cimport Replays
 from wsserver_core.slots cimport (
-    BLOCKED, CLOSING, CROWDED, DEAD, DIRTY, FINISH, FOREIGN, HALF, HELD_UP, OPEN, SLOW, WANTS_ROOM, Slot,
-    form_of, handle_of, ring_of,
+    BEHIND, BLOCKED, CLOSING, CROWDED, DEAD, FINISH, FOREIGN, HALF, HELD_UP, LIVE, OPEN, SLOW, WANTS_ROOM,
+    Slot, form_of, frame_at, handle_of, ring_of, size_of,
 )
 
 from contextlib import suppress
@@ -38,6 +38,9 @@ cdef enum:
     # than one; beyond 64 the gain is gone and a slice would hold the loop for too long.
     FRAMES_PER_SEND = 64
     BYTES_PER_SEND = 256 * 1024
+    # What one slice carries: so much takes about as long as 100 small messages. Without it a slice of
+    # deep queues took ten times as long, and whoever was not in it waited for that.
+    BYTES_PER_SLICE = 512 * 1024
     # What is handed to a transport at once is copied for that connection alone.
     BYTES_PER_COPY = 64 * 1024
 
@@ -185,7 +188,10 @@ cdef class Hub(Replays):
         return served
 
     def flush_slice(self):
-        """Send what waits for up to ``batch_size`` connections, one system call each."""
+        """Send what waits for up to ``batch_size`` connections, one system call each.
+
+        Those that are catching up come last, and one of them always.
+        """
         cdef uint32_t jobs, i, index, generation
         cdef list faults = []
         self.check_thread()
@@ -267,23 +273,25 @@ cdef class Hub(Replays):
         return 0
 
     cdef int reserve_jobs(self) except -1:
+        # One more, for somebody who is catching up.
+        cdef uint32_t seats = self._batch_size + 1
         cdef void *memory
-        if self.jobs_capacity < self._batch_size:
-            memory = PyMem_Realloc(self.jobs, self._batch_size * sizeof(Job))
+        if self.jobs_capacity < seats:
+            memory = PyMem_Realloc(self.jobs, seats * sizeof(Job))
             if memory == NULL:
                 raise MemoryError()
             self.jobs = <Job *> memory
-            memory = PyMem_Realloc(self.indirect, self._batch_size * sizeof(uint32_t))
+            memory = PyMem_Realloc(self.indirect, seats * sizeof(uint32_t))
             if memory == NULL:
                 raise MemoryError()
             self.indirect = <uint32_t *> memory
-            self.jobs_capacity = self._batch_size
-        if self.iovecs_capacity < self._batch_size * 2 + FRAMES_PER_SEND:
-            memory = PyMem_Realloc(self.iovecs, (self._batch_size * 2 + FRAMES_PER_SEND) * sizeof(iovec))
+            self.jobs_capacity = seats
+        if self.iovecs_capacity < seats * 2 + FRAMES_PER_SEND:
+            memory = PyMem_Realloc(self.iovecs, (seats * 2 + FRAMES_PER_SEND) * sizeof(iovec))
             if memory == NULL:
                 raise MemoryError()
             self.iovecs = <iovec *> memory
-            self.iovecs_capacity = self._batch_size * 2 + FRAMES_PER_SEND
+            self.iovecs_capacity = seats * 2 + FRAMES_PER_SEND
         return 0
 
     cdef uint32_t build(self) except? 4294967295:
@@ -292,10 +300,21 @@ cdef class Hub(Replays):
         cdef uint32_t iovecs = 0
         cdef uint32_t seen = 0
         cdef uint32_t index
+        cdef Py_ssize_t size = 0
         cdef Slot *slot
         cdef void *memory
+        cdef int which
+        cdef bint has_been_behind = False
         self.indirect_count = 0
-        while self.dirty_count and seen < self._batch_size:
+        while self.dirty_count:
+            which = LIVE if self.dirty[LIVE].count else BEHIND
+            if seen >= self._batch_size or size >= BYTES_PER_SLICE:
+                # However much is published, those who catch up get there.
+                if has_been_behind or not self.dirty[BEHIND].count:
+                    break
+                which = BEHIND
+            has_been_behind |= which == BEHIND
+            index = self.next_dirty(which)
             if iovecs + FRAMES_PER_SEND > self.iovecs_capacity:
                 # A deep slice: sized by what waits, kept for the next one.
                 memory = PyMem_Realloc(self.iovecs, self.iovecs_capacity * 2 * sizeof(iovec))
@@ -303,19 +322,19 @@ cdef class Hub(Replays):
                     raise MemoryError()
                 self.iovecs = <iovec *> memory
                 self.iovecs_capacity *= 2
-            index = self.dirty[self.dirty_head]
-            self.dirty_head = (self.dirty_head + 1) % self.capacity
-            self.dirty_count -= 1
             seen += 1
             slot = &self.slots[index]
-            slot.flags &= ~<uint32_t> DIRTY
             if not slot.flags & OPEN or slot.flags & (BLOCKED | DEAD) or slot.count == 0:
                 continue
             if slot.fd < 0:
                 self.indirect[self.indirect_count] = index
                 self.indirect_count += 1
+                # What it will be given: all up to the bound, or one frame beyond it.
+                size += max(<Py_ssize_t> size_of(slot, frame_at(slot, 0)),
+                            min(<Py_ssize_t> slot.queued_bytes, BYTES_PER_COPY))
                 continue
             iovecs = self.load(&self.jobs[jobs], index, iovecs)
+            size += self.jobs[jobs].size
             jobs += 1
         return jobs
 

@@ -38,3 +38,6 @@ class Replays(Backlog):
         ``on_room(owner)`` is called once there is room. Raises ValueError for a frame without the
         form that the connection speaks.
         """
+
+    def replay_many(self, handle: int, frames: list[Frame]) -> int:
+        """Queue frames from the history, as long as there is room; returns how many were taken."""

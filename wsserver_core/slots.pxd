@@ -50,6 +50,20 @@ cdef struct Slot:
     uint64_t refused[LANES]
 
 
+cdef enum:
+    # Lines of slots with something to send. Whoever catches up is behind everybody else.
+    LIVE = 0
+    BEHIND = 1
+    LINES = 2
+
+
+# A ring of slots, as long as the table.
+cdef struct Line:
+    uint32_t *places
+    uint32_t head
+    uint32_t count
+
+
 cdef inline PyObject **ring_of(Slot *slot) noexcept:
     return slot.ring if slot.ring != NULL else slot.inline_ring
 
@@ -84,9 +98,8 @@ cdef class SlotTable:
     cdef readonly uint32_t top     # slots ever used
     cdef uint32_t *free_slots
     cdef uint32_t free_count
-    cdef uint32_t *dirty           # ring of slots with something to send
-    cdef uint32_t dirty_head
-    cdef uint32_t dirty_count
+    cdef Line dirty[LINES]         # slots with something to send, each in one of them
+    cdef uint32_t dirty_count      # in both
     cdef bint flushing             # the sends run, without the GIL
     cdef dict stalled              # the handles of those whose transport holds bytes, oldest first
     cdef public double now
@@ -122,4 +135,5 @@ cdef class SlotTable:
     cdef void let_go(self, Slot *slot, Frame frame, int reason)
     cdef void note_copy(self, Slot *slot, uint32_t size) noexcept
     cdef void mark(self, uint32_t index) noexcept
+    cdef uint32_t next_dirty(self, int which) noexcept
     cdef void leaves(self, Slot *slot, uint64_t handle)

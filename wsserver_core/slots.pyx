@@ -46,7 +46,8 @@ cdef class SlotTable:
             PyMem_Free(slot.ring)
         PyMem_Free(self.slots)
         PyMem_Free(self.free_slots)
-        PyMem_Free(self.dirty)
+        for i in range(<uint32_t> LINES):
+            PyMem_Free(self.dirty[i].places)
 
     # -- figures
 
@@ -154,6 +155,8 @@ cdef class SlotTable:
     cdef int grow(self) except -1:
         cdef uint32_t capacity = self.capacity * 2 if self.capacity else FIRST_CAPACITY
         cdef uint32_t i
+        cdef int which
+        cdef Line *line
         cdef void *memory
         memory = PyMem_Realloc(self.slots, capacity * sizeof(Slot))
         if memory == NULL:
@@ -163,14 +166,16 @@ cdef class SlotTable:
         if memory == NULL:
             raise MemoryError()
         self.free_slots = <uint32_t *> memory
-        memory = PyMem_Malloc(capacity * sizeof(uint32_t))
-        if memory == NULL:
-            raise MemoryError()
-        for i in range(self.dirty_count):
-            (<uint32_t *> memory)[i] = self.dirty[(self.dirty_head + i) % self.capacity]
-        PyMem_Free(self.dirty)
-        self.dirty = <uint32_t *> memory
-        self.dirty_head = 0
+        for which in range(<int> LINES):
+            line = &self.dirty[which]
+            memory = PyMem_Malloc(capacity * sizeof(uint32_t))
+            if memory == NULL:
+                raise MemoryError()
+            for i in range(line.count):
+                (<uint32_t *> memory)[i] = line.places[(line.head + i) % self.capacity]
+            PyMem_Free(line.places)
+            line.places = <uint32_t *> memory
+            line.head = 0
         memset(&self.slots[self.capacity], 0, (capacity - self.capacity) * sizeof(Slot))
         self.capacity = capacity
         return 0
@@ -381,7 +386,21 @@ cdef class SlotTable:
 
     cdef void mark(self, uint32_t index) noexcept:
         """Have this slot flushed."""
-        if not self.slots[index].flags & DIRTY:
-            self.slots[index].flags |= DIRTY
-            self.dirty[(self.dirty_head + self.dirty_count) % self.capacity] = index
+        cdef Slot *slot = &self.slots[index]
+        cdef Line *line
+        if not slot.flags & DIRTY:
+            slot.flags |= DIRTY
+            line = &self.dirty[BEHIND if slot.flags & CATCHING_UP else LIVE]
+            line.places[(line.head + line.count) % self.capacity] = index
+            line.count += 1
             self.dirty_count += 1
+
+    cdef uint32_t next_dirty(self, int which) noexcept:
+        """Take the first slot off a line that is not empty."""
+        cdef Line *line = &self.dirty[which]
+        cdef uint32_t index = line.places[line.head]
+        line.head = (line.head + 1) % self.capacity
+        line.count -= 1
+        self.dirty_count -= 1
+        self.slots[index].flags &= ~<uint32_t> DIRTY
+        return index
