@@ -8,6 +8,7 @@ from workbench import Bench, principal
 
 from wsserver import interest as interest_module
 from wsserver.interest import Bodies, Interest
+from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.topic import Topic
 
 TOPICS = ("patient:1", "patient:2", "patient:*", "ecg:*", "ecg:5", "ecg:6", "ward:5", "*")
@@ -53,6 +54,9 @@ def test_it_agrees_with_the_index_on_every_message(
     interest = interest_of(bench, one)
     kept = list(bench.manager.history.after(0))
     assert [interest.wants(message) for message in kept] == got
+    assert interest.wanted(kept, (0, 0)) == [
+        message for message, is_for_it in zip(kept, got, strict=True) if is_for_it
+    ]
     # What it names, or covers, is where all of this came from.
     named = interest.named()
     for message, is_for_it in zip(kept, got, strict=True):
@@ -85,7 +89,36 @@ def test_a_subscription_counts_from_its_place_on() -> None:
     for _ in range(3):
         bench.manager.publish(Topic("ecg", "5"), {})
     interest = interest_of(bench, one, {made.number: 2})
-    assert [interest.wants(kept) for kept in bench.manager.history.after(0)] == [False, False, True]
+    kept = list(bench.manager.history.after(0))
+    assert [interest.wants(one) for one in kept] == [False, False, True]
+    assert interest.wanted(kept, (0, 0)) == kept[2:]
+
+
+def test_what_is_wanted_lies_beyond_the_position_of_its_log() -> None:
+    bench = Bench()
+    one, _ = bench.connect("u1", principal=principal(bench, "u1", None))
+    bench.manager.subscribe(one, "ecg", "5")
+    for number in range(6):
+        bench.manager.publish(Topic("ecg", "5"), {"severity": "critical"} if number % 2 else {})
+    kept = list(bench.manager.history.after(0))
+    assert [one.frame.lane for one in kept] == [2, 1] * 3
+    assert interest_of(bench, one).wanted(kept, (1, 2)) == kept[3:]
+    assert interest_of(bench, one).wanted(kept, (0, 3)) == kept[1::2]
+    assert interest_of(bench, one).wanted(kept, (3, 0)) == kept[0::2]
+
+
+def test_nobody_gets_back_what_it_sent_itself() -> None:
+    bench = Bench()
+    one, _ = bench.connect("u1", principal=principal(bench, "u1", None))
+    other, _ = bench.connect("u2", principal=principal(bench, "u2", None))
+    for subscriber in (one, other):
+        bench.manager.subscribe(subscriber, "ecg", "5")
+    for sender in (0, 1, 0):
+        handle = bench.manager.connections[one].handle if sender else 0
+        bench.manager.broadcasts.publish(Topic("ecg", "5"), PublishedMessage({"v": sender}), exclude=handle)
+    kept = list(bench.manager.history.after(0))
+    assert interest_of(bench, one).wanted(kept, (0, 0)) == [kept[0], kept[2]]
+    assert interest_of(bench, other).wanted(kept, (0, 0)) == kept
 
 
 def test_many_topics_are_not_named_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """What of the history one connection would get: by its subscriptions and its rights of now."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -9,6 +9,7 @@ from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.protocol.message import SeverityDefaults, derived_members
 from wsserver.protocol.topic import ANY, PATIENT
 from wsserver.store.history import History, TopicHistory
+from wsserver.store.log import Position
 from wsserver.store.run import Kept
 from wsserver_core.filters import Program
 from wsserver_core.topics import Record
@@ -80,6 +81,50 @@ class Interest:
             self._wanted.setdefault((one.subscription_type, one.target_id), []).append(entry)
         self._types = {name for name, _ in self._wanted}
         self._by_topic: dict[str, list[tuple[Program, int]]] = {}
+        self._settled = max(since.values(), default=0)
+        """The place from which on all subscriptions count."""
+
+    def wanted(self, messages: Iterable[Kept], position: Position) -> list[Kept]:
+        """Those beyond a position that are for this connection, in their order."""
+        found = []
+        floors = 0, *position
+        settled = self._settled
+        topic = subject = verdict = None
+        is_first = True
+        for kept in messages:
+            frame = kept.frame
+            if kept.seq <= floors[frame.lane]:
+                continue
+            if kept.sender is None and kept.order > settled:
+                # Mostly the next one is of the same topic and about the same patient.
+                if is_first or frame.topic != topic or frame.subject != subject:
+                    is_first = False
+                    topic, subject = frame.topic, frame.subject
+                    verdict = self._verdict(topic or "", subject)
+                if verdict is not None:
+                    if verdict:
+                        found.append(kept)
+                    continue
+            if self.wants(kept):
+                found.append(kept)
+        return found
+
+    def _verdict(self, topic: str, subject: str | None) -> bool | None:
+        """Whether everything of a topic about somebody is for this connection, or nothing; else None."""
+        if subject is not None and not self._principal.may_see(subject):
+            return False
+        if topic == ANY:
+            return True
+        programs = self._programs_of(topic)
+        if not programs:
+            return False
+        return True if any(program.matches_all for program, _ in programs) else None
+
+    def _programs_of(self, topic: str) -> list[tuple[Program, int]]:
+        programs = self._by_topic.get(topic)
+        if programs is None:
+            programs = self._by_topic[topic] = self._programs(*topic.split(":", 1))
+        return programs
 
     def wants(self, kept: Kept) -> bool:
         """Whether the message is for this connection."""
@@ -91,11 +136,8 @@ class Interest:
         topic = frame.topic or ""
         if topic == ANY:
             return True
-        programs = self._by_topic.get(topic)
-        if programs is None:
-            programs = self._by_topic[topic] = self._programs(*topic.split(":", 1))
         body: Body | None = None
-        for program, since in programs:
+        for program, since in self._programs_of(topic):
             if kept.order <= since:
                 continue
             if program.matches_all:

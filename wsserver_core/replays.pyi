@@ -1,3 +1,5 @@
+from collections.abc import Iterable
+
 from typing_extensions import disjoint_base
 
 from wsserver_core.backlog import Backlog
@@ -39,5 +41,5 @@ class Replays(Backlog):
         form that the connection speaks.
         """
 
-    def replay_many(self, handle: int, frames: list[Frame]) -> int:
+    def replay_many(self, handle: int, frames: Iterable[Frame]) -> int:
         """Queue frames from the history, as long as there is room; returns how many were taken."""

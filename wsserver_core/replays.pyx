@@ -91,7 +91,7 @@ cdef class Replays(Backlog):
         self.mark_dirty(<uint32_t> handle)
         return QUEUED
 
-    cpdef Py_ssize_t replay_many(self, uint64_t handle, list frames) except -1:
+    cpdef Py_ssize_t replay_many(self, uint64_t handle, object frames) except -1:
         """Queue frames from the history, as long as there is room; returns how many were taken."""
         cdef Py_ssize_t taken = 0
         cdef Frame frame

@@ -6,7 +6,7 @@ history. ``FAULTS`` names them with the law that each must break.
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -218,6 +218,14 @@ class _FaultyReplay(_Around):
         """The third message of each replay and those behind it are told by their number."""
         number = self._counts[handle] = self._counts.get(handle, 0) + 1
         return self._treat(self._inner, handle, frame, number)
+
+    def replay_many(self, handle: int, frames: Iterable[Frame]) -> int:
+        taken = 0
+        for frame in frames:
+            if self.replay(handle, frame) != 0:
+                break
+            taken += 1
+        return taken
 
 
 def _replay(server: LiveServer, treat: Callable[[Any, int, Frame, int], int]) -> None:

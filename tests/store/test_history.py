@@ -1,5 +1,7 @@
 """What is kept for those who come back, and what is known of the rest."""
 
+import random
+
 import msgspec
 import pytest
 from fake_clock import FakeClock
@@ -47,6 +49,20 @@ class Shelf:
         found = [self.history.topic(*topic.split(":")) for topic in topics]
         return [kept.seq for kept in self.history.after(order, [one for one in found if one is not None])]
 
+    def pieces(self, order: int, limit: int, *topics: str) -> list[int]:
+        """The same as ``seqs``, read a piece at a time."""
+        found = [self.history.topic(*topic.split(":")) for topic in topics]
+        there = [one for one in found if one is not None] if topics else None
+        seqs: list[int] = []
+        while order < self.history.order:
+            piece, end = self.history.next_after(order, there, limit)
+            # It gets on, and stays within the place that it names.
+            assert end > order
+            assert all(order < kept.order <= end for kept in piece)
+            order = end
+            seqs += (kept.seq for kept in piece)
+        return seqs
+
     def evicted(self, name: str, target: str) -> tuple[int, int]:
         return self.history.evicted_of(self.history.topic(name, target))
 
@@ -65,6 +81,21 @@ def test_of_each_topic_the_newest_are_kept(shelf: Shelf) -> None:
     assert shelf.evicted("ecg", "1") == (0, 4)
     assert shelf.evicted("ecg", "2") == (0, 0)
     assert (shelf.history.messages, shelf.history.evicted, shelf.history.last_evicted) == (6, 2, (0, 4))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 250])
+def test_a_piece_at_a_time_it_is_the_same(limit: int) -> None:
+    shelf = Shelf(size=60)
+    dice = random.Random(limit)
+    topics = [f"ecg:{number}" for number in range(12)]
+    for _ in range(1_000):
+        # One topic that is full, and let go of something, and others that hardly have anything.
+        topic = topics[min(int(dice.expovariate(0.7)), 11)]
+        shelf.put(topic, lane=dice.choice((1, 2)), of_type=dice.choice((None, "alert")))
+    for order in (0, 1, 500, 990, 999, 1_000):
+        assert shelf.pieces(order, limit) == shelf.seqs(order)
+        for some in (topics, topics[:1], topics[4:7], ["ecg:none"]):
+            assert shelf.pieces(order, limit, *some) == shelf.seqs(order, *some)
 
 
 def test_a_topic_is_bounded_by_bytes_and_by_age_too() -> None:

@@ -115,6 +115,11 @@ class Run:
         for place in range(bisect_right(items, order, self._first, key=_order), len(items)):
             yield items[place]
 
+    def next_after(self, order: int, limit: int) -> list[Kept]:
+        """The first so many that came after a place."""
+        first = bisect_right(self._items, order, self._first, key=_order)
+        return self._items[first : first + limit]
+
     def first_after(self, seq: int) -> Kept | None:
         """The first beyond a ``seq``, for messages of one log."""
         place = bisect_right(self._items, seq, self._first, key=_seq)
