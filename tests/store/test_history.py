@@ -58,6 +58,7 @@ class Shelf:
             piece, end = self.history.next_after(order, there, limit)
             # It gets on, and stays within the place that it names.
             assert end > order
+            assert len(piece) <= limit
             assert all(order < kept.order <= end for kept in piece)
             order = end
             seqs += (kept.seq for kept in piece)

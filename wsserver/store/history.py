@@ -373,7 +373,7 @@ class History:
     def next_after(
         self, order: int, topics: Iterable[TopicHistory] | None, limit: int
     ) -> tuple[list[Kept], int]:
-        """The next of what came after a place, about ``limit`` of it, and the place up to which that is all.
+        """The next of what came after a place, at most ``limit``, and the place up to which that is all.
 
         The same as ``after``, a piece at a time: a fifth of the time for each message. At the end
         that place is ``order``, or beyond it.
@@ -390,6 +390,9 @@ class History:
             found = pieces[0]
         else:
             found = sorted((kept for piece in pieces for kept in piece if kept.order <= end), key=_order)
+            if len(found) > limit:
+                del found[limit:]
+                end = found[-1].order
         if topics is None:
             found = [kept for kept in found if not kept.evicted]
         return found, end
