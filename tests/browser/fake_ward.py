@@ -1,7 +1,9 @@
 """A small server that speaks the protocol to the demonstration's page, and misbehaves on request.
 
-It serves the page's own files, streams the real DemoWard to whoever subscribed, and records what it
-was sent (``frames``). To make it misbehave: ``await tell(message)`` for any frame, ``await close_all(code)``,
+It serves the page's own files and the client's, streams the real DemoWard to whoever subscribed, and records
+what it was sent (``frames``). It keeps no sessions: whoever comes back is new. To make it misbehave:
+``await publish(message, topic)`` for a message with the next number, ``await tell(frame)`` for any frame,
+``await close_all(code)``, other ``labels`` of patients, other members of ``connected`` in ``welcome``,
 ``muted = True`` to stop the stream, ``refuse_with = code`` (and ``refusal`` for the error before it) to close
 newcomers after their first frame, and ``await stop()`` then ``await start()``, which keeps the port. To teach
 it another command, add a branch to ``_answer``.
@@ -17,6 +19,7 @@ from aiohttp import WSMsgType, web
 from wsserver.clock import SystemClock
 from wsserver.demo.page import HEADERS, load_page
 from wsserver.demo.ward import DemoWard
+from wsserver.web.client_files import CLIENT_FILES
 
 
 class FakeWard:
@@ -28,6 +31,8 @@ class FakeWard:
         self.muted = False
         self.refuse_with: int | None = None
         self.refusal: dict[str, Any] | None = None
+        self.labels: dict[str, str] = {}
+        self.welcome: dict[str, Any] = {}
         self.port = 0
         self._sequence = 0
         self._sockets: dict[web.WebSocketResponse, set[str]] = {}
@@ -44,6 +49,8 @@ class FakeWard:
         app = web.Application()
         for path, file in load_page().items():
             app.router.add_get(path, self._serve(file.body, file.content_type))
+        for name, module in CLIENT_FILES.items():
+            app.router.add_get(f"/ws/client/{name}", self._serve(module.body, module.content_type))
         app.router.add_get("/demo/config.json", self._config)
         app.router.add_get("/ws/connect", self._connect)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -66,11 +73,15 @@ class FakeWard:
             await self._runner.cleanup()
 
     async def broadcast_to_patient(self, patient_id: str, message: dict[str, Any]) -> int:
-        if self.muted:
-            return 0
+        return 0 if self.muted else await self.publish(message, f"patient:{patient_id}")
+
+    async def publish(self, message: dict[str, Any], topic: str) -> int:
+        """To all who have the topic; says how many they are."""
         self._sequence += 1
-        topic = f"patient:{patient_id}"
-        meta = {"id": f"m_{self._sequence}", "topic": topic, "log": "fake", "seq": self._sequence}
+        meta = {
+            "id": f"m_{self._sequence}", "topic": topic, "log": "fake", "seq": self._sequence,
+            "ts": "2026-01-01T00:00:00.000Z",
+        }  # fmt: skip
         frame = json.dumps({"_meta": meta, **message})
         sent = 0
         for socket, topics in list(self._sockets.items()):
@@ -95,9 +106,13 @@ class FakeWard:
 
         return handler
 
-    async def _config(self, _: web.Request) -> web.Response:
+    async def _config(self, request: web.Request) -> web.Response:
         self.tokens_given += 1
-        patients = [{"id": patient.id, "label": patient.label} for patient in self._ward.patients]
+        assert request.query.get("user_id", "demo") == "demo"
+        patients = [
+            {"id": patient.id, "label": self.labels.get(patient.id, patient.label)}
+            for patient in self._ward.patients
+        ]
         return web.json_response(
             {
                 "url": "/ws/connect",
@@ -135,13 +150,30 @@ class FakeWard:
                     await socket.send_json(self.refusal)
                 await socket.close(code=self.refuse_with)
                 return
+            topics = message["subscriptions"]
+            parted = [topic.partition(":") for topic in topics]
+            subscriptions = [
+                {"subscription_id": f"s_{n}", "subscription_type": kind, "target_id": target, "filters": {}}
+                for n, (kind, _, target) in enumerate(parted)
+            ]
             await socket.send_json(
                 {
                     "type": "connected",
                     "connection_id": "c_1",
+                    "session_id": "secret",
+                    "user_id": message["user_id"],
+                    "role": message["role"],
+                    "protocol": "wsserver.v1.json",
                     "heartbeat_interval": 30,
                     "session": {"resumed": False, "replayed": 0, "gaps": []},
+                    "cursor": {"fake": self._sequence},
+                    "subscriptions": subscriptions,
                     "errors": [],
+                    **self.welcome,
                 }
             )
-            self._sockets[socket] = set(message["subscriptions"])
+            self._sockets[socket] = set(topics)
+        elif message["type"] == "auth":
+            await socket.send_json(
+                {"type": "authenticated", "expires_in": 3600, "request_id": message["request_id"]}
+            )

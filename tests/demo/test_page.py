@@ -1,8 +1,10 @@
 import re
+from urllib.parse import urljoin
 
 import pytest
 
 from wsserver.demo.page import CONTENT_SECURITY_POLICY, HEADERS, PageFile, load_page
+from wsserver.web.client_files import CLIENT_FILES
 
 
 @pytest.fixture(scope="module")
@@ -15,21 +17,27 @@ def markup(page: dict[str, PageFile]) -> str:
 
 
 def test_every_file_has_its_path_and_type(page: dict[str, PageFile]) -> None:
+    scripts = ("alert-list", "bed", "connection-bar", "connection-log", "demo", "markup", "trace")
     assert {path: file.content_type for path, file in page.items()} == {
         "/demo": "text/html; charset=utf-8",
         "/demo/demo.css": "text/css; charset=utf-8",
-        "/demo/demo.js": "text/javascript; charset=utf-8",
-        "/demo/link.js": "text/javascript; charset=utf-8",
-        "/demo/trace.js": "text/javascript; charset=utf-8",
+        **{f"/demo/{name}.js": "text/javascript; charset=utf-8" for name in scripts},
     }
 
 
 def test_everything_the_page_asks_for_is_served(page: dict[str, PageFile]) -> None:
     wanted = {f"/{target}" for target in re.findall(r'(?:src|href)="(demo/[^"]+)"', markup(page))}
-    for path in ("/demo/demo.js", "/demo/link.js", "/demo/trace.js"):
-        imports = re.findall(r'from "\./([^"]+)"', page[path].body.decode("utf-8"))
-        wanted |= {f"/demo/{name}" for name in imports}
-    assert wanted == set(page) - {"/demo"}
+    for path, file in page.items():
+        if path.endswith(".js"):
+            imports = re.findall(r'from "([^"]+)"', file.body.decode("utf-8"))
+            wanted |= {urljoin(path, name) for name in imports}
+    client = {path for path in wanted if path.startswith("/ws/client/")}
+    assert client == {"/ws/client/index.js"}
+    assert wanted - client == set(page) - {"/demo"}
+
+
+def test_the_client_that_the_page_imports_is_served() -> None:
+    assert "index.js" in CLIENT_FILES
 
 
 def test_an_etag_is_quoted_and_belongs_to_the_content(page: dict[str, PageFile]) -> None:

@@ -19,12 +19,17 @@ HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-cache",
 }
 
+_JAVASCRIPT: Final = "text/javascript; charset=utf-8"
 _FILES: Final = {
     "/demo": ("index.html", "text/html; charset=utf-8"),
     "/demo/demo.css": ("demo.css", "text/css; charset=utf-8"),
-    "/demo/demo.js": ("demo.js", "text/javascript; charset=utf-8"),
-    "/demo/link.js": ("link.js", "text/javascript; charset=utf-8"),
-    "/demo/trace.js": ("trace.js", "text/javascript; charset=utf-8"),
+    "/demo/alert-list.js": ("alert-list.js", _JAVASCRIPT),
+    "/demo/bed.js": ("bed.js", _JAVASCRIPT),
+    "/demo/connection-bar.js": ("connection-bar.js", _JAVASCRIPT),
+    "/demo/connection-log.js": ("connection-log.js", _JAVASCRIPT),
+    "/demo/demo.js": ("demo.js", _JAVASCRIPT),
+    "/demo/markup.js": ("markup.js", _JAVASCRIPT),
+    "/demo/trace.js": ("trace.js", _JAVASCRIPT),
 }
 
 

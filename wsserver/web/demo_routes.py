@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -21,6 +22,8 @@ ROLE: Final = "visitor"
 VISITOR: Final = RoleSettings(subscribe=("patient",))
 """Visitors follow the single patients that their token names, and take no seat of the staff."""
 
+_VISITOR_ID = re.compile(r"demo_[0-9a-f]{24}", re.ASCII)
+
 
 def with_visitors(settings: Settings) -> Settings:
     """The settings with the role of the demonstration's visitors in them."""
@@ -39,11 +42,17 @@ class Demo:
         self._service = service
 
     async def config(self, request: web.Request) -> web.StreamResponse:
-        """``GET /demo/config.json``: where to connect, with a fresh token."""
+        """``GET /demo/config.json``: where to connect, with a fresh token.
+
+        A visitor whose token ends names himself (``?user_id=``), for a session belongs to one user. Whoever
+        knows another's id gains nothing: all visitors may see the same, and a session has a secret besides.
+        """
         service = self._service
         ids = [patient.id for patient in PATIENTS]
         # One user each: visitors must not share the limit of connections per user.
-        user_id = new_id("demo")
+        user_id = request.query.get("user_id", "")
+        if _VISITOR_ID.fullmatch(user_id) is None:
+            user_id = new_id("demo")
         token = mint_token(
             service.settings.auth,
             service.clock,

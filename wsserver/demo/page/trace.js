@@ -20,6 +20,8 @@ const MOST_BUFFERED_SECONDS = 1.6;
 const MOST_CORRECTION = 0.15;
 /** Shown when something is missing but nobody knows how much. */
 const LEAST_HOLE_SECONDS = 0.2;
+/** No heart and no electrode gives more; such a value is not drawn, and must not carry the baseline away. */
+const LARGEST_MILLIVOLTS = 100;
 /** The usual high-pass filter of a monitor, which keeps a wandering baseline on the strip. */
 const BASELINE_HERTZ = 0.5;
 
@@ -50,17 +52,19 @@ export class Trace {
   }
 
   /**
-   * Samples as they came. A jump between `time` and the end of the piece before is a hole of that length.
-   * @param {number[]} millivolts @param {number} rate samples per second
+   * Samples as they came. A jump between `time` and the end of the piece before is a hole of that length,
+   * and so is what is no number.
+   * @param {ArrayLike<unknown>} millivolts @param {number} rate samples per second
    * @param {number} time ms of the first sample; NaN if unknown
    */
   push(millivolts, rate, time) {
     if (rate !== this.#rate) this.#reset(rate);
     this.#hole(this.#missing(time));
-    this.#baseline ??= median(millivolts);
+    const values = Array.from(millivolts, (value) => (isMillivolts(value) ? value : NaN));
+    this.#baseline ??= median(values.filter(isMillivolts));
     const smoothing = (2 * Math.PI * BASELINE_HERTZ) / rate;
-    for (const value of millivolts) {
-      this.#baseline += smoothing * (value - this.#baseline);
+    for (const value of values) {
+      if (!Number.isNaN(value)) this.#baseline += smoothing * (value - this.#baseline);
       this.#ring[this.#written++ % this.#ring.length] = value - this.#baseline;
     }
     this.#expected = time + (millivolts.length / rate) * 1000;
@@ -205,7 +209,12 @@ export class Trace {
   }
 }
 
-/** @param {number[]} values at least one */
+/** @param {unknown} value @returns {value is number} */
+function isMillivolts(value) {
+  return typeof value === "number" && Math.abs(value) <= LARGEST_MILLIVOLTS;
+}
+
+/** 0 of none. @param {number[]} values */
 function median(values) {
-  return values.toSorted((a, b) => a - b)[values.length >> 1];
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
 }
