@@ -156,7 +156,9 @@ cdef bint all_finite(const unsigned char* raw, Py_ssize_t count, SampleType kind
 
 cdef array.array unpack_samples(const unsigned char* raw, Py_ssize_t count, SampleType kind):
     cdef array.array values = array.clone(template_of(kind), count, False)
-    memcpy(values.data.as_chars, raw, count * width_of(kind))
+    # An empty array has no memory, and memcpy may be given none even for nothing.
+    if count:
+        memcpy(values.data.as_chars, raw, count * width_of(kind))
     if SWAPPED:
         values.byteswap()
     return values
