@@ -7,7 +7,20 @@ from typing import Any, Final
 
 import uvloop
 
-from benchmarks import accept, drain, durable, fanout, filters, growth_plot, herd, idle, memory, replay, slow
+from benchmarks import (
+    accept,
+    drain,
+    durable,
+    encodings,
+    fanout,
+    filters,
+    growth_plot,
+    herd,
+    idle,
+    memory,
+    replay,
+    slow,
+)
 from wsserver.settings import ShutdownSettings
 
 
@@ -94,6 +107,10 @@ def _replay(options: Options) -> dict[str, Any]:
     return uvloop.run(replay.replay(options.crowd(1_000, 100), options.turns(1_000, 200)))
 
 
+def _encodings(options: Options) -> dict[str, Any]:
+    return encodings.encodings(options.turns(25, 3))
+
+
 SUITE: Final = {
     "fanout": Benchmark(_fanout, fanout.table),
     "memory": Benchmark(_memory, memory.table),
@@ -101,6 +118,7 @@ SUITE: Final = {
     "idle": Benchmark(_idle, idle.table),
     "filters": Benchmark(_filters, filters.table),
     "slow": Benchmark(_slow, slow.table),
+    "encodings": Benchmark(_encodings, encodings.table),
     "durable": Benchmark(_durable, durable.table),
     "replay": Benchmark(_replay, replay.table),
     "drain": Benchmark(_drain, drain.table),

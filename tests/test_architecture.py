@@ -27,6 +27,7 @@ FLOORS = [
         "repeat_limit",
         "return_schedule",
         "bucket_table",
+        "compression",
     },
     {"settings", "protocol", "log"},
     {"access", "store", "observe", "filter_engine", "connection_limits"},

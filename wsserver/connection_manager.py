@@ -18,6 +18,7 @@ from wsserver.backpressure import BackpressureHandler
 from wsserver.broadcast_engine import BroadcastEngine
 from wsserver.catch_up import CatchUp, CatchUps
 from wsserver.clock import Clock, SystemClock
+from wsserver.compression import Message, decompress_message
 from wsserver.connection_limits import ConnectionLimits
 from wsserver.connection_metadata import ConnectionMetadata
 from wsserver.errors import (
@@ -385,7 +386,7 @@ class ConnectionManager:
 
     # -- sending
 
-    def broadcast_to_patient(self, patient_id: str | int, message: dict[str, Any]) -> DeliveryReport:
+    def broadcast_to_patient(self, patient_id: str | int, message: Message) -> DeliveryReport:
         """Send to all who subscribed to this patient, whose filter matches and who may see the patient.
 
         Raises ServerError 1003 (message or id), 1004 (too large), or 1005 when messages come faster
@@ -394,7 +395,7 @@ class ConnectionManager:
         return self.publish(Topic.of_patient(patient_id), message)
 
     def broadcast_to_type(
-        self, subscription_type: str, message: dict[str, Any], *, target_id: str | int | None = None
+        self, subscription_type: str, message: Message, *, target_id: str | int | None = None
     ) -> DeliveryReport:
         """Send to every subscription of this type, whatever its target, or to one target's.
 
@@ -407,14 +408,14 @@ class ConnectionManager:
             target_id = ANY
         return self.publish(Topic.of(subscription_type, target_id), message)
 
-    def broadcast_to_all(self, message: dict[str, Any]) -> DeliveryReport:
+    def broadcast_to_all(self, message: Message) -> DeliveryReport:
         """Send to every connection, subscriptions ignored.
 
         A patient's message still reaches only those who may see the patient.
         """
         return self.publish(EVERYTHING, message)
 
-    def broadcast_to_subscribers(self, message: dict[str, Any]) -> DeliveryReport:
+    def broadcast_to_subscribers(self, message: Message) -> DeliveryReport:
         """Send to whom the message itself names: its patient, else the subscribers of its data type."""
         published = self.check_message(message, None)
         return self.broadcasts.publish(_natural_topic(published), published)
@@ -423,11 +424,11 @@ class ConnectionManager:
         """Where ``broadcast_to_subscribers`` would send this message; raises what that raises."""
         return _natural_topic(self.check_message(message, None))
 
-    def publish(self, topic: Topic, message: dict[str, Any], *, exclude: int = 0) -> DeliveryReport:
+    def publish(self, topic: Topic, message: Message, *, exclude: int = 0) -> DeliveryReport:
         """Check a message and send it to a topic; ``exclude`` is the handle of its sender."""
         return self.broadcasts.publish(topic, self.check_message(message, topic), exclude=exclude)
 
-    def publish_threadsafe(self, topic: str, message: dict[str, Any]) -> Future[DeliveryReport]:
+    def publish_threadsafe(self, topic: str, message: Message) -> Future[DeliveryReport]:
         """Publish from any thread to a topic such as ``patient:123``, ``type:ecg`` or ``*``.
 
         The message is copied: the caller may change it at once. Returns a future of the report.
@@ -436,7 +437,7 @@ class ConnectionManager:
         parsed, copied = Topic.parse(topic), deepcopy(message)
         return self.inbox.put(lambda: self.publish(parsed, copied))
 
-    def send_message(self, connection_id: str, message: dict[str, Any]) -> DeliveryReport:
+    def send_message(self, connection_id: str, message: Message) -> DeliveryReport:
         """Send to one connection, subscriptions ignored, rights not.
 
         The report says 0 when the connection is gone, may not see the patient or cannot
@@ -456,8 +457,14 @@ class ConnectionManager:
         """Flush what is queued now and not at the end of the loop's turn; returns the connections served."""
         return AwaitableInt(self.hub.flush_all())
 
-    def check_message(self, message: dict[str, Any], topic: Topic | None) -> PublishedMessage:
-        """A message as ``publish`` sends it to a topic, None for any. Raises ServerError 1003 or 1004."""
+    def check_message(self, message: Message, topic: Topic | None) -> PublishedMessage:
+        """A message as ``publish`` sends it to a topic, None for any.
+
+        Raises ServerError 1003, 1004 or, for one that was compressed, 1009.
+        """
+        if isinstance(message, bytes):
+            # Numbers may take four times as long in MessagePack; the limit itself is one of JSON text.
+            message = decompress_message(message, max_size=4 * self.settings.broadcast.max_message_size)
         return PublishedMessage(
             message,
             topic=topic,

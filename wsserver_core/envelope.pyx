@@ -8,6 +8,7 @@ cimport cython
 from cpython cimport array
 from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -454,9 +455,13 @@ cdef bytes assemble(
 
 
 cdef uint64_t number_of(value, HeaderFault fault) except? 0xFFFFFFFFFFFFFFFF:
-    if type(value) is not int or not 0 <= value <= MAX_NUMBER:
+    cdef int overflow = 0
+    cdef long long number = -1
+    if PyLong_CheckExact(value):
+        number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if overflow or not 0 <= number <= MAX_NUMBER:
         raise EnvelopeError(TEXTS[<int>fault])
-    return value
+    return <uint64_t>number
 
 
 cdef bytes frame_of(Header* header, str topic):

@@ -186,6 +186,18 @@ def test_drain_brings_everybody_back_at_the_rate(tmp_path: Path) -> None:
     assert elsewhere["longest_away_s"] < in_place["longest_away_s"]
 
 
+def test_encodings_are_measured_of_messages_that_come_back_whole(tmp_path: Path) -> None:
+    result = run("encodings", tmp_path, "--rounds", "2")
+    assert [(case["samples"], case["numbers"]) for case in result["cases"]] == [
+        (count, numbers) for count in (4, 250, 2_500) for numbers in ("mV", "raw")
+    ]
+    for case in result["cases"]:
+        for way in ("json", "binary", "lz4"):
+            assert case["bytes"][way] > 0
+            assert case["encode_us"][way]["median"] > 0
+            assert case["decode_us"][way]["median"] > 0
+
+
 def test_herd_brings_everybody_back(tmp_path: Path) -> None:
     result = run("herd", tmp_path, "--quick", "--connections", "40")
     (stage,) = result["stages"]
