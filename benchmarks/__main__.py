@@ -4,6 +4,7 @@
 fanout   deliveries per second at 1,000 and 10,000 subscribers, against a bare C loop of
          send() over the same sockets and against await ws.send_str on aiohttp + uvloop;
          and that 10,000 connections get 20 broadcasts exactly once and in order
+mixed    the same to 10,000 of whom half speak the binary protocol, against 10,000 in JSON
 memory   resident memory per idle, authenticated connection with one subscription
 accept   connections accepted per second, token check included
 idle     the server's share of one core with 10,000 connections that only answer heartbeats

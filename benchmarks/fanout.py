@@ -65,10 +65,10 @@ class Series:
         paired = [rate / other for rate, other in zip(self.rates, floor.rates, strict=True)]
         saved = [other / cost for cost, other in zip(self.costs, floor.costs, strict=True)]
         return {
-            "deliveries_per_second": _spread(self.rates),
-            "server_cpu_us_per_delivery": _spread([cost * 1e6 for cost in self.costs]),
-            "ratio_to_floor": _spread(paired),
-            "cpu_ratio_to_floor": _spread(saved),
+            "deliveries_per_second": spread(self.rates),
+            "server_cpu_us_per_delivery": spread([cost * 1e6 for cost in self.costs]),
+            "ratio_to_floor": spread(paired),
+            "cpu_ratio_to_floor": spread(saved),
             "client_cpu_share": max(self.client_shares),
             "rounds_limited_by_client": sum(share > BUSY_CLIENT for share in self.client_shares),
         }
@@ -116,9 +116,9 @@ async def _stage(
         for number in range(-1, rounds):
             shift = number % len(contestants)
             for place in [*range(shift, len(contestants)), *range(shift)]:
-                measured = await _round(contestants[place])
+                measured = await play_round(contestants[place])
                 if number >= 0:
-                    _note(series[place], *measured)
+                    note(series[place], *measured)
         own, naives = series[0], series[2]
         result: dict[str, Any] = {
             "subscribers": size,
@@ -126,24 +126,25 @@ async def _stage(
             "message_bytes": MESSAGE_SIZE,
             "frame_bytes": len(like_ours(start, ours.sent)),
             "contestants": {one.name: one.summary(series[1]) for one in series},
-            "ours_to_naive": _spread([a / b for a, b in zip(own.rates, naives.rates, strict=True)]),
-            "cpu_ours_to_naive": _spread([b / a for a, b in zip(own.costs, naives.costs, strict=True)]),
+            "ours_to_naive": spread([a / b for a, b in zip(own.rates, naives.rates, strict=True)]),
+            "cpu_ours_to_naive": spread([b / a for a, b in zip(own.costs, naives.costs, strict=True)]),
         }
         if check:
-            result["check"] = await _check(contestants[0])
+            result["check"] = await check_delivery(contestants[0])
     # The next stage begins when the server has seen all of them leave.
     while server.manager.hub.open_count:
         await asyncio.sleep(0.01)
     return result
 
 
-def _note(series: Series, rate: float, cost: float, client_share: float) -> None:
+def note(series: Series, rate: float, cost: float, client_share: float) -> None:
+    """Add what a round measured."""
     series.rates.append(rate)
     series.costs.append(cost)
     series.client_shares.append(client_share)
 
 
-async def _round(contestant: Contestant) -> tuple[float, float, float]:
+async def play_round(contestant: Contestant) -> tuple[float, float, float]:
     """One round: deliveries per second, processor seconds per delivery, the client's share of its core."""
     audience = contestant.audience
     sends = max(1, min(SENDS_PER_CONNECTION, SENDS_PER_ROUND // audience.size))
@@ -157,7 +158,7 @@ async def _round(contestant: Contestant) -> tuple[float, float, float]:
     return deliveries / (done["at"] - began), cost / deliveries, done["cpu_share"]
 
 
-async def _check(contestant: Contestant) -> dict[str, Any]:
+async def check_delivery(contestant: Contestant) -> dict[str, Any]:
     """20 broadcasts, each to arrive once and in order at every connection."""
     audience = contestant.audience
     before = (await audience.client.report())["messages"]
@@ -173,7 +174,8 @@ async def _check(contestant: Contestant) -> dict[str, Any]:
     }
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Of one figure over the rounds."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 

@@ -11,6 +11,7 @@
  *   clear         forget the latencies measured so far                      -> cleared {}
  *   losses        what came late, and what was lost and told of             -> losses {...}
  *
+ * With --binary-every N the last of each N connections speaks wsserver.v1.bin and must get nothing else.
  * End of input ends it. A published message starts with {"_meta": and carries a member "n" that
  * counts from 0; each connection checks that every number comes exactly once and in order, or is
  * told of in a gap. A member "at", in nanoseconds, is the moment from which its latency counts on
@@ -56,6 +57,7 @@ static struct {
     uint16_t port;
     const char *path, *subscribe;
     uint32_t window; /* connects or subscribes under way at a time */
+    uint32_t binary_every; /* one of so many connections speaks the binary protocol; 0: none does */
     bool kernel_time;
     struct tokens tokens;
 } options = {.path = "/ws/connect", .window = 100};
@@ -78,6 +80,12 @@ static struct span phase;
 static uint64_t phase_bytes;
 static int poller;
 static unsigned char buffer[READ_SIZE + 16];
+
+static bool is_binary(const struct connection *connection)
+{
+    uint32_t every = options.binary_every, index = (uint32_t)(connection - connections);
+    return every != 0 && index % every == every - 1;
+}
 
 static struct span mark(void)
 {
@@ -233,7 +241,9 @@ static void send_request(uint32_t index)
         fail("SO_TIMESTAMPNS");
     connection->state = UPGRADING;
     epoll_ctl(poller, EPOLL_CTL_MOD, connection->fd, &event);
-    write_all(connection, request, write_request(request, options.path, options.port, index, token));
+    write_all(connection, request,
+              write_request(request, options.path, options.port, index, token,
+                            is_binary(connection) ? "wsserver.v1.bin" : NULL));
 }
 
 static uint64_t member_of(const unsigned char *text, size_t size, const char *name)
@@ -257,22 +267,26 @@ static void note_latency(uint64_t at)
         slowest = micros;
 }
 
-static void published(struct connection *connection, const unsigned char *text, size_t size)
+static void control_received(struct connection *connection, bool error, bool connected, bool subscribed,
+                             const unsigned char *text, size_t size)
 {
-    uint64_t at = connection->stalled ? 0 : member_of(text, size, "\"at\":");
-    const unsigned char *member = memmem(text, size, "\"n\":", 4);
-    const unsigned char *end = text + size;
-    uint32_t number = 0, behind;
-    if (connection->state != READY || member == NULL) {
-        totals.foreign++;
-        return;
+    if (error) {
+        note_error(text, size);
+    } else if (connection->state == GREETING && connected) {
+        connection->state = OPEN;
+        opened++;
+        under_way--;
+    } else if (connection->state == SUBSCRIBING && subscribed) {
+        connection->state = READY;
+        confirmed++;
+        under_way--;
     }
-    for (member += 4; member < end && *member >= '0' && *member <= '9'; member++)
-        number = number * 10 + (uint32_t)(*member - '0');
+}
+
+static void numbered(struct connection *connection, uint32_t number)
+{
+    uint32_t behind;
     totals.messages++;
-    if (at)
-        note_latency(at);
-    connection->alerts += contains(text, size, "\"alert\":");
     if (number < connection->next) {
         behind = connection->next - 1 - number;
         if (behind < 64 && !(connection->seen >> behind & 1)) {
@@ -294,12 +308,51 @@ static void published(struct connection *connection, const unsigned char *text, 
     connection->next = number + 1;
 }
 
+static void published(struct connection *connection, const unsigned char *text, size_t size)
+{
+    uint64_t at = connection->stalled ? 0 : member_of(text, size, "\"at\":");
+    if (connection->state != READY || !contains(text, size, "\"n\":")) {
+        totals.foreign++;
+        return;
+    }
+    if (at)
+        note_latency(at);
+    connection->alerts += contains(text, size, "\"alert\":");
+    numbered(connection, (uint32_t)member_of(text, size, "\"n\":"));
+}
+
+/* A frame of the binary protocol: its number is the member n of a MessagePack map. */
+static void binary_received(struct connection *connection, const unsigned char *data, size_t size)
+{
+    const unsigned char *member = memmem(data, size, "\xa1n", 2);
+    uint32_t number, bytes;
+    if (size > 32 && data[1] == 3) {
+        totals.control++;
+        control_received(connection, contains(data, size, "\xa5" "error"), contains(data, size, "\xa9" "connected"),
+                         contains(data, size, "\xb6" "subscription_confirmed"), data + 32, size - 32);
+        return;
+    }
+    if (size <= 32 || data[0] != 0xb1 || connection->state != READY || member == NULL || data + size - member < 7) {
+        totals.foreign++;
+        return;
+    }
+    number = member[2];
+    bytes = number >= 0xcc && number <= 0xce ? 1u << (number - 0xcc) : 0;
+    for (uint32_t i = 0; i < bytes; i++)
+        number = (i ? number << 8 : 0) | member[3 + i];
+    numbered(connection, number);
+}
+
 static void frame_received(struct connection *connection, const struct frame *frame)
 {
     const unsigned char *payload = frame->payload;
     size_t size = frame->size;
     int opcode = frame->opcode;
-    if (opcode == TEXT && size > 9 && memcmp(payload, "{\"_meta\":", 9) == 0) {
+    if (opcode == BINARY && is_binary(connection)) {
+        binary_received(connection, payload, size);
+        return;
+    }
+    if (opcode == TEXT && !is_binary(connection) && size > 9 && memcmp(payload, "{\"_meta\":", 9) == 0) {
         published(connection, payload, size);
         return;
     }
@@ -309,20 +362,14 @@ static void frame_received(struct connection *connection, const struct frame *fr
     } else if (opcode == CLOSE) {
         note_error(size > 2 ? payload + 2 : (const unsigned char *)"closed", size > 2 ? size - 2 : 6);
         lose(connection, "closed by the server");
-    } else if (opcode != TEXT) {
+    } else if (opcode != TEXT || is_binary(connection)) {
         totals.foreign++;
     } else if (contains(payload, size, "\"type\":\"gap\"")) {
         connection->told += (uint32_t)member_of(payload, size, "\"count\":");
-    } else if (contains(payload, size, "\"type\":\"error\"")) {
-        note_error(payload, size);
-    } else if (connection->state == GREETING && contains(payload, size, "\"type\":\"connected\"")) {
-        connection->state = OPEN;
-        opened++;
-        under_way--;
-    } else if (connection->state == SUBSCRIBING && contains(payload, size, "\"type\":\"subscription_confirmed\"")) {
-        connection->state = READY;
-        confirmed++;
-        under_way--;
+    } else {
+        control_received(connection, contains(payload, size, "\"type\":\"error\""),
+                         contains(payload, size, "\"type\":\"connected\""),
+                         contains(payload, size, "\"type\":\"subscription_confirmed\""), payload, size);
     }
 }
 
@@ -521,7 +568,7 @@ int main(int argc, char **argv)
         {"port", required_argument, NULL, 'p'},   {"path", required_argument, NULL, 'u'},
         {"tokens", required_argument, NULL, 't'}, {"subscribe", required_argument, NULL, 's'},
         {"window", required_argument, NULL, 'w'}, {"kernel-time", no_argument, NULL, 'k'},
-        {NULL, 0, NULL, 0},
+        {"binary-every", required_argument, NULL, 'b'}, {NULL, 0, NULL, 0},
     };
     struct epoll_event events[MAX_EVENTS];
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
@@ -532,6 +579,7 @@ int main(int argc, char **argv)
         case 's': options.subscribe = optarg; break;
         case 'w': options.window = (uint32_t)atoi(optarg); break;
         case 'k': options.kernel_time = true; break;
+        case 'b': options.binary_every = (uint32_t)atoi(optarg); break;
         default: return 2;
         }
     }

@@ -107,18 +107,22 @@ async def load_client(
     path: str = "/ws/connect",
     tokens: Path | None = None,
     kernel_time: bool = False,
+    binary_every: int = 0,
 ) -> AsyncIterator[LoadClient]:
     """A load client for ``127.0.0.1:port``, ended with the block.
 
     ``subscribe`` is the command that each connection sends, ``tokens`` a file with one token a
     line, ``core`` the only processor it may use. With ``kernel_time`` latencies end when the kernel has
-    a message: for where others keep that processor busy as well.
+    a message: for where others keep that processor busy as well. One of ``binary_every`` connections
+    speaks the binary protocol, if that is not 0.
     """
     options = ["--port", str(port), "--path", path, "--subscribe", subscribe]
     if tokens is not None:
         options += ["--tokens", str(tokens)]
     if kernel_time:
         options.append("--kernel-time")
+    if binary_every:
+        options += ["--binary-every", str(binary_every)]
     process = await asyncio.create_subprocess_exec(
         build("load_client.c"), *options, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )

@@ -197,7 +197,7 @@ static void send_request(uint32_t index)
     client->state = UPGRADING;
     epoll_ctl(poller, EPOLL_CTL_MOD, client->fd, &event);
     note('s', index);
-    write_all(index, request, write_request(request, "/ws/connect", options.port, index, token));
+    write_all(index, request, write_request(request, "/ws/connect", options.port, index, token, NULL));
 }
 
 /* Returns false when the client has left. */

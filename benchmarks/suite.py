@@ -18,6 +18,7 @@ from benchmarks import (
     herd,
     idle,
     memory,
+    mixed,
     replay,
     slow,
 )
@@ -62,6 +63,10 @@ def _fanout(options: Options) -> dict[str, Any]:
     usual = [200, 1_000] if options.quick else [1_000, 10_000]
     sizes = [options.connections] if options.connections else usual
     return uvloop.run(fanout.fanout(sizes, options.turns(9, 3)))
+
+
+def _mixed(options: Options) -> dict[str, Any]:
+    return uvloop.run(mixed.mixed(options.crowd(10_000, 1_000), options.turns(9, 3)))
 
 
 def _memory(options: Options) -> dict[str, Any]:
@@ -113,6 +118,7 @@ def _encodings(options: Options) -> dict[str, Any]:
 
 SUITE: Final = {
     "fanout": Benchmark(_fanout, fanout.table),
+    "mixed": Benchmark(_mixed, mixed.table),
     "memory": Benchmark(_memory, memory.table),
     "accept": Benchmark(_accept, accept.table),
     "idle": Benchmark(_idle, idle.table),

@@ -22,7 +22,7 @@
 #define MAX_EVENTS 512
 #define STDIN_MARK UINT32_MAX
 
-enum opcode { TEXT = 1, CLOSE = 8, PING = 9, PONG = 10 };
+enum opcode { TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
 
 struct frame {
     int opcode;
@@ -99,9 +99,9 @@ static inline bool has_connected(int fd)
 
 /* -- RFC 6455 */
 
-/* The opening handshake of one client, with or without a token. Returns its size. */
+/* The opening handshake of one client, with or without a token and an offered subprotocol. Returns its size. */
 static inline size_t write_request(char request[MAX_REQUEST], const char *path, uint16_t port, uint32_t index,
-                                   const char *token)
+                                   const char *token, const char *protocol)
 {
     /* Any 16 bytes in base64: 24 characters, the last digit holding two bits only. */
     int size = snprintf(request, MAX_REQUEST,
@@ -110,6 +110,8 @@ static inline size_t write_request(char request[MAX_REQUEST], const char *path, 
                         path, port, index);
     if (token != NULL)
         size += snprintf(request + size, MAX_REQUEST - (size_t)size, "Authorization: Bearer %s\r\n", token);
+    if (protocol != NULL)
+        size += snprintf(request + size, MAX_REQUEST - (size_t)size, "Sec-WebSocket-Protocol: %s\r\n", protocol);
     size += snprintf(request + size, MAX_REQUEST - (size_t)size, "\r\n");
     return (size_t)size;
 }

@@ -96,6 +96,14 @@ def test_fanout_reaches_everybody_exactly_once_and_in_order(tmp_path: Path) -> N
     assert result["machine"]["versions"]["wsserver"]
 
 
+def test_mixed_gives_everybody_the_same_in_its_own_protocol(tmp_path: Path) -> None:
+    result = run("mixed", tmp_path, "--connections", "20", "--rounds", "1")
+    assert [one["received"] for one in result["checks"]] == [400, 400]
+    assert all(one["foreign"] == one["lost"] == 0 for one in result["checks"])
+    assert result["encoded_per_message"] == {"all JSON": 0.0, "half binary": 1.0}
+    assert result["frame_bytes"]["half binary"] < result["frame_bytes"]["all JSON"]
+
+
 def test_memory_counts_a_subscription_for_each_connection(tmp_path: Path) -> None:
     result = run("memory", tmp_path, "--connections", "50")
     assert result["connections"] == 50
