@@ -108,3 +108,27 @@ async def test_the_figures_add_up() -> None:
     bench.pass_time(121)
     figures = bench.manager.sessions.get_metrics()
     assert (figures["waiting"], figures["bytes"], figures["expired"]) == (0, 0, 1)
+
+
+async def test_of_a_user_and_a_token_at_once_everything_is_forgotten_once() -> None:
+    bench = await Workbench().start()
+    tokens = {}
+    for user in ("u1", "u2", "u3"):
+        client = await bench.client(user)
+        tokens[user] = bench.owner(client).principal.token_id
+        client.leave()
+    bench.loop.run()
+    sessions = bench.manager.sessions
+    assert sessions.forget(user_id="u1", token_id=tokens["u1"]) == 1
+    assert sessions.forget(user_id="u2", token_id=tokens["u3"]) == 2
+    assert len(sessions) == sessions.bytes == 0
+
+
+async def test_what_was_sent_to_it_alone_and_refused_is_not_a_loss_twice() -> None:
+    bench = await Workbench().start()
+    client = await bench.client("u1")
+    metadata = bench.owner(client)
+    bench.manager.hub.set_out(metadata.handle, (0, 0), True)
+    report = bench.manager.send_message(metadata.connection_id, {})
+    assert (report.delivered, report.refused) == (0, {"catching_up": 1})
+    assert metadata.direct is None

@@ -10,6 +10,7 @@ from wsserver import catch_up as catch_up_module
 from wsserver import turn_budget as turn_budget_module
 from wsserver.connection_manager import DRAIN, OVERLOAD
 from wsserver.overload import Cause
+from wsserver.protocol.control import Gap
 from wsserver.settings import AccessSettings, RoleSettings, SessionSettings
 
 
@@ -224,6 +225,34 @@ class TestRights:
         assert connected["session"] == {"resumed": True, "replayed": 2, "gaps": [forbidden]}
         topics = {(one["subscription_type"], one["target_id"]) for one in connected["subscriptions"]}
         assert topics == {("patient", "2"), ("ecg", "*"), ("patient", "*")}
+
+    async def test_that_a_right_has_ended_is_told_again_to_whoever_may_not_have_heard(
+        self, bench: Workbench
+    ) -> None:
+        client, told = await enter(bench, subscriptions=["patient:1"])
+        await lose(bench, client)
+        bench.manager.broadcast_to_patient(1, {"n": 1})
+        log = bench.manager.broadcasts.logs.durable.name
+        forbidden = {"type": "gap", "log": log, "topic": "patient:1", "reason": "forbidden"}
+        for _ in range(3):
+            client, (connected,) = await come_back(bench, told, patients=["2"])
+            assert connected["session"]["gaps"] == [forbidden]
+            await lose(bench, client)
+        # This one has heard it.
+        _, (connected,) = await come_back(bench, connected, patients=["2"])
+        assert connected["session"]["gaps"] == []
+
+    async def test_a_loss_of_whom_it_may_not_see_any_more_is_not_told(self, bench: Workbench) -> None:
+        client, told = await enter(bench, subscriptions=["patient:*"])
+        bench.manager.broadcast_to_patient(3, {"n": 0})
+        log = bench.manager.broadcasts.logs.durable.name
+        metadata = bench.owner(client)
+        for patient in ("1", "2"):
+            gap = Gap(log=log, topic=f"patient:{patient}", from_=1, to=1, count=1, reason="slow")
+            bench.manager.sessions.note_told(metadata, gap, (1, 0))
+        await lose(bench, client)
+        _, (connected,) = await come_back(bench, told, {log: 1}, patients=["2"])
+        assert [gap["topic"] for gap in connected["session"]["gaps"]] == ["patient:2"]
 
     async def test_where_nothing_was_missed_nothing_is_said_to_be(self, bench: Workbench) -> None:
         client, told = await enter(bench, subscriptions=["patient:1"])
@@ -464,6 +493,25 @@ class TestIds:
         _, (connected,) = await come_back(bench, told)
         assert not connected["session"]["resumed"]
 
+    async def test_a_pong_before_connected_shows_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(catch_up_module, "EXAMINED", 1)
+        bench = await Workbench().start()
+        client, told = await enter(bench, subscriptions=["type:ecg"])
+        await lose(bench, client)
+        for n in range(30):
+            bench.manager.broadcast_to_type("ecg", {"n": n})
+        far_end = bench.newcomer()
+        session = {"id": told["session_id"], "cursor": told["cursor"]}
+        far_end.send(type="connect", token=bench.token(patients="*"), session=session)
+        while not bench.manager.connections:
+            await bench.settle_once()
+        assert far_end.messages == []
+        far_end.send_raw(10, b"")
+        await bench.settle()
+        await lose(bench, far_end)
+        _, (connected, *_) = await come_back(bench, told)
+        assert connected["session"]["resumed"]
+
     async def test_there_are_none_where_they_are_not_kept(self) -> None:
         bench = await Workbench(session={"ttl": 0.0}).start()
         client, told = await enter(bench)
@@ -662,6 +710,21 @@ async def test_a_loss_that_was_told_during_a_replay_is_told_again_to_whoever_may
     await lose(bench, far_end)
     _, (connected,) = await come_back(bench, {**connected, "cursor": told["cursor"]})
     assert connected["session"]["gaps"] == [gap]
+
+
+async def test_what_its_filter_skipped_before_the_last_connection_is_not_said_to_be_lost() -> None:
+    bench = await Workbench(history={"size": 2}).start()
+    client, told = await enter(bench)
+    await bench.ask(client, type="subscribe", topic="type:ecg", filters={"n": 7})
+    for _ in range(5):
+        bench.manager.broadcast_to_type("ecg", {"n": 0})
+    for _ in range(3):
+        await lose(bench, client)
+        client, (connected,) = await come_back(bench, told)
+        assert connected["session"] == {"resumed": True, "replayed": 0, "gaps": []}
+        told = connected | {"cursor": told["cursor"]}
+        client.send(type="ack", message_id="m_0")
+        await bench.settle()
 
 
 async def test_what_was_gone_before_a_topic_was_named_is_no_loss(bench: Workbench) -> None:

@@ -257,6 +257,60 @@ def test_of_too_many_topics_those_that_were_emptied_first_are_summed_up(
     assert shelf.evicted("ecg", "2") == (0, 6)
 
 
+def test_a_topic_that_was_forgotten_does_not_come_back_without_its_loss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history_module, "MAX_TOPICS", 1)
+    shelf = Shelf(size_by_type={"brief": 0})
+    for lane in (1, 2):
+        shelf.put("ecg:1", lane=lane, of_type="brief")
+    shelf.put("ecg:2")
+    assert shelf.history.topic("ecg", "1") is None
+    shelf.put("ecg:1")
+    assert shelf.evicted("ecg", "1") == (1, 1)
+
+
+def test_topics_that_lost_something_are_told_the_latest_first(shelf: Shelf) -> None:
+    shelf = Shelf(size=0)
+    shelf.put("ecg:1")
+    shelf.put("ecg:2")
+    known = shelf.history.evicted
+    assert [topic.text for topic in shelf.history.lost_since(0)] == ["ecg:2", "ecg:1"]
+    shelf.put("ecg:1")
+    assert [topic.text for topic in shelf.history.lost_since(known)] == ["ecg:1"]
+    assert [topic.text for topic in shelf.history.lost_since(0)] == ["ecg:1", "ecg:2"]
+
+
+def test_beyond_the_budget_the_oldest_go_first_whatever_their_type() -> None:
+    shelf = Shelf(max_total_bytes=TOPIC_OVERHEAD + 3 * (100 + OVERHEAD), size_by_type={"alert": 9})
+    shelf.put("ecg:1", of_type=None)
+    alert = shelf.put("ecg:1", of_type="alert")
+    shelf.put("ecg:1", of_type=None)
+    shelf.put("ecg:1", of_type=None)
+    last = shelf.put("ecg:1", of_type=None)
+    assert shelf.seqs() == [alert + 1, alert + 2, last]
+
+
+def test_what_is_lost_at_the_beginning_is_known_to_be_lost(shelf: Shelf) -> None:
+    shelf.put("ecg:1")
+    shelf.history.begin((7, 0))
+    assert shelf.history.last_evicted == shelf.history.forgotten == (7, 0)
+    shelf.put("ecg:1", lane=1)
+    assert shelf.evicted("ecg", "1") == (7, 0)
+
+
+def test_what_has_been_let_go_of_takes_no_place_and_no_frame() -> None:
+    shelf = Shelf(ttl=10.0)
+    for lane in (1, 2):
+        shelf.put("ecg:1", lane=lane)
+    every = list(shelf.history.after(0))
+    assert all(kept.again is not None for kept in every)
+    shelf.clock.advance(11)
+    shelf.history.sweep()
+    assert [len(log) for log in shelf.history._logs] == [0, 0]
+    assert all(kept.frame.wire == b"" and kept._again is None for kept in every)
+
+
 def test_topics_that_are_not_used_any_more_leave_the_budget_to_messages() -> None:
     shelf = Shelf(max_total_bytes=20 * TOPIC_OVERHEAD, ttl=10.0)
     for number in range(100):

@@ -296,6 +296,36 @@ def test_sessions_and_keys_that_have_ended_go(path: Path, file: SqliteFile) -> N
     assert file._connection.execute("SELECT count(*) FROM keys").get == 0
 
 
+def test_a_clock_that_is_set_back_stops_no_clearing_away(file: SqliteFile) -> None:
+    file.commit(Batch(sweep=True), WALL + 7200)
+    one = session(b"s", expires_at=WALL + 10)
+    file.commit(Batch(sessions={one.key: one}), WALL)
+    file.commit(Batch(sweep=True), WALL + 20)
+    assert file._connection is not None
+    assert file._connection.execute("SELECT count(*) FROM sessions").get == 0
+
+
+def test_the_folder_is_synced_for_the_file_and_when_its_first_journal_has_gone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[list[str]] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink() == path.parent:
+            synced.append(sorted(one.name for one in path.parent.iterdir()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(sqlite_file.os, "fsync", note)
+    file = SqliteFile(path, StoreSettings())
+    opened(file)
+    file.close()
+    first, second = synced
+    assert "store.db" in first
+    assert "store.db-journal" not in second
+    assert "store.db-wal" in second
+
+
 def test_the_oldest_keys_go_when_there_are_too_many(file: SqliteFile) -> None:
     file.settings = msgspec.structs.replace(file.settings, max_keys=3)
     keys: list[KeyRecord] = [mark(bytes([number]), created_at=WALL + number) for number in range(6)]
