@@ -272,6 +272,16 @@ def test_it_ends_while_the_disk_fails(desk: Desk) -> None:
     ]  # fmt: skip
 
 
+def test_at_the_end_what_waited_for_the_disk_is_tried_once_more(desk: Desk) -> None:
+    desk.break_disk()
+    desk.writer.write(batch(1, sessions={b"a": session(b"a")}))
+    desk.mend_disk()
+    desk.inbox.close()
+    desk.writer._run()
+    with apsw.Connection(str(desk.file.path)) as file:
+        assert file.execute("SELECT key FROM sessions").fetchall() == [(b"a",)]
+
+
 def test_whatever_breaks_nobody_is_left_waiting(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
