@@ -701,6 +701,18 @@ class TestSubscriptions:
         # The server keeps the filters of what it gives back, whatever connect names.
         assert [one.get("filters") for one in scene.server.last.said("subscribe")] == [None]
 
+    async def test_filters_of_an_older_copy_of_the_session_are_replaced(self, scene) -> None:
+        client = await scene.connected()
+        for filters in ({"a": 1}, {"a": 2}):
+            await client.subscribe("patient:1", filters=filters)
+        scene.server.restored = [
+            scene.server.view({"subscription_type": "patient", "target_id": "1", "filters": {"a": 1}})
+        ]
+        await scene.cut()
+        await scene.back()
+        await settle()
+        assert [one["filters"] for one in scene.server.last.said("subscribe")] == [{"a": 2}]
+
     async def test_what_was_unsubscribed_while_it_was_away_is_given_back(self, scene) -> None:
         client = await scene.connected()
         await client.subscribe("patient:1")

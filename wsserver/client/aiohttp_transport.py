@@ -93,7 +93,8 @@ class AiohttpTransport:
         if frame.type is aiohttp.WSMsgType.TEXT or frame.type is aiohttp.WSMsgType.BINARY:
             data: str | bytes = frame.data
             return data
-        # Not close_code: aiohttp says 1000 there for a stream that ends without a close frame.
+        # Not close_code: where its reader ends by EofStream, aiohttp writes 1000 there although no close
+        # frame has come, and 1000 is final.
         if frame.type is aiohttp.WSMsgType.CLOSE:
             self._closed = Closed(frame.data or NO_STATUS, frame.extra or "", was_clean=True)
         elif frame.type is aiohttp.WSMsgType.ERROR and isinstance(frame.data, aiohttp.WebSocketError):
