@@ -1,19 +1,10 @@
 """A real browser for the pages, started once. Without Chromium these tests skip; with CI=true they fail."""
 
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest_asyncio
+from chromium import ARGUMENTS, CHROMIUM
 from playwright.async_api import Browser, async_playwright
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
