@@ -5,7 +5,7 @@ import tracemalloc
 
 import msgspec
 import pytest
-from workbench import Bench
+from workbench import Bench, Workbench
 
 from wsserver.clock import utc_text
 from wsserver.observe.delivery_records import OVERHEAD
@@ -84,6 +84,16 @@ def test_the_newest_are_kept(bench: Bench) -> None:
     assert (len(records), records.bytes) == (0, 0)
     bench.manager.broadcast_to_all({})
     assert len(records) == 0
+
+
+async def test_both_forms_of_a_message_count() -> None:
+    bench = await Workbench().start()
+    await bench.client("u1", binary=True)
+    report = bench.manager.broadcast_to_all({"n": 1})
+    record = bench.manager.records.get(report.message_id)
+    assert record is not None
+    assert record.frame.binary is not None
+    assert record.cost == OVERHEAD + len(record.frame.wire) + len(record.frame.binary) + 8
 
 
 def test_bytes_bound_them_as_well_those_of_recipients_included(bench: Bench) -> None:
