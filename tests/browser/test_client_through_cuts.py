@@ -240,7 +240,7 @@ async def test_a_revoked_token_ends_it_for_good_and_aloud(page: Page, ward: CutW
     assert ward.dialled == dialled
 
 
-def test_the_check_of_what_was_told_can_fail() -> None:
+async def test_the_check_of_what_was_told_can_fail() -> None:
     assert untold([1, 2, 3], [1, 2, 3]) == []
     assert untold([1, "gap: slow", 3, "gap: restart"], [1, 2, 3, 4]) == []
     assert untold(["gap: slow", 1, 3], [1, 2, 3, 4]) == [2, 4]
