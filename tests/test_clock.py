@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from wsserver.clock import SystemClock, utc_text
+from wsserver.clock import SystemClock, microseconds, utc_text
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,15 @@ from wsserver.clock import SystemClock, utc_text
 def test_a_moment_is_written_in_utc_with_milliseconds(seconds: float, text: str) -> None:
     assert utc_text(seconds) == text
     assert utc_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "seconds", [0.0, 278158293.956, 1112863657.587, 1240814670.0049999, 1_800_000_000.25]
+)
+def test_microseconds_and_text_are_the_same_instant_however_a_float_is_rounded(seconds: float) -> None:
+    milliseconds = microseconds(seconds) // 1000
+    assert utc_text(seconds).endswith(f".{milliseconds % 1000:03}Z")
+    assert microseconds(seconds) == int(seconds * 1_000_000)
 
 
 def test_the_clocks_of_the_machine_are_its_own() -> None:
