@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -9,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from delivery_ward import Enrol
+from laws.node_crowd import NodeCrowd
+from laws.python_client import PythonClient
+from laws.resuming_client import ResumingClient
 from live_server import SECRET, LiveServer, StartServer, settings_of
 from server_process import ServerProcess
 
@@ -30,6 +35,20 @@ async def start_server() -> AsyncIterator[StartServer]:
     for server in servers:
         await server.stop()
         assert server.faults.seen == []
+
+
+@pytest.fixture(params=["double", "python", "node"])
+async def enrol(request: pytest.FixtureRequest) -> AsyncIterator[Enrol]:
+    """Makes the clients of a ward: the double, or real ones, of which every other one speaks binary."""
+    if request.param == "double":
+        yield ResumingClient
+        return
+    codecs = itertools.cycle(["json", "binary"])
+    if request.param == "python":
+        yield lambda *who, **how: PythonClient(*who, codec=next(codecs), **how)
+        return
+    async with NodeCrowd(request.getfixturevalue("node")) as crowd:
+        yield lambda *who, **how: crowd.enrol(*who, codec=next(codecs), **how)
 
 
 @pytest.fixture

@@ -34,16 +34,22 @@ ROOMY = {
 }
 """Settings under which nobody is refused for coming back often, or too late on a busy machine."""
 
+Enrol = Callable[..., Any]
+
 
 class DeliveryWard:
     """Everybody who writes a journal, and the folder that holds them."""
 
-    def __init__(self, folder: Path, port: Callable[[], int], *, seed: int = 1) -> None:
+    def __init__(
+        self, folder: Path, port: Callable[[], int], *, seed: int = 1, enrol: Enrol = ResumingClient
+    ) -> None:
+        """``enrol`` makes clients: the double that is the protocol read aloud, or the real ones."""
         folder.mkdir(exist_ok=True)
+        self._enrol = enrol
         self.folder = folder
         self.port = port
         self.dice = random.Random(seed)
-        self.clients: list[ResumingClient] = []
+        self.clients: list[Any] = []
         self._journals: list[Journal] = []
         self._seen: dict[str, list[str] | None] = {}
         self._rights = self.journal("rights")
@@ -58,13 +64,13 @@ class DeliveryWard:
 
     def client(
         self, patients: list[str] | None, wanted: list[Wanted], *, name: str | None = None, **how: Any
-    ) -> ResumingClient:
+    ) -> Any:
         """A client of a user of its own, who may see these patients (None: all)."""
         name = name or f"c{len(self.clients)}"
         self.grant(name, patients)
         # One token for all its connections: one of today would outlive what was revoked yesterday.
         token = token_of(name, "doctor", patients="*" if patients is None else patients)
-        client = ResumingClient(
+        client = self._enrol(
             name,
             lambda: token,
             self.port,
@@ -87,7 +93,7 @@ class DeliveryWard:
             Rights(user=user, patients=patients, asked=now if asked is None else asked, held=now)
         )
 
-    def take_away(self, client: ResumingClient, left: list[str]) -> None:
+    def take_away(self, client: Any, left: list[str]) -> None:
         """From its next token on a client may see these patients only."""
         token = token_of(client.user, "doctor", patients=left)
         client.token = lambda: token
@@ -117,14 +123,21 @@ class DeliveryWard:
         body: dict[str, Any] = {"n": number, "kind": "data", "type": "vitals", "hr": dice.randrange(40, 100)}
         match dice.randrange(10):
             case 0:
-                return "ecg:*", {"n": number, "type": "ecg_data", "lead": dice.choice(["I", "II", "V1"])}
+                lead = dice.choice(["I", "II", "V1"])
+                return "ecg:*", {"n": number, "type": "ecg_data", "lead": lead, "data": self._samples()}
             case 1:
-                return "ecg:*", {**body, "patient_id": dice.choice(PATIENTS), "lead": "I"}
+                patient = dice.choice(PATIENTS)
+                return "ecg:*", {**body, "patient_id": patient, "lead": "I", "data": self._samples()}
             case 2:
                 return "*", {"n": number, "kind": "announcement", "text": "tea " * dice.randrange(400)}
             case 3:
                 body = {**body, "kind": "alert", "type": "alert"}
         return f"patient:{dice.choice(PATIENTS)}", body
+
+    def _samples(self) -> list[int]:
+        """Some that fit the narrowest type of the binary protocol, some that do not, some too few for it."""
+        most = self.dice.choice([500, 100_000])
+        return [self.dice.randrange(-most, most) for _ in range(self.dice.choice([4, 16, 50]))]
 
     def publish(self, publisher: InnerPublisher, count: int = 1) -> None:
         """Publish so many drawn messages at once."""

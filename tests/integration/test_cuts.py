@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from chaos_proxy import KIND, ChaosProxy, Ending, Fates
-from delivery_ward import ROOMY, DeliveryWard, verdict
+from delivery_ward import ROOMY, DeliveryWard, Enrol, verdict
 from laws.evidence import Evidence
 from laws.laws import Terms, check
 from laws.model import reaches
 from laws.publisher import InnerPublisher
+from laws.resuming_client import ResumingClient
 from live_server import LiveServer, StartServer
 
 RETAINED = {"history": {"size": 1_000_000, "bytes": 1 << 30, "ttl": 3600.0, "max_total_bytes": 1 << 30}}
@@ -49,11 +50,12 @@ async def cut_often(
     folder: Path,
     size: Size,
     meanwhile: Callable[[DeliveryWard], Awaitable[object]] | None = None,
+    enrol: Enrol = ResumingClient,
 ) -> tuple[Evidence, ChaosProxy, DeliveryWard]:
     """The journals of such a ward; ``meanwhile`` is called before each message."""
     fates = Fates(size.clients, size.most)
     async with ChaosProxy(server.port) as proxy:
-        ward = DeliveryWard(folder, lambda: proxy.port, seed=size.clients)
+        ward = DeliveryWard(folder, lambda: proxy.port, seed=size.clients, enrol=enrol)
         publisher = InnerPublisher("p", ward.journal("publisher"), server.manager)
         try:
             await ward.fill(size.clients, quiet=size.quiet)
@@ -81,10 +83,10 @@ async def cut_often(
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 async def test_every_resume_after_a_cut_is_complete_and_in_order(
-    start_server: StartServer, tmp_path: Path, size: Size
+    start_server: StartServer, tmp_path: Path, size: Size, enrol: Enrol
 ) -> None:
     server = await start_server(**ROOMY, **RETAINED)
-    evidence, proxy, ward = await cut_often(server, tmp_path / "journals", size)
+    evidence, proxy, ward = await cut_often(server, tmp_path / "journals", size, enrol=enrol)
     violations = check(evidence, Terms())
     assert not violations, verdict(violations)
     # Something was at stake: cuts of every kind, in handshakes as well, and much that had to be replayed.

@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from delivery_ward import DeliveryWard, verdict
+from delivery_ward import DeliveryWard, Enrol, verdict
 from laws.evidence import Client, Evidence
 from laws.journal import Cursor
 from laws.laws import Terms, check
@@ -104,12 +104,14 @@ async def publishing(ward: DeliveryWard, publishers: list[HttpPublisher]) -> Asy
         await asyncio.gather(*tasks)
 
 
-async def run_rounds(run: Any, folder: Path, *, rounds: int, acks: int, clients: int, seed: int) -> Evidence:
+async def run_rounds(
+    run: Any, folder: Path, enrol: Enrol, *, rounds: int, acks: int, clients: int, seed: int
+) -> Evidence:
     dice = random.Random(seed)
     file = folder / "messages.db"
     mortal = MortalServer(run, file)
     await mortal.start()
-    ward = DeliveryWard(folder / "journals", lambda: mortal.port, seed=seed)
+    ward = DeliveryWard(folder / "journals", lambda: mortal.port, seed=seed, enrol=enrol)
     token = token_of("backend", "service", scope=ALL_SCOPES)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         publishers = [
@@ -168,14 +170,14 @@ def assert_only_fresh_sessions_ended(client: Client, kills: list[float]) -> None
 @pytest.mark.parametrize(
     ("rounds", "acks", "clients"),
     [
-        (10, 60, 6),
+        pytest.param(10, 60, 6, marks=pytest.mark.timeout(300)),
         pytest.param(100, 1300, 12, marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
     ],
 )
 async def test_what_was_acknowledged_outlives_the_server(
-    run: Any, tmp_path: Path, rounds: int, acks: int, clients: int
+    run: Any, tmp_path: Path, enrol: Enrol, rounds: int, acks: int, clients: int
 ) -> None:
-    evidence = await run_rounds(run, tmp_path, rounds=rounds, acks=acks, clients=clients, seed=rounds)
+    evidence = await run_rounds(run, tmp_path, enrol, rounds=rounds, acks=acks, clients=clients, seed=rounds)
     durable = [one for one in evidence.acked if one.durable]
     assert len(durable) >= (100_000 if rounds == 100 else rounds * acks // 4)
     # Only what lived in memory alone may have been lost on those who were resumed.

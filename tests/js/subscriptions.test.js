@@ -336,6 +336,7 @@ test("request gives the answer or the error, and fails with the connection", asy
   await assert.rejects(stage.service.request({ type: "health_check" }), { code: "not_connected" });
   await stage.connect();
   assert.equal((await stage.service.request({ type: "health_check" })).type, "health");
+  assert.equal((await stage.service.request({ type: "ping" })).type, "pong");
   stage.server.answers.broadcast = () => ({
     type: "error",
     code: 1005,

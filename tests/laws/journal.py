@@ -155,6 +155,7 @@ class Journal:
     """Appends lines to one file; keeps nothing in memory."""
 
     def __init__(self, file: Path) -> None:
+        self.file = file
         self._file = file.open("ab", buffering=0)
 
     def write(self, line: Line) -> None:

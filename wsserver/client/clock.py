@@ -43,3 +43,6 @@ async def within(clock: Clock, seconds: float, work: Coroutine[Any, Any, _T]) ->
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
+        elif not task.cancelled():
+            # Whoever is cancelled in the moment in which the work fails does not look at it any more.
+            task.exception()

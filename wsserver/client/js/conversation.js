@@ -213,6 +213,7 @@ export class Conversation {
     const { emit, fault } = this.#host;
     switch (frame.type) {
       case "pong":
+        this.#requests.settle(frame);
         return this.#inbox.push({ kind: "advance", position: frame.cursor ?? {} });
       case "gap":
         this.#inbox.push({ kind: "gap", gap: gapOf(frame) });
