@@ -141,6 +141,7 @@ def names() -> list[str]:
     )
 
 
+@pytest.mark.timeout(600)  # each module loads all that it needs anew: the work of a hundred starts
 def test_every_module_loads_by_itself_without_warnings():
     script = (
         "import sys, importlib\n"
