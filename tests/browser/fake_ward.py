@@ -3,7 +3,8 @@
 It serves the page's own files and the client's, streams the real DemoWard to whoever subscribed, and records
 what it was sent (``frames``). It keeps no sessions: whoever comes back is new. To make it misbehave:
 ``await publish(message, topic)`` for a message with the next number, ``await tell(frame)`` for any frame,
-``await close_all(code)``, other ``labels`` of patients, other members of ``connected`` in ``welcome``,
+``await close_all(code)``, other ``patients`` (of whom nothing streams), another
+``user`` and ``role``, other members of ``connected`` in ``welcome``,
 ``muted = True`` to stop the stream, ``refuse_with = code`` (and ``refusal`` for the error before it) to close
 newcomers after their first frame, and ``await stop()`` then ``await start()``, which keeps the port. To teach
 it another command, add a branch to ``_answer``.
@@ -18,7 +19,7 @@ from aiohttp import WSMsgType, web
 
 from wsserver.clock import SystemClock
 from wsserver.demo.page import HEADERS, load_page
-from wsserver.demo.ward import DemoWard
+from wsserver.demo.ward import PATIENTS, DemoWard, SimulatedPatient
 from wsserver.web.client_files import CLIENT_FILES
 
 
@@ -31,7 +32,8 @@ class FakeWard:
         self.muted = False
         self.refuse_with: int | None = None
         self.refusal: dict[str, Any] | None = None
-        self.labels: dict[str, str] = {}
+        self.user, self.role = "demo", "nurse"
+        self.patients: list[SimulatedPatient] = list(PATIENTS)
         self.welcome: dict[str, Any] = {}
         self.port = 0
         self._sequence = 0
@@ -95,9 +97,9 @@ class FakeWard:
         for socket in list(self._sockets):
             await socket.send_json(message)
 
-    async def close_all(self, code: int) -> None:
+    async def close_all(self, code: int, reason: str = "") -> None:
         for socket in list(self._sockets):
-            await socket.close(code=code)
+            await socket.close(code=code, message=reason.encode())
 
     @staticmethod
     def _serve(body: bytes, content_type: str) -> Any:
@@ -108,17 +110,14 @@ class FakeWard:
 
     async def _config(self, request: web.Request) -> web.Response:
         self.tokens_given += 1
-        assert request.query.get("user_id", "demo") == "demo"
-        patients = [
-            {"id": patient.id, "label": self.labels.get(patient.id, patient.label)}
-            for patient in self._ward.patients
-        ]
+        assert request.query.get("user_id", self.user) == self.user
+        patients = [{"id": patient.id, "label": patient.label} for patient in self.patients]
         return web.json_response(
             {
                 "url": "/ws/connect",
                 "token": f"token-{self.tokens_given}",
-                "user_id": "demo",
-                "role": "nurse",
+                "user_id": self.user,
+                "role": self.role,
                 "patients": patients,
             }
         )
