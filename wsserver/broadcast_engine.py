@@ -1,6 +1,9 @@
 """From one published message to the queues of all who should have it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from wsserver.backpressure import BackpressureHandler
 from wsserver.clock import Clock, microseconds, utc_text
@@ -24,12 +27,17 @@ from wsserver_core.outgoing import Frame
 from wsserver_core.recipients import Recipients
 from wsserver_core.topics import TopicIndex
 
+_NOBODY: Final[Mapping[str, int]] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
+
+# Not frozen, which would take three times as long to make; nobody changes one.
+@dataclass(slots=True)
 class _Publication:
     """What a publisher wants delivered, from the moment it was taken in."""
 
     topic: Topic
+    address: str
+    """The topic as text."""
     message: PublishedMessage
     importance: int
     stream: str | None
@@ -78,6 +86,8 @@ class BroadcastEngine:
         self._clock = clock
         self._ids = MessageIds(clock)
         self._recipients: Recipients | None = Recipients()
+        # Once, as each report has it.
+        self._asks_whether_behind = self._is_behind
         self.census = FieldCensus()
         """Which fields messages have had."""
         self.operations = 0
@@ -100,7 +110,7 @@ class BroadcastEngine:
         if self.durability.is_durable(message, publication.importance):
             return self._store(publication, key)
         meta = self._place(publication)
-        report = self._pending(meta.id, topic, self.logs.volatile, "memory")
+        report = self._pending(meta.id, meta.topic, self.logs.volatile, "memory")
         self._broadcast(publication, meta, VOLATILE, report)
         return report
 
@@ -119,7 +129,7 @@ class BroadcastEngine:
         if allowed and handle:
             recipients.add(handle)
         meta = self._place(publication)
-        report = self._pending(meta.id, topic, self.logs.volatile, "memory")
+        report = self._pending(meta.id, meta.topic, self.logs.volatile, "memory")
         self._deliver(
             publication, meta, VOLATILE, report, recipients, (1, 0, 0 if allowed else 1), target=handle
         )
@@ -128,34 +138,35 @@ class BroadcastEngine:
     def _take_in(self, topic: Topic, message: PublishedMessage, exclude: int) -> _Publication:
         importance = self._backpressure.importance.of(message)
         self._backpressure.admit(importance, message.size)
-        stream = self._backpressure.importance.stream(topic.text, message)
+        address = topic.text
+        stream = self._backpressure.importance.stream(address, message)
         # Now, as its sender may be gone when it is delivered, and back later.
         lineage = self._lineage(exclude)
-        return _Publication(topic, message, importance, stream, exclude, lineage, self._clock.time())
+        return _Publication(topic, address, message, importance, stream, exclude, lineage, self._clock.time())
 
     def _place(self, publication: _Publication) -> Meta:
         """The next place in the volatile log."""
-        log, topic = self.logs.volatile, publication.topic
-        return Meta(self._ids.next(), topic.text, log.name, log.next_seq(), utc_text(publication.at))
+        log = self.logs.volatile
+        return Meta(self._ids.next(), publication.address, log.name, log.next_seq(), utc_text(publication.at))
 
     def _pending(
-        self, message_id: str, topic: Topic, log: MessageLog, durability: Durability
+        self, message_id: str, address: str, log: MessageLog, durability: Durability
     ) -> DeliveryReport:
         return DeliveryReport.pending(
             message_id=message_id,
-            topic=topic.text,
+            topic=address,
             log=log.name,
             durability=durability,
-            is_behind=self._is_behind,
+            is_behind=self._asks_whether_behind,
         )
 
     def _store(self, publication: _Publication, key: KeyRecord | None) -> DeliveryReport:
         """Have a durable message stored; it is delivered when it has been."""
         store, log = self.store, self.logs.durable
-        topic, message = publication.topic, publication.message
+        message = publication.message
         record = MessageRecord(
             id=self._ids.next(),
-            topic=topic.text,
+            topic=publication.address,
             type=message.type,
             patient_id=message.patient_id,
             importance=publication.importance,
@@ -163,7 +174,7 @@ class BroadcastEngine:
             at=publication.at,
             members=message.members,
         )
-        report = self._pending(record.id, topic, log, store.durability)
+        report = self._pending(record.id, record.topic, log, store.durability)
 
         def stored(seq: int) -> None:
             log.head = seq
@@ -247,13 +258,10 @@ class BroadcastEngine:
         delivered, slow, closing, catching_up = self.hub.enqueue_many(recipients, frame)
         if target is None:
             self.history.keep(frame, message.type, publication.lineage)
-        refused: dict[str, int] = {}
-        if slow:
-            refused["slow"] = slow
-        if closing:
-            refused["closing"] = closing
-        if catching_up:
-            refused["catching_up"] = catching_up
+        refused = _NOBODY
+        if delivered != matched:
+            outcomes = {"slow": slow, "closing": closing, "catching_up": catching_up}
+            refused = {reason: count for reason, count in outcomes.items() if count}
         counts = Counts(meta.seq, *subscriptions, matched, delivered, refused)
         self.accounts.note(counts)
         self.records.keep(

@@ -10,7 +10,6 @@ from typing import Final
 from wsserver.protocol.message import PublishedMessage
 from wsserver_core.outgoing import ALERT, CRITICAL, DATA
 
-_ALARMING: Final = ("alert", "alarm")
 _SHUTDOWN: Final = "system_shutdown"
 
 
@@ -39,7 +38,7 @@ class ImportanceRules:
         if message.type is not None:
             # In any case: devices spell as they like, and an alarm must not be lost for it.
             name = message.type.lower()
-            if any(word in name for word in _ALARMING):
+            if "alert" in name or "alarm" in name:
                 return ALERT
         return DATA
 

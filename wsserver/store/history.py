@@ -58,8 +58,9 @@ class Ring:
     def is_over(self, now: float) -> bool:
         """Whether its oldest message has to go."""
         run, bounds = self.run, self.bounds
-        return len(run) > 0 and (
-            len(run) > bounds.messages or self.bytes > bounds.bytes or now - run.oldest.at > bounds.seconds
+        kept = len(run)
+        return kept > 0 and (
+            kept > bounds.messages or self.bytes > bounds.bytes or now - run.oldest.at > bounds.seconds
         )
 
 
@@ -185,17 +186,22 @@ class History:
         self.messages += 1
         log = self._logs[frame.lane - 1]
         log.append(kept)
-        self._note_binary(kept)
+        if frame.binary is not None:
+            self._note_binary(kept)
         self._trim(ring, now)
         self._forget_some()
-        self._shed_binary()
-        while self.bytes > self._budget and self.messages:
-            self._evict_oldest()
-            self._forget_some()
+        if self.bytes > self._budget:
+            self._keep_to_budget()
         log.drop_evicted_front()
         if len(log) > 2 * self.messages + 1024:
             # Else one message of a quiet topic would keep the places of a million others.
             log.drop_evicted()
+
+    def _keep_to_budget(self) -> None:
+        self._shed_binary()
+        while self.bytes > self._budget and self.messages:
+            self._evict_oldest()
+            self._forget_some()
 
     def binary_of(self, kept: Kept) -> Frame:
         """The frame to send a message once more with to those who speak the binary protocol.
@@ -279,7 +285,8 @@ class History:
     def _evict(self, ring: Ring) -> None:
         kept = ring.run.let_go()
         topic, frame = ring.topic, kept.frame
-        self.bytes -= self._binary.pop(kept, 0)
+        if self._binary:
+            self.bytes -= self._binary.pop(kept, 0)
         kept.evict()
         cost = len(frame.wire) + OVERHEAD
         ring.bytes -= cost
@@ -297,7 +304,7 @@ class History:
         else:
             topic.volatile_evicted = max(topic.volatile_evicted, kept.seq)
             self.last_evicted = durable, max(volatile, kept.seq)
-        if topic.is_empty:
+        if not ring.run and topic.is_empty:
             self._empty[topic] = None
 
     def _forget_some(self) -> None:

@@ -93,16 +93,23 @@ class Run:
     def let_go(self) -> Kept:
         """Take the oldest off. Raises IndexError when there is none."""
         kept = self._items[self._first]
-        self._first += 1
-        if self._first > SPARE and self._first * 2 > len(self._items):
-            del self._items[: self._first]
-            self._first = 0
+        self._begin_at(self._first + 1)
         return kept
+
+    def _begin_at(self, first: int) -> None:
+        if first > SPARE and first * 2 > len(self._items):
+            del self._items[:first]
+            first = 0
+        self._first = first
 
     def drop_evicted_front(self) -> None:
         """Let go of those at the front that have been evicted elsewhere."""
-        while len(self) and self.oldest.evicted:
-            self.let_go()
+        items, first = self._items, self._first
+        end = len(items)
+        while first < end and items[first].evicted:
+            first += 1
+        if first != self._first:
+            self._begin_at(first)
 
     def drop_evicted(self) -> None:
         """Let go of all that have been evicted elsewhere, wherever they stand."""
