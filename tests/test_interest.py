@@ -107,6 +107,17 @@ def test_what_is_wanted_lies_beyond_the_position_of_its_log() -> None:
     assert interest_of(bench, one).wanted(kept, (3, 0)) == kept[0::2]
 
 
+def test_what_is_wanted_changes_from_topic_to_topic() -> None:
+    bench = Bench()
+    one, _ = bench.connect("u1", principal=principal(bench, "u1", None))
+    bench.manager.subscribe(one, "ecg", "5")
+    for target in "5665656":
+        bench.manager.publish(Topic("ecg", target), {})
+    kept = list(bench.manager.history.after(0))
+    wanted = interest_of(bench, one).wanted(kept, (0, 0))
+    assert [message.frame.topic for message in wanted] == ["ecg:5"] * 3
+
+
 def test_nobody_gets_back_what_it_sent_itself() -> None:
     bench = Bench()
     one, _ = bench.connect("u1", principal=principal(bench, "u1", None))

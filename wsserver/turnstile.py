@@ -31,7 +31,8 @@ class Turnstile:
 
     async def passed(self) -> None:
         """Return in this turn if there is room, else in a later one, first come first served."""
-        if self._left and not self._waiting:
+        # There is never room in a turn while somebody waits.
+        if self._left:
             self._left -= 1
             self._schedule()
             return

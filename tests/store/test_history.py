@@ -99,6 +99,17 @@ def test_a_piece_at_a_time_it_is_the_same(limit: int) -> None:
             assert shelf.pieces(order, limit, *some) == shelf.seqs(order, *some)
 
 
+def test_what_comes_later_does_not_overtake_the_rest_of_a_busy_topic() -> None:
+    shelf = Shelf(size=1_000)
+    topics = [f"ecg:{number}" for number in range(8)]
+    for _ in range(200):
+        shelf.put(topics[0])
+    for topic in topics[1:]:
+        shelf.put(topic)
+    for limit in (30, 100, 205):
+        assert shelf.pieces(0, limit, *topics) == list(range(1, 208))
+
+
 def test_a_topic_is_bounded_by_bytes_and_by_age_too() -> None:
     shelf = Shelf(bytes=3 * (100 + OVERHEAD), ttl=10.0)
     for _ in range(4):
