@@ -8,17 +8,24 @@ import shutil
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 from aiohttp import web
 from documents import EVERY_DOCUMENT, README, blocks
-from live import ask, client, serving, token
+from live import AUTH, ask, client, serving, token
 
+import wsserver
 from wsserver.cli import main
+from wsserver.connection_manager import ConnectionManager
+from wsserver.settings import Settings
 
-(PYTHON,) = blocks(README, "python")
+WATCHING, PUBLISHING, EMBEDDED = blocks(README, "python", under="Use it")
+_, NODE = blocks(README, "js", under="Use it")
 SHELL = blocks(README, "sh", under="Use it")
 
 # The program at the beginning of a line, of a list or of a substitution, and its words up to the next one.
@@ -32,11 +39,11 @@ def test_the_first_screen_installs_and_runs_and_installs_and_tests():
     assert "python -m pytest" in top
 
 
-def test_the_python_example_runs_and_delivers(monkeypatch, capsys):
+def test_the_embedded_example_runs_and_delivers(monkeypatch, capsys):
     started: dict[str, Any] = {}
     monkeypatch.setattr(web, "run_app", lambda app, **options: started.update(options, app=app))
     names: dict[str, Any] = {"__name__": "example"}
-    exec(compile(PYTHON.text, "README.md", "exec"), names)
+    exec(compile(EMBEDDED.text, "README.md", "exec"), names)
 
     async def deliver() -> None:
         async with serving(started["app"]) as port, client(port, token()) as watcher:
@@ -49,6 +56,68 @@ def test_the_python_example_runs_and_delivers(monkeypatch, capsys):
     loop.run_until_complete(deliver())
     loop.close()
     assert capsys.readouterr().out == "ECG sent to 1 connections; 0 filtered, 0 denied\n"
+
+
+@asynccontextmanager
+async def running(*command: str | Path, **variables: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A program of the reader's, with its output to be read."""
+    program = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, env={**os.environ, **variables}
+    )
+    try:
+        async with asyncio.timeout(60):
+            yield program
+    finally:
+        if program.returncode is None:
+            program.kill()
+        await program.wait()
+
+
+def make_app() -> tuple[web.Application, ConnectionManager]:
+    settings = Settings(auth=AUTH)
+    app, manager = web.Application(), ConnectionManager(settings)
+    wsserver.setup(app, settings, manager=manager)
+    return app, manager
+
+
+def at(port: int, text: str) -> str:
+    return text.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("language", ["Python", "Node.js"])
+async def test_the_watching_examples_print_what_is_published(language: str, node: Path) -> None:
+    app, manager = make_app()
+    async with serving(app) as port:
+        if language == "Python":
+            command = (sys.executable, "-c", at(port, WATCHING.text))
+        else:
+            source = Path(wsserver.__file__).parent / "client" / "js" / "index.js"
+            command = (
+                node, "--input-type=module", "--eval",
+                at(port, NODE.text).replace('"wsserver-client"', f'"{source}"'),
+            )  # fmt: skip
+        async with running(*command, TOKEN=token()) as program:
+            while not manager.broadcast_to_patient(123, {"type": "vitals", "hr": 61}):
+                await asyncio.sleep(0.02)
+            assert program.stdout is not None
+            shown = ""
+            while not re.search(r"'?hr'?: 61", shown):
+                line = await program.stdout.readline()
+                assert line, shown
+                shown += line.decode()
+    assert re.search(r"topic'?: 'patient:123'", shown)
+
+
+async def test_the_publishing_example_reaches_who_watches() -> None:
+    app, _ = make_app()
+    async with serving(app) as port, client(port, token()) as watcher:
+        await watcher.recv()
+        await ask(watcher, {"type": "subscribe", "topic": "patient:123"})
+        service = token("monitor7", "service", scope="broadcast:patient")
+        async with running(sys.executable, "-c", at(port, PUBLISHING.text), SERVICE=service) as program:
+            output, _ = await program.communicate()
+        assert output == b"1 of 1 connections have it\n"
+        assert json.loads(await watcher.recv())["data"] == [1.2, 1.5, 1.8]
 
 
 async def test_the_shell_examples_show_the_published_message(tmp_path, require_tool):
