@@ -27,6 +27,9 @@ WATCHES: list[tuple[list[str] | None, list[Wanted]]] = [
 ]
 """Who may see what and asks for what, by turns: patients, filters, wildcards, a filter that skips most."""
 
+AT_ONCE = 50
+"""Clients that come in together."""
+
 ROOMY = {
     "connection": {"max_connections_per_user": 50, "max_connections_per_role": None},
     "rate_limit": {"handshakes_per_ip": None},
@@ -100,12 +103,15 @@ class DeliveryWard:
         self.grant(client.user, left)
 
     async def fill(self, count: int, **how: Any) -> None:
-        """Start clients of every kind in turn, and wait until all of them watch."""
+        """Start clients of every kind in turn, and wait until all of them watch.
+
+        Not all at once: on a busy machine a thousand give up before they are in, and begin again.
+        """
         for number in range(count):
             patients, wanted = WATCHES[number % len(WATCHES)]
             self.client(patients, wanted, **how).start()
-        patience = 10.0 + count / 10
-        await asyncio.gather(*(client.watching(patience) for client in self.clients))
+            if number % AT_ONCE == AT_ONCE - 1 or number == count - 1:
+                await asyncio.gather(*(client.watching() for client in self.clients[-AT_ONCE:]))
 
     async def settle(self, heads: Cursor, patience: float = 30.0) -> None:
         """Wait until every client has come as far as the publishers were answered."""

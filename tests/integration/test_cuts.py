@@ -38,10 +38,10 @@ class Size:
 
 
 SMALL = Size(20, 10, pace=0.005, quiet=0.3)
-LARGE = Size(1000, 20, pace=0.05, quiet=2.0)
+LARGE = Size(1000, 20, pace=0.05, quiet=8.0)
 SIZES = [SMALL, pytest.param(LARGE, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
 FEW = Size(20, 5, pace=0.005, quiet=0.3)
-MANY = Size(200, 20, pace=0.02, quiet=2.0)
+MANY = Size(200, 20, pace=0.02, quiet=4.0)
 OTHER_SIZES = [FEW, pytest.param(MANY, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
 
 
