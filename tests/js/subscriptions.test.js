@@ -113,9 +113,10 @@ test("an answer to an older wish does not pass for one to the newer", async () =
   const promise = stage.service.subscribe("patient", 1, { n: 1 });
   stage.service.subscribe("patient", 1, { n: 2 });
   const { socket } = stage.server;
-  socket.say({ type: "subscription_confirmed", request_id: "c1", subscription_id: "s", filters: { n: 1 } });
+  const confirmed = { type: "subscription_confirmed", subscription_id: "s", subscription_type: "patient", target_id: "1" };
+  socket.say({ ...confirmed, request_id: "c1", filters: { n: 1 } });
   await settle();
-  socket.say({ type: "subscription_confirmed", request_id: "c2", subscription_id: "s", filters: { n: 2 } });
+  socket.say({ ...confirmed, request_id: "c2", filters: { n: 2 } });
   assert.deepEqual((await promise).filters, { n: 2 });
 });
 

@@ -112,7 +112,7 @@ class Connection:
                 await link.room()
                 self._take(link, *await link.read())
         except Closed as closed:
-            if not entered:
+            if not entered or isinstance(closed, NotOurs):
                 self._memory.report(closed)
             heeded = self._retry_after if closed.code in _HEEDED else None
             return Ending(closed.code, closed.reason, closed.was_clean, retry_after=heeded)
@@ -146,10 +146,7 @@ class Connection:
         await link.send(command)
         while (members := (await link.read())[0]).get("type") != "connected":
             self._take_control(link, members)
-        try:
-            self._welcomed(link, members, shown, asked)
-        except (KeyError, TypeError, AttributeError):
-            raise NotOurs from None
+        self._welcomed(link, members, shown, asked)
 
     def _welcomed(
         self, link: Link, members: Members, shown: Mapping[str, int] | None, asked: list[str]
@@ -157,11 +154,11 @@ class Connection:
         memory = self._memory
         session = members.get("session") or {}
         places: dict[str, int] = members["cursor"]
-        held = [Subscription.of(one) for one in members["subscriptions"]]
+        held = [Subscription.of(one) for one in members.get("subscriptions") or ()]
         errors: list[Members] = members.get("errors") or []
         resumed = bool(session.get("resumed"))
-        self._replay_left = replayed = session.get("replayed", 0)
-        told = [Gap.of(one) for one in session.get("gaps", ())]
+        self._replay_left = replayed = session.get("replayed") or 0
+        told = [Gap.of(one) for one in session.get("gaps") or ()]
         if shown is None:
             # Nothing was shown, so the server cannot know what is missing.
             told = memory.cursor.missed(places)
@@ -198,10 +195,7 @@ class Connection:
             return
         self._retry_after = None
         memory, message = self._memory, Message(members)
-        try:
-            meta = message.meta
-        except (KeyError, TypeError):
-            raise NotOurs from None
+        meta = message.meta
         if self._replay_left:
             self._replay_left -= 1
             memory.metrics.replayed += 1
@@ -225,13 +219,13 @@ class Connection:
                 memory.tell_gap(Gap.of(members))
             case "system_shutdown":
                 milliseconds = members.get("reconnect_after_ms")
-                seconds = milliseconds / 1000 if isinstance(milliseconds, int | float) else None
+                seconds = None if milliseconds is None else milliseconds / 1000
                 self._on_slot(seconds)
                 memory.emit(
                     "server_shutdown", events.ServerShutdown(seconds, str(members.get("message", "")))
                 )
             case "token_expiring":
-                memory.emit("token_expiring", events.TokenExpiring(float(members.get("expires_in") or 0)))
+                memory.emit("token_expiring", events.TokenExpiring(float(members["expires_in"])))
                 if memory.credentials.can_renew:
                     link.spawn(self._renew(link))
             case "subscription_expiring":

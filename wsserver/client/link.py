@@ -6,8 +6,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from wsserver.client.clock import Clock, within
-from wsserver.client.codec import Codec
+from wsserver.client.codec import Codec, NotOurs
 from wsserver.client.errors import ConnectionLost, RequestRefused
+from wsserver.client.frame_shape import is_frame
 from wsserver.client.heartbeat import Heartbeat, Pulse
 from wsserver.client.inbox import Inbox
 from wsserver.client.json_text import encode_json
@@ -72,6 +73,8 @@ class Link:
         self._metrics.received += 1
         self._metrics.bytes_received += len(frame)
         members = self._codec.decode(frame)
+        if not is_frame(members):
+            raise NotOurs
         waiting = self._waiting.pop(members.get("request_id", ""), None) if "_meta" not in members else None
         if waiting is not None and not waiting.done():
             waiting.set_result(members)

@@ -1,5 +1,7 @@
 // @ts-check
 import { COMING_BACK, NO_CLOSE_SEEN } from "./close-codes.js";
+import { ClientError } from "./errors.js";
+import { isFrame } from "./frame-shape.js";
 import { Heartbeat } from "./heartbeat.js";
 /** @import {Codec} from "./codec.js" */
 /** @import {ReconnectionConfig, SocketClass, SocketLike} from "./types.js" */
@@ -128,8 +130,11 @@ export class Connection {
     let frame;
     try {
       frame = this.#codec.decode(data);
+      if (!isFrame(frame)) throw new ClientError("bad_frame", "A frame is not of this protocol.");
     } catch (error) {
       this.#handlers.onFault(error);
+      // It may have been a message. The next connection brings it again, which this one would pass over.
+      this.#die("a frame that is not understood");
       return;
     }
     if (frame._meta === undefined) {
