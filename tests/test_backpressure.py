@@ -8,8 +8,8 @@ import pytest
 from workbench import Bench, RecordingWebSocket, principal, settings_with
 
 from wsserver.backpressure import SHED_INTERVAL, BackpressureHandler
+from wsserver.connections.foreign_link import ForeignLink
 from wsserver.errors import BACKPRESSURE, ServerError
-from wsserver.foreign_link import ForeignLink
 from wsserver.protocol.report import DeliveryReport
 from wsserver_core.outgoing import ALERT, CRITICAL, DATA, Frame
 

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from fake_clock import FakeClock
 
+from wsserver.load.repeat_limit import ERRORS, WARNINGS, WINDOW
 from wsserver.log import MAX_LINE, escape_controls, logging_to, redact, set_format, set_level
-from wsserver.repeat_limit import ERRORS, WARNINGS, WINDOW
 from wsserver.settings import LoggingSettings
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlLWNhbmFyeS1zaWduYXR1cmU"

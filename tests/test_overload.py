@@ -9,7 +9,7 @@ from workbench import Bench, Workbench
 
 from wsserver import overload as overload_module
 from wsserver.errors import ServerError
-from wsserver.load_signals import LoadSignals
+from wsserver.load.load_signals import LoadSignals
 from wsserver.observe.alerts import AlertBook, AlertChange, Level, thresholds_of
 from wsserver.observe.descriptor_room import DescriptorRoom
 from wsserver.observe.loop_lag import LoopLag

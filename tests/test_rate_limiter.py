@@ -7,7 +7,7 @@ from fake_clock import FakeClock
 from far_end import TEXT, FarEnd
 from workbench import Bench, Workbench
 
-from wsserver import admission
+from wsserver.connections import admission
 from wsserver.errors import ServerError
 from wsserver.rate_limiter import (
     FORGIVEN_AFTER,

@@ -6,7 +6,7 @@ from workbench import Workbench
 
 from wsserver.protocol.control import Gap
 from wsserver.reconnect_service import ID_BYTES
-from wsserver.session import Session
+from wsserver.sessions.session import Session
 
 
 async def test_ids_are_long_differ_and_are_kept_nowhere() -> None:

@@ -23,15 +23,16 @@ from hypothesis.stateful import (
 )
 from workbench import EVERY_RIGHT, settings_with
 
-from wsserver import catch_up, interest, turn_budget
 from wsserver.access.principal import Principal
 from wsserver.connection_manager import NEVER, ConnectionManager
-from wsserver.connection_metadata import ConnectionMetadata
-from wsserver.newcomer import Newcomer
+from wsserver.connections.connection_metadata import ConnectionMetadata
+from wsserver.connections.newcomer import Newcomer
+from wsserver.loop import turn_budget
 from wsserver.protocol import commands
 from wsserver.protocol.encoding import JSON
 from wsserver.protocol.topic import Topic
 from wsserver.service import Service
+from wsserver.sessions import catch_up, interest
 from wsserver_core.connection import Connection
 
 PATIENTS = ("1", "2")

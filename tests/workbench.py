@@ -13,8 +13,8 @@ from wsserver.access.provider import AccessProvider
 from wsserver.access.roles import RoleRights
 from wsserver.access.tokens import mint_token
 from wsserver.connection_manager import NEVER, ConnectionManager
-from wsserver.connection_metadata import ConnectionMetadata
-from wsserver.newcomer import Newcomer
+from wsserver.connections.connection_metadata import ConnectionMetadata
+from wsserver.connections.newcomer import Newcomer
 from wsserver.protocol.encoding import JSON
 from wsserver.service import Service
 from wsserver.settings import AuthSettings, Settings

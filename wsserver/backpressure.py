@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from wsserver.clock import Clock
-from wsserver.connection_metadata import ConnectionMetadata
+from wsserver.connections.connection_metadata import ConnectionMetadata
 from wsserver.errors import BACKPRESSURE, CloseCode, ServerError
 from wsserver.protocol.control import Gap, GapReason
 from wsserver.protocol.importance import ImportanceRules

@@ -7,7 +7,7 @@ from typing import Final
 
 from wsserver.backpressure import BackpressureHandler
 from wsserver.clock import Clock, microseconds, utc_text
-from wsserver.connection_metadata import ConnectionMetadata, Lineage
+from wsserver.connections.connection_metadata import ConnectionMetadata, Lineage
 from wsserver.incidents import internal_error
 from wsserver.observe.accounts import Accounts
 from wsserver.observe.delivery_records import DeliveryRecords

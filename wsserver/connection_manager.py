@@ -13,14 +13,13 @@ from typing import Any, Final
 
 from wsserver.access.principal import Principal
 from wsserver.access.roles import RolePolicy
-from wsserver.awaitable import AwaitableInt, AwaitableText
 from wsserver.backpressure import BackpressureHandler
 from wsserver.broadcast_engine import BroadcastEngine
-from wsserver.catch_up import CatchUp, CatchUps
 from wsserver.clock import Clock, SystemClock
 from wsserver.compression import Message, decompress_message
-from wsserver.connection_limits import ConnectionLimits
-from wsserver.connection_metadata import ConnectionMetadata
+from wsserver.connections.connection_limits import ConnectionLimits
+from wsserver.connections.connection_metadata import ConnectionMetadata
+from wsserver.connections.foreign_link import ForeignLink
 from wsserver.errors import (
     AUTHENTICATION_FAILED,
     HEALTH_CHECK_FAILED,
@@ -30,11 +29,10 @@ from wsserver.errors import (
     ConnectionNotFound,
     ServerError,
 )
-from wsserver.foreign_link import ForeignLink
 from wsserver.health_monitor import HealthMonitor
 from wsserver.ids import InvalidId, canonical_id, new_id
-from wsserver.inbox import Inbox
-from wsserver.loop_port import LoopPort
+from wsserver.loop.awaitable import AwaitableInt, AwaitableText
+from wsserver.loop.loop_port import LoopPort
 from wsserver.observe.delivery_records import DeliveryRecords
 from wsserver.protocol.binary_encoding import BinaryEncoding
 from wsserver.protocol.control import Error
@@ -43,14 +41,16 @@ from wsserver.protocol.encoding import JSON
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import ANY, EVERYTHING, PATIENT, InvalidTopic, Topic
+from wsserver.publishing.inbox import Inbox
 from wsserver.reconnect_service import ReconnectService
+from wsserver.sessions.catch_up import CatchUp, CatchUps
 from wsserver.settings import BinarySettings, Settings
 from wsserver.store.history import History
 from wsserver.store.log import Logs, MessageLog, Position
 from wsserver.store.memory_store import MemoryStore
-from wsserver.subscription import Refused, Subscription
-from wsserver.subscription_hints import SubscriptionHints
 from wsserver.subscription_manager import SubscriptionManager
+from wsserver.subscriptions.subscription import Refused, Subscription
+from wsserver.subscriptions.subscription_hints import SubscriptionHints
 from wsserver_core.connection import Connection
 from wsserver_core.hub import Hub
 from wsserver_core.outgoing import DROP_REASONS

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wsserver.connection_manager import connection_manager
-from wsserver.match_explainer import MatchExplainer, MatchVerdict
+from wsserver.subscriptions.match_explainer import MatchExplainer, MatchVerdict
 
 logger = logging.getLogger("wsserver.debugging")
 

@@ -12,13 +12,13 @@ from typing import Any, Final
 import msgspec
 
 from wsserver.clock import Clock
-from wsserver.connection_metadata import ConnectionMetadata
+from wsserver.connections.connection_metadata import ConnectionMetadata
+from wsserver.connections.foreign_link import ForeignLink
+from wsserver.connections.tcp_signs import acknowledged_ago
 from wsserver.errors import CloseCode, ConnectionNotFound
-from wsserver.foreign_link import ForeignLink
-from wsserver.housekeeping import TICK
 from wsserver.incidents import report_incident
+from wsserver.loop.housekeeping import TICK
 from wsserver.settings import ConnectionSettings
-from wsserver.tcp_signs import acknowledged_ago
 from wsserver_core.connection import Connection
 from wsserver_core.hub import Hub
 from wsserver_core.pulse import Pulse

@@ -6,7 +6,7 @@ import msgspec
 
 from wsserver.connection_manager import ConnectionManager
 from wsserver.connection_manager import connection_manager as default_manager
-from wsserver.drain import Drain, Sleep
+from wsserver.connections.drain import Drain, Sleep
 
 
 async def graceful_shutdown(

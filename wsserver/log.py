@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 from pythonjsonlogger.json import JsonFormatter
 
 from wsserver.clock import Clock, SystemClock, utc_text
-from wsserver.repeat_limit import RepeatLimit
+from wsserver.load.repeat_limit import RepeatLimit
 
 MAX_WAITING_LINES: Final = 10_000
 """Lines that may wait for a slow terminal or pipe; later ones are dropped and counted."""

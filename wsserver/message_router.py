@@ -11,7 +11,7 @@ from wsserver.access.authenticator import Authenticator
 from wsserver.access.refusal import AuthenticationFailed
 from wsserver.clock import utc_text
 from wsserver.connection_manager import ConnectionManager
-from wsserver.connection_metadata import ConnectionMetadata
+from wsserver.connections.connection_metadata import ConnectionMetadata
 from wsserver.errors import (
     AUTHENTICATION_FAILED,
     BINARY_PROTOCOL_ERROR,
@@ -23,12 +23,12 @@ from wsserver.errors import (
     ServerError,
 )
 from wsserver.incidents import internal_error
+from wsserver.loop.turn_budget import TurnBudget
 from wsserver.protocol import commands, control
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import EVERY_PATIENT, EVERYTHING, InvalidTopic, Topic
 from wsserver.rate_limiter import RateLimiter
-from wsserver.turn_budget import TurnBudget
 from wsserver_core.connection import (
     PAUSED_FOR_CATCH_UP,
     PAUSED_FOR_CREDENTIALS,

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import msgspec
 
-from wsserver.awaitable import AwaitableInt
 from wsserver.connection_manager import OVERLOAD, ConnectionManager
 from wsserver.connection_manager import connection_manager as default_manager
 from wsserver.ids import canonical_id
-from wsserver.load_signals import Load, LoadSignals
+from wsserver.load.load_signals import Load, LoadSignals
+from wsserver.loop.awaitable import AwaitableInt
 from wsserver.observe.alerts import AlertBook, thresholds_of
 from wsserver.observe.descriptor_room import DescriptorRoom
 from wsserver.observe.heap import give_back_free_memory

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any, Final, Literal
 
-from wsserver.bucket_table import BucketTable
 from wsserver.clock import Clock
-from wsserver.connection_metadata import ConnectionMetadata
+from wsserver.connections.connection_metadata import ConnectionMetadata
 from wsserver.errors import RATE_LIMIT, ServerError
-from wsserver.housekeeping import TICK
+from wsserver.load.bucket_table import BucketTable
+from wsserver.loop.housekeeping import TICK
 from wsserver.settings import RateLimitSettings
 from wsserver_core.buckets import BYTES, CONTROL, MESSAGES, OFFENCES, SUBSCRIBES, RateLimits
 from wsserver_core.filters import Program

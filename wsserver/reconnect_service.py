@@ -11,16 +11,16 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final, Protocol
 
-from wsserver.catch_up import CatchUp
 from wsserver.clock import Clock
-from wsserver.connection_limits import ConnectionLimits
-from wsserver.connection_metadata import ConnectionMetadata
+from wsserver.connections.connection_limits import ConnectionLimits
+from wsserver.connections.connection_metadata import ConnectionMetadata
 from wsserver.errors import CloseCode
-from wsserver.owed_gaps import NO_PROOF, Owed, OwedGaps
 from wsserver.protocol.control import Gap, GapReason
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import Topic
-from wsserver.session import Beginning, Held, Resumed, Session
+from wsserver.sessions.catch_up import CatchUp
+from wsserver.sessions.owed_gaps import NO_PROOF, Owed, OwedGaps
+from wsserver.sessions.session import Beginning, Held, Resumed, Session
 from wsserver.settings import SessionSettings
 from wsserver.store.log import Logs, Position
 from wsserver_core.hub import Hub

@@ -11,19 +11,20 @@ from wsserver.access.keys import KeyTable
 from wsserver.access.provider import AccessProvider
 from wsserver.access.revocation import RevocationList
 from wsserver.access.tokens import TokenVerifier
-from wsserver.admission import Admission
-from wsserver.client_sink import ClientSink
 from wsserver.connection_manager import DRAIN, NEVER, ConnectionManager
 from wsserver.connection_manager import connection_manager as default_manager
-from wsserver.connection_metadata import ConnectionMetadata
-from wsserver.drain import Drain
-from wsserver.echo_sink import EchoSink
+from wsserver.connections.admission import Admission
+from wsserver.connections.client_sink import ClientSink
+from wsserver.connections.connection_metadata import ConnectionMetadata
+from wsserver.connections.drain import Drain
+from wsserver.connections.echo_sink import EchoSink
+from wsserver.connections.rights_watch import RightsWatch
+from wsserver.connections.token_expiry import ExpirySchedule
 from wsserver.errors import AUTHENTICATION_FAILED, CloseCode, ServerError
-from wsserver.housekeeping import Housekeeping
-from wsserver.idempotency import IdempotencyKeys
 from wsserver.incidents import report_incident
 from wsserver.lifecycle import graceful_shutdown
-from wsserver.load_signals import LoadSignals
+from wsserver.load.load_signals import LoadSignals
+from wsserver.loop.housekeeping import Housekeeping
 from wsserver.message_router import MessageRouter
 from wsserver.observe.alerts import AlertBook, thresholds_of
 from wsserver.observe.descriptor_room import DescriptorRoom
@@ -32,12 +33,11 @@ from wsserver.observe.operations import Operations
 from wsserver.observe.process_memory import ProcessMemory
 from wsserver.overload import Overload, adopt
 from wsserver.protocol import control
+from wsserver.publishing.idempotency import IdempotencyKeys
 from wsserver.rate_limiter import RateLimiter
-from wsserver.rights_watch import RightsWatch
-from wsserver.session_archive import SessionArchive
+from wsserver.sessions.session_archive import SessionArchive
 from wsserver.settings import AuthSettings, InboundSettings, Settings, ShutdownSettings
 from wsserver.store_keeper import StoreKeeper
-from wsserver.token_expiry import ExpirySchedule
 from wsserver_core.frames import ReadLimits, UnfinishedBudget
 from wsserver_core.inlet import Inlet
 from wsserver_core.outgoing import DROP_REASONS

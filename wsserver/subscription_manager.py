@@ -4,21 +4,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from wsserver.awaitable import AwaitableInt
-from wsserver.catch_up import CatchUps
 from wsserver.clock import Clock, SystemClock
-from wsserver.connection_metadata import ConnectionMetadata
+from wsserver.connections.connection_metadata import ConnectionMetadata
 from wsserver.errors import PERMISSION_DENIED, ConnectionNotFound, ServerError
 from wsserver.filter_engine import FilterEngine
 from wsserver.ids import NumberedIds
+from wsserver.loop.awaitable import AwaitableInt
 from wsserver.observe.event_history import EventHistory, EventKind
 from wsserver.protocol.control import SubscriptionExpired, SubscriptionExpiring
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.topic import ANY, EVERY_PATIENT, PATIENT, Topic
+from wsserver.sessions.catch_up import CatchUps
 from wsserver.settings import FilterSettings, SubscriptionSettings
-from wsserver.subscription import Subscription
-from wsserver.subscription_expiry import SubscriptionExpiry
-from wsserver.subscription_limits import SubscriptionLimits
+from wsserver.subscriptions.subscription import Subscription
+from wsserver.subscriptions.subscription_expiry import SubscriptionExpiry
+from wsserver.subscriptions.subscription_limits import SubscriptionLimits
 from wsserver_core.filters import Program
 from wsserver_core.hub import Hub
 from wsserver_core.topics import Record, TopicIndex

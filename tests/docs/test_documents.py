@@ -7,8 +7,8 @@ from importlib.resources import files
 import pytest
 from documents import DOCS, EVERY_DOCUMENT, anchors, bare, blocks, links, table
 
-from wsserver.repeat_limit import ERRORS, WARNINGS, WINDOW
-from wsserver.return_schedule import LINGER
+from wsserver.connections.return_schedule import LINGER
+from wsserver.load.repeat_limit import ERRORS, WARNINGS, WINDOW
 from wsserver.settings import load_settings
 from wsserver.settings.catalogue import SECTIONS, SETTINGS
 from wsserver.settings.descriptors import RESERVE

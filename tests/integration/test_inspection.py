@@ -7,7 +7,7 @@ import pytest
 from live_server import LiveServer, StartServer, token_of
 from ward_client import WardClient
 
-from wsserver.subscription_hints import ENOUGH
+from wsserver.subscriptions.subscription_hints import ENOUGH
 from wsserver.web.inspection import MAX_LIMIT, MAX_TRACED
 
 ADMIN = {"scope": "admin:read"}

@@ -280,7 +280,7 @@ test("with a storage a page that is loaded again goes on with its session", asyn
   assert.equal(storage.size, 0, "a tab that is duplicated now must not find it");
   stage.page.putAway(false);
   stage.server.socket.hangUp(1001);
-  assert.deepEqual([...storage.keys()], [`wsserver.session:${URL_OF_TESTS}:dr1`]);
+  assert.deepEqual([...storage.keys()], [`wsserver.sessions.session:${URL_OF_TESTS}:dr1`]);
 
   stage.server.publish("patient:1", { n: 2 });
   const loaded = new Stage({ storage, WebSocket: stage.server.Socket });
@@ -323,7 +323,7 @@ test("a storage that fails, or holds something else, is told and does no harm", 
   assert.ok(stage.of("error").every(({ code }) => code === "storage_failed"));
   assert.ok(stage.of("error").length >= 3);
   for (const text of ["{", "3", '{"id":3}', '{"id":"x","cursor":{"a":"b"}}', '{"id":"x","cursor":null}']) {
-    const storage = new Store([[`wsserver.session:${URL_OF_TESTS}:dr1`, text]]);
+    const storage = new Store([[`wsserver.sessions.session:${URL_OF_TESTS}:dr1`, text]]);
     const odd = new Stage({ storage });
     await odd.connect();
     assert.equal(odd.server.hello.session, undefined, text);

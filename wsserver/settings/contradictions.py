@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from wsserver.housekeeping import TICK
 from wsserver.ids import ID_RULE, InvalidId, canonical_id
+from wsserver.loop.housekeeping import TICK
 from wsserver.settings.catalogue import did_you_mean, nearest
 from wsserver.settings.flow import BackpressureSettings
 from wsserver.settings.keys import find_key_faults

@@ -5,8 +5,8 @@ from typing import Final
 
 from aiohttp import web
 
+from wsserver.connections.newcomer import Newcomer
 from wsserver.errors import BACKPRESSURE, CONNECTION_LIMIT
-from wsserver.newcomer import Newcomer
 from wsserver.protocol.encoding import BINARY_PROTOCOL, JSON
 from wsserver.service import Service
 from wsserver.settings import Settings

@@ -6,9 +6,9 @@ place is taken before the first await and given back exactly once.
 
 from dataclasses import dataclass
 
-from wsserver.bucket_table import REMEMBERED, BucketTable
 from wsserver.clock import Clock
 from wsserver.errors import BACKPRESSURE, CONNECTION_LIMIT, RATE_LIMIT, SHUTTING_DOWN
+from wsserver.load.bucket_table import REMEMBERED, BucketTable
 from wsserver.web.refusal import HandshakeRefused
 from wsserver_core.buckets import MESSAGES
 

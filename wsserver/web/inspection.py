@@ -6,13 +6,13 @@ from typing import Annotated, Any, Final
 import msgspec
 from aiohttp import web
 
-from wsserver.delivery_explainer import DeliveryExplainer
 from wsserver.errors import INVALID_MESSAGE, NOT_FOUND, ConnectionNotFound, ServerError
 from wsserver.ids import InvalidId, canonical_id
-from wsserver.match_explainer import MatchExplainer
 from wsserver.observe.event_history import EVENT_KINDS, EventKind
 from wsserver.protocol.topic import Topic
+from wsserver.publishing.delivery_explainer import DeliveryExplainer
 from wsserver.service import Service
+from wsserver.subscriptions.match_explainer import MatchExplainer
 from wsserver.web.bearer import Bearer
 from wsserver.web.request_body import decode_body, read_body
 from wsserver.web.responses import success

@@ -105,7 +105,7 @@ export class Conversation {
     this.#options = options;
     this.#tokens = tokens;
     this.#subscriptions.begin(options.subscriptions ?? []);
-    this.#storeKey = `wsserver.session:${place}:${options.userId}`;
+    this.#storeKey = `wsserver.sessions.session:${place}:${options.userId}`;
     const { storage } = this.#config;
     if (storage === null || !this.#mayResume) return;
     try {

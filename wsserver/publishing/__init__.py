@@ -1,0 +1,1 @@
+"""How messages come in, and what became of them."""

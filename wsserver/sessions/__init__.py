@@ -1,0 +1,1 @@
+"""What a client that comes back is given: its session, and what it missed."""

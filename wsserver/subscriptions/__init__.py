@@ -1,0 +1,1 @@
+"""What one subscription is, how many there may be, and when they end."""
