@@ -25,7 +25,9 @@ def test_the_slot_of_a_drain_yields_to_what_a_limit_asks_for() -> None:
     decisions.given_slot(3.0)
     assert decisions.ended(Ending(4102, retry_after=9.0)) == Retry(1, 9.0 * 1.05, True)
     decisions.given_slot(3.0)
-    assert decisions.ended(Ending(4020, retry_after=9.0)) == Retry(2, 3.0, True)
+    assert decisions.ended(Ending(4020)) == Retry(2, 3.0, True)
+    decisions.given_slot(3.0)
+    assert decisions.ended(Ending(4102)) == Retry(3, 3.0, True)
 
 
 def test_advice_holds_for_one_attempt() -> None:

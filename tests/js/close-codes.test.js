@@ -116,6 +116,29 @@ test("advice that is no number is none", async () => {
   }
 });
 
+test("only the error right before a close says why, and for how long", async () => {
+  const stage = new Stage();
+  await stage.connect();
+  stage.server.socket.say({ type: "error", code: 1010, name: "n", message: "Too fast.", retry_after_ms: 60_000 });
+  stage.server.publish("*", { n: 1 });
+  stage.server.socket.hangUp(4102);
+  assert.deepEqual(stage.last("reconnecting"), { attempt: 1, delay: 1000, maxAttempts: 10, advised: false });
+  const other = new Stage({ maxAttempts: 0 });
+  await other.connect({ autoReconnect: false });
+  other.server.socket.say({ type: "error", code: 1008, name: "n", message: "A filter." });
+  other.server.publish("*", { n: 1 });
+  other.server.socket.hangUp(4511);
+  assert.deepEqual(other.service.getMetrics().lastError, { code: "connection_closed", reason: "connection_closed" });
+});
+
+test("what a limit asks for comes before the slot of a drain", async () => {
+  const stage = new Stage();
+  await stage.connect();
+  stage.server.socket.say({ type: "system_shutdown", message: "", reconnect_after_ms: 3000 });
+  stage.server.socket.hangUp(4102, { code: 1002, retry_after_ms: 8000 });
+  assert.equal(stage.last("reconnecting").delay, 8400);
+});
+
 test("the slot of a drain is kept to, counted from the close", async () => {
   const stage = new Stage();
   await stage.connect();

@@ -383,3 +383,84 @@ test("without restoring, what waits for a lost connection is told: subscribe is 
   await assert.rejects(subscribed, { code: "connection_lost" });
   assert.equal((await left).existed, false);
 });
+
+const DENIED = { type: "error", code: 1011, name: "permission_denied", message: "Not allowed." };
+
+test("a right that ends is a gap in its place among the messages, and is told once", async () => {
+  const stage = new Stage();
+  await stage.connect({ subscriptions: ["patient:1"] });
+  stage.server.publish("patient:1", { n: 1 });
+  const { socket } = stage.server;
+  socket.say({ ...DENIED, details: { subscription_type: "patient", target_id: "1" } });
+  socket.say({ ...DENIED, details: { subscription_type: "patient", target_id: "1" } });
+  socket.say({ ...DENIED, details: { subscription_type: "patient", target_id: "2" } }, { ...DENIED, details: null });
+  assert.deepEqual(stage.of("gap"), [{ topic: "patient:1", reason: "forbidden" }]);
+  assert.ok(stage.names.indexOf("message") < stage.names.indexOf("gap"));
+  assert.equal(stage.of("error").length, 4);
+  assert.equal(stage.service.getMetrics().gaps, 1);
+  // Refused again on the next connection: it was lost once.
+  stage.server.answers.connect = (socket, command) =>
+    stage.server
+      .connected(socket, { ...command, subscriptions: [] })
+      .map((frame) => ({ ...frame, subscriptions: [], errors: [{ ...DENIED, topic: "patient:1" }] }));
+  await cut(stage);
+  assert.equal(stage.of("gap").length, 1);
+});
+
+test("a subscription that is refused on the way back is a gap, unless the server says so itself", async () => {
+  for (const [code, gaps, expected] of [
+    [1011, [], [{ topic: "type:ecg", reason: "forbidden" }]],
+    [1012, [], [{ topic: "type:ecg", reason: "limit" }]],
+    [
+      1011,
+      [{ log: "k1d", topic: "ecg:*", reason: "forbidden" }],
+      [{ log: "k1d", topic: "ecg:*", reason: "forbidden" }],
+    ],
+  ]) {
+    const stage = new Stage();
+    await stage.connect({ subscriptions: ["type:ecg"] });
+    stage.server.answers.connect = (socket, command) => {
+      const [frame] = stage.server.connected(socket, command);
+      const session = { resumed: true, replayed: 0, gaps };
+      return { ...frame, session, subscriptions: [], errors: [{ ...DENIED, code, topic: "type:ecg" }] };
+    };
+    await cut(stage);
+    assert.deepEqual(stage.of("gap"), expected);
+  }
+});
+
+test("a subscription that never was is no gap", async () => {
+  const stage = new Stage();
+  stage.server.answers.subscribe = () => DENIED;
+  await stage.connect();
+  await assert.rejects(stage.service.subscribe("patient:9"));
+  assert.deepEqual(stage.of("gap"), []);
+});
+
+test("a subscription that has run out is asked for again, and what may have come meanwhile is a gap", async () => {
+  const stage = new Stage();
+  await stage.connect({ subscriptions: ["patient:1"] });
+  stage.server.socket.say({ type: "subscription_expired", subscription_type: "patient", target_id: "1", code: 1007 });
+  await settle();
+  assert.deepEqual(stage.of("gap"), [{ topic: "patient:1", reason: "expired" }]);
+  assert.deepEqual(asked(stage.server.socket), [["patient:1"]]);
+});
+
+test("an answer that does not come is not waited for longer than for a connection", async () => {
+  const stage = new Stage({ connectionTimeout: 4000 });
+  await stage.connect();
+  const pending = stage.clock.pending;
+  await stage.service.request({ type: "health_check" });
+  assert.equal(stage.clock.pending, pending);
+  const failed = assert.rejects(stage.service.request({ type: "ack", message_id: "m" }), { code: "no_answer" });
+  await stage.clock.advance(3999);
+  stage.server.answers.health_check = () => [];
+  const { socket } = stage.server;
+  const late = assert.rejects(stage.service.request({ type: "health_check" }), { code: "no_answer" });
+  await stage.clock.advance(1);
+  await failed;
+  await stage.clock.advance(4000);
+  await late;
+  socket.say({ type: "health", request_id: socket.said("health_check").at(-1).request_id });
+  assert.equal(stage.service.state, "connected");
+});

@@ -9,6 +9,9 @@ LEAST_FULL_DELAY: Final = 0.5
 """Seconds that full jitter waits at the least: else the first attempts of many are spent on a server
 that is only just starting."""
 
+LONGEST_ADVICE: Final = 3600.0
+"""Seconds. A server that asks for more is wrong, and nobody who watches would wait for it."""
+
 ADVICE_JITTER: Final = 0.1
 """The share by which an advised wait may be longer, as the server says the same to many."""
 
@@ -39,9 +42,10 @@ class Backoff:
         return round(base * (1 + config.jitter_factor * (2 * self._random() - 1)), 3)
 
     def advised(self, seconds: float, *, is_own: bool) -> float:
-        """Seconds to wait where the server has said how long: never less, or it would be in vain.
+        """Seconds to wait where the server has said how long: never less, or it would be in vain. Of more
+        than an hour it is an hour.
 
         ``is_own``: nobody else was told the same, so that nothing is added.
         """
-        seconds = max(0.0, seconds)
+        seconds = min(LONGEST_ADVICE, max(0.0, seconds))
         return seconds if is_own else seconds * (1 + ADVICE_JITTER * self._random())

@@ -30,7 +30,7 @@ from wsserver.client.transport import Address, Closed, Connector, Transport
 MOST_TOPICS: Final = 4096
 """Bytes of topics that ``connect`` takes along: with a large token the whole must stay under 16 KiB."""
 
-_HEEDED: Final = range(4000, 4200)
+_HEEDED: Final = range(4100, 4200)
 """Closes after which the ``retry_after_ms`` of the error right before them counts."""
 
 Members = dict[str, Any]

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from wsserver.client.backoff import Backoff
 from wsserver.client.close_codes import ABNORMAL, Verdict, verdict
 from wsserver.client.credentials import Credentials
 from wsserver.client.errors import AuthenticationFailed, ConnectionEnded, ReconnectFailed
 from wsserver.client.reconnection_config import ReconnectionConfig
-
-_AFTER_ADVICE: Final = (4100, 4199)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +86,7 @@ class Reconnection:
         if 0 < self._config.max_attempts <= self.attempts:
             return ReconnectFailed(code, reason, self.attempts)
         self.attempts += 1
-        is_own = slot is not None and not _AFTER_ADVICE[0] <= code <= _AFTER_ADVICE[1]
+        is_own = ending.retry_after is None
         advice = slot if is_own else ending.retry_after
         if advice is None:
             return Retry(self.attempts, self._backoff.delay(self.attempts), False)

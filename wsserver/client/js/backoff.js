@@ -6,8 +6,8 @@
  */
 export const LEAST_FULL_DELAY = 500;
 
-/** A timer that is set for longer fires at once. */
-export const LONGEST_TIMER = 2 ** 31 - 1;
+/** A server that asks for more than an hour is wrong, and nobody who watches would wait for it. */
+export const LONGEST_ADVICE = 3_600_000;
 
 /** An advised wait gets up to this part more, as several clients may have got the same advice. */
 const ADVICE_JITTER = 0.1;
@@ -50,13 +50,13 @@ export function backoffDelay(attempt, options, random) {
 }
 
 /**
- * The wait that a server has asked for, never shorter.
+ * The wait that a server has asked for, never shorter, and never far beyond an hour.
  *
  * @param {number} advice milliseconds
  * @param {boolean} isOwn whether nobody else has the same: a slot of a drain
  * @param {() => number} random
  */
 export function advisedDelay(advice, isOwn, random) {
-  const least = Math.max(0, Math.ceil(advice));
-  return Math.min(LONGEST_TIMER, isOwn ? least : least + Math.round(random() * least * ADVICE_JITTER));
+  const least = Math.min(LONGEST_ADVICE, Math.max(0, Math.ceil(advice)));
+  return isOwn ? least : least + Math.round(random() * least * ADVICE_JITTER);
 }

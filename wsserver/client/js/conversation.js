@@ -4,7 +4,7 @@ import { Inbox } from "./inbox.js";
 import { Outbox } from "./outbox.js";
 import { Requests } from "./requests.js";
 import { Session, lostBetween } from "./session.js";
-import { Subscriptions } from "./subscriptions.js";
+import { PERMISSION_DENIED, Subscriptions } from "./subscriptions.js";
 import { topicOf, topicOfCommand } from "./topic.js";
 /** @import {Metrics} from "./metrics.js" */
 /** @import {Tokens} from "./tokens.js" */
@@ -70,6 +70,7 @@ export class Conversation {
       send: (command) => host.send(JSON.stringify(command)),
       requests: this.#requests,
       onRefused: host.fault,
+      onLost: (topic, reason) => this.#inbox.push({ kind: "gap", gap: { topic, reason } }),
       timers: config.timers,
     });
   }
@@ -219,7 +220,9 @@ export class Conversation {
         this.#inbox.push({ kind: "gap", gap: gapOf(frame) });
         break;
       case "error":
-        if (!this.#requests.settle(frame)) fault(ClientError.fromFrame(frame));
+        if (this.#requests.settle(frame)) break;
+        fault(ClientError.fromFrame(frame));
+        if (frame.code === PERMISSION_DENIED) this.#subscriptions.withdrawn(frame.details);
         break;
       case "token_expiring":
         emit("token_expiring", { expiresInMs: frame.expires_in * 1000 });
@@ -370,8 +373,15 @@ export class Conversation {
   request(command) {
     if (!this.#isConnected) return Promise.reject(new ClientError("not_connected", "There is no connection."));
     const labelled = this.#requests.label(command);
+    const { connectionTimeout, timers } = this.#config;
     return new Promise((resolve, reject) => {
-      this.#requests.expect(labelled.request_id, { resolve, reject });
+      const timer = timers.setTimeout(() => this.#requests.giveUp(labelled.request_id), connectionTimeout);
+      /** @type {<T>(settle: (value: T) => void) => (value: T) => void} */
+      const inTime = (settle) => (value) => {
+        timers.clearTimeout(timer);
+        settle(value);
+      };
+      this.#requests.expect(labelled.request_id, { resolve: inTime(resolve), reject: inTime(reject) });
       this.#host.send(JSON.stringify(labelled));
     });
   }
@@ -418,7 +428,7 @@ function gapOf(frame) {
  */
 function beyond(gap, cursor) {
   const { log, topic, from, to, reason } = gap;
-  if (reason !== "limit" || topic !== undefined || from === undefined || to === undefined) return [gap];
+  if (reason !== "limit" || topic !== undefined || !log || from === undefined || to === undefined) return [gap];
   const first = Math.max(from, (cursor[log] ?? 0) + 1);
   return first > to ? [] : [{ ...gap, from: first }];
 }

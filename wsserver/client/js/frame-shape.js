@@ -57,28 +57,30 @@ const ERROR = {
 };
 const SESSION = { resumed: optional(isFlag), replayed: optional(isCount), gaps: optional(listOf(objectOf(GAP))) };
 
-/** By `type`. @type {ReadonlyMap<unknown, Check>} */
+/** By `type`. @type {Record<string, Record<string, Check>>} */
+const SHAPES = {
+  connected: {
+    connection_id: isText,
+    session_id: optional(isText),
+    user_id: isText,
+    role: isText,
+    protocol: isText,
+    cursor: isCursor,
+    session: optional(objectOf(SESSION)),
+    subscriptions: optional(listOf(objectOf(SUBSCRIPTION))),
+    errors: optional(listOf(objectOf(ERROR))),
+  },
+  error: ERROR,
+  gap: GAP,
+  pong: { cursor: optional(isCursor) },
+  subscription_confirmed: SUBSCRIPTION,
+  subscription_expired: TOPIC,
+  system_shutdown: { reconnect_after_ms: optional(isNumber) },
+  token_expiring: { expires_in: isNumber },
+};
+/** @type {ReadonlyMap<unknown, Check>} */
 const CONTROL = new Map(
-  Object.entries({
-    connected: {
-      connection_id: isText,
-      session_id: optional(isText),
-      user_id: isText,
-      role: isText,
-      protocol: isText,
-      cursor: isCursor,
-      session: optional(objectOf(SESSION)),
-      subscriptions: optional(listOf(objectOf(SUBSCRIPTION))),
-      errors: optional(listOf(objectOf(ERROR))),
-    },
-    error: ERROR,
-    gap: GAP,
-    pong: { cursor: optional(isCursor) },
-    subscription_confirmed: SUBSCRIPTION,
-    subscription_expired: TOPIC,
-    system_shutdown: { reconnect_after_ms: optional(isNumber) },
-    token_expiring: { expires_in: isNumber },
-  }).map(([type, shape]) => [type, objectOf({ ...shape, request_id: optional(isText) })]),
+  Object.entries(SHAPES).map(([type, shape]) => [type, objectOf({ ...shape, request_id: optional(isText) })]),
 );
 const isAnswer = objectOf({ type: isText, request_id: optional(isText) });
 const isMeta = objectOf({ id: isText, topic: isText, log: isLog, seq: isCount });

@@ -151,7 +151,11 @@ export class Link {
     if (frame.type === "error") {
       this.#told = ClientError.fromFrame(frame);
       this.#retryAfter = numberOf(frame.retry_after_ms);
-    } else if (frame.type === "system_shutdown") this.#slot = numberOf(frame.reconnect_after_ms);
+      return;
+    }
+    // Only the error right before a close says why, and for how long.
+    this.#told = this.#retryAfter = null;
+    if (frame.type === "system_shutdown") this.#slot = numberOf(frame.reconnect_after_ms);
   }
 
   // -- dialling
@@ -303,12 +307,12 @@ export class Link {
     if (this.#isHeld()) return this.#hold();
     if (maxAttempts > 0 && this.#attempt >= maxAttempts) return this.#giveUp(closed);
     this.#attempt += 1;
-    const advice = this.#slot ?? retryAfter;
+    const advice = retryAfter ?? this.#slot;
     this.#isAdvised = advice !== null;
     const delay =
       advice === null
         ? backoffDelay(this.#attempt, this.#config, random)
-        : advisedDelay(advice, this.#slot !== null, random);
+        : advisedDelay(advice, retryAfter === null, random);
     this.#phase = "waiting";
     const turn = this.#turn;
     this.#timer = timers.setTimeout(() => this.#due(), delay);

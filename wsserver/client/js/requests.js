@@ -44,6 +44,13 @@ export class Requests {
     return true;
   }
 
+  /** The answer took too long; one that comes later is nobody's. @param {string} requestId */
+  giveUp(requestId) {
+    const waiting = this.#waiting.get(requestId);
+    this.#waiting.delete(requestId);
+    waiting?.reject(new ClientError("no_answer", "The server did not answer in time."));
+  }
+
   /** The connection is gone, and with it the answers. */
   fail() {
     const waiting = [...this.#waiting.values()];

@@ -8,6 +8,9 @@ import { topicOf } from "./topic.js";
 /** So that a loop without a connection does not fill the memory; a server takes far fewer. */
 const MOST = 10_000;
 const RATE_LIMIT = 1010;
+export const PERMISSION_DENIED = 1011;
+/** Reasons of a gap that says that a subscription is gone. */
+const LOSSES = new Set(["forbidden", "limit"]);
 /** Where the server gives no time. */
 const TRY_AGAIN_AFTER = 1000;
 
@@ -20,6 +23,7 @@ const TRY_AGAIN_AFTER = 1000;
  * @property {string | null} subscriptionId
  * @property {Wish | null} former what is in force while this one is being asked for
  * @property {boolean} isOption named in the options of `connect`
+ * @property {boolean} isHeld the server has had it, and nobody was told that it is lost
  * @property {Waiting[]} waiting
  */
 
@@ -41,6 +45,8 @@ export class Subscriptions {
    * @param {(command: Record<string, any>) => void} line.send
    * @param {Requests} line.requests
    * @param {(error: ClientError) => void} line.onRefused told besides those who wait, who may not look
+   * @param {(topic: string, reason: "forbidden" | "limit" | "expired") => void} line.onLost nothing comes any more of
+   *   what came before
    * @param {Timers} line.timers
    */
   constructor(line) {
@@ -87,6 +93,7 @@ export class Subscriptions {
       wish.waiting = existing.waiting;
       wish.subscriptionId = existing.subscriptionId;
       wish.former = existing.standing === "confirmed" ? existing : existing.former;
+      wish.isHeld = existing.isHeld;
     }
     if (waiting !== undefined) wish.waiting.push(waiting);
     this.#wishes.set(topic.key, wish);
@@ -141,6 +148,11 @@ export class Subscriptions {
     /** @type {Map<string, Subscription>} */
     const given = new Map();
     for (const one of connected.subscriptions ?? []) given.set(`${one.subscription_type}:${one.target_id}`, one);
+    for (const { topic, reason } of connected.session?.gaps ?? []) {
+      const wish = topic && LOSSES.has(reason) && this.#wishes.get(topicOf(topic).key);
+      // The gap of the server says it already.
+      if (wish) wish.isHeld = false;
+    }
     /** @type {Map<string, ClientError>} */
     const refused = new Map();
     for (const frame of connected.errors ?? []) {
@@ -194,7 +206,7 @@ export class Subscriptions {
       if (wish.standing !== "confirmed") wish.standing = "waiting";
       if (keep) continue;
       if (wish.isOption) {
-        this.#wishes.set(key, { ...newWish(wish, undefined, true), waiting: wish.waiting });
+        this.#wishes.set(key, { ...newWish(wish, undefined, true), isHeld: wish.isHeld, waiting: wish.waiting });
         continue;
       }
       this.#wishes.delete(key);
@@ -224,7 +236,25 @@ export class Subscriptions {
   expired(frame) {
     const key = `${frame.subscription_type}:${frame.target_id}`;
     const wish = this.#wishes.get(key);
-    if (wish !== undefined) this.#ask(key, wish);
+    if (wish === undefined) return;
+    // What is published until it is confirmed again does not come.
+    this.#lose(wish, "expired");
+    this.#ask(key, wish);
+  }
+
+  /** The right to a subscription has ended, and it with it. @param {any} details which the error names */
+  withdrawn(details) {
+    const wish = this.#wishes.get(`${details?.subscription_type}:${details?.target_id}`);
+    if (wish?.standing !== "confirmed") return;
+    wish.standing = "refused";
+    this.#lose(wish, "forbidden");
+  }
+
+  /** @param {Wish} wish @param {"forbidden" | "limit" | "expired"} reason */
+  #lose(wish, reason) {
+    if (!wish.isHeld) return;
+    wish.isHeld = false;
+    this.#line.onLost(wish.text, reason);
   }
 
   /** @param {string} key @param {Wish} wish @param {string} [requestId] */
@@ -259,6 +289,7 @@ export class Subscriptions {
   /** @param {Wish} wish @param {Record<string, any>} subscription */
   #confirm(wish, subscription) {
     wish.standing = "confirmed";
+    wish.isHeld = true;
     wish.requestId = null;
     wish.former = null;
     wish.subscriptionId = subscription.subscription_id;
@@ -276,8 +307,11 @@ export class Subscriptions {
     if (error.code === RATE_LIMIT) return this.#failed(key, wish, error);
     const waiting = wish.waiting.splice(0);
     if (wish.former !== null) this.#wishes.set(key, { ...wish.former, subscriptionId: wish.subscriptionId });
-    else if (wish.isOption || wish.subscriptionId !== null) wish.standing = "refused";
-    else this.#wishes.delete(key);
+    else {
+      if (wish.isOption || wish.subscriptionId !== null) wish.standing = "refused";
+      else this.#wishes.delete(key);
+      this.#lose(wish, error.code === PERMISSION_DENIED ? "forbidden" : "limit");
+    }
     error.topic ??= wish.text;
     for (const one of waiting) one.reject(error);
     this.#line.onRefused(error);
@@ -317,6 +351,7 @@ function newWish({ text }, filters, isOption) {
     subscriptionId: null,
     former: null,
     isOption,
+    isHeld: false,
     waiting: [],
   };
 }

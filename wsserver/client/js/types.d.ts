@@ -92,7 +92,7 @@ export interface ReconnectionConfig {
   heartbeatInterval: number;
   /** How long after a ping the server may stay silent before the connection counts as dead. Default 10000. */
   heartbeatTimeout: number;
-  /** From dialling to `connected`, `getToken` included. Default 10000. */
+  /** From dialling to `connected`, `getToken` included; for the answer to a `request` as well. Default 10000. */
   connectionTimeout: number;
   /**
    * Show the session of the connection before, so that its subscriptions are restored. If false a new connection has
@@ -181,7 +181,8 @@ export type State =
 
 /** Messages that should have come and did not, or may have been missed. */
 export interface Gap {
-  log: string;
+  /** Missing where a subscription has ended. */
+  log?: string;
   /** Any topic if missing. */
   topic?: string;
   from?: number;

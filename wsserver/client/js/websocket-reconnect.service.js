@@ -160,7 +160,7 @@ export class WebSocketReconnectService {
    *
    * @param {Command} command `broadcast`, `health_check`, `refresh` and the like
    * @returns {Promise<Record<string, any>>} the answer
-   * @throws {ClientError} the server's error; `not_connected`, `connection_lost`
+   * @throws {ClientError} the server's error; `not_connected`, `connection_lost`, `no_answer` after `connectionTimeout`
    */
   request(command) {
     return this.#conversation.request(command);
