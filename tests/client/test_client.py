@@ -966,6 +966,48 @@ class TestQueue:
         await settle()
         assert [one["message_id"] for one in scene.server.last.said("ack")] == ["0", "1", "2"]
 
+    async def test_what_it_subscribes_to_is_kept_over_reconnects(self, scene) -> None:
+        client = scene.client()
+        assert client.queue_message({"type": "subscribe", "topic": "patient:1"}) == "queued"
+        await client.connect()
+        assert scene.server.last.sent[0]["subscriptions"] == ["patient:1"]
+        command = {"type": "subscribe", "subscription_type": "patient", "target_id": 2, "filters": {"n": 1}}
+        assert client.queue_message(command) == "sent"
+        await settle()
+        assert len(scene.server.last.said("subscribe")) == 1
+        scene.server.restored = [
+            scene.server.view({"subscription_type": "patient", "target_id": str(n), "filters": filters})
+            | {"subscription_id": f"s_{n}"}
+            for n, filters in ((1, {}), (2, {"n": 1}))
+        ]
+        await scene.cut()
+        await scene.back()
+        await settle()
+        assert scene.server.last.said("unsubscribe") == []
+        client.queue_message({"type": "unsubscribe", "subscription_id": "s_2"})
+        client.queue_message({"type": "unsubscribe", "topic": "patient:1"})
+        await settle()
+        assert [one["target_id"] for one in scene.server.last.said("unsubscribe")] == ["2", "1"]
+        assert client.get_metrics()["subscriptions"] == 0
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            {"type": "connect", "token": "t"},
+            {"type": "subscribe"},
+            {"type": "subscribe", "subscription_type": "patient"},
+            {"type": "subscribe", "topic": "patient:1", "filters": [1]},
+            {"type": "unsubscribe", "subscription_id": "s_unknown"},
+        ],
+    )
+    async def test_what_cannot_be_meant_is_refused(self, scene, command: dict[str, Any]) -> None:
+        client = await scene.connected()
+        with pytest.raises(InvalidOption):
+            client.queue_message(command)
+        await settle()
+        assert [one["type"] for one in scene.server.last.sent] == ["connect"]
+        assert client.get_metrics()["subscriptions"] == 0
+
     async def test_it_leaves_no_faster_than_the_server_takes_it(self, scene) -> None:
         client = scene.client(max_send_rate=40)
         for n in range(180):

@@ -14,7 +14,7 @@ from wsserver.client.codec import Codec
 from wsserver.client.consumer import Consumer
 from wsserver.client.credentials import Credentials, GetToken
 from wsserver.client.emitter import Emitter, Listener
-from wsserver.client.errors import ClientError, ConnectionLost
+from wsserver.client.errors import ClientError, ConnectionLost, InvalidOption
 from wsserver.client.identity import Identity, Url, websocket_url
 from wsserver.client.inbox import Drained
 from wsserver.client.json_text import encode_json
@@ -271,11 +271,17 @@ class WebSocketClient:
         """Send a command when there is a connection, in the order of the calls; its answer is not waited for.
 
         ``sent`` is on its way now, ``queued`` waits, ``dropped`` went for want of room. It waits ``ttl``
-        seconds at the most. Raises InvalidOption, and OutboxFull with ``queue_overflow="throw"``.
+        seconds at the most. ``subscribe`` and ``unsubscribe`` count as the methods of these names do, and
+        hold over reconnects. Raises InvalidOption, and OutboxFull with ``queue_overflow="throw"``.
         """
         encode_json(message)
-        outbox = self._memory.outbox
-        goes_now = self._supervisor.link is not None and len(outbox) == 0
+        outbox, link = self._memory.outbox, self._supervisor.link
+        if message.get("type") in ("subscribe", "unsubscribe"):
+            self._memory.subscriber.take(link, message)
+            return "queued" if link is None else "sent"
+        if message.get("type") == "connect":
+            raise InvalidOption("message", "is connect, which the client says itself")
+        goes_now = link is not None and len(outbox) == 0
         if not outbox.put(dict(message), ttl):
             return "dropped"
         self._supervisor.outgoing.set()

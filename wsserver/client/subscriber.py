@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from wsserver.client.clock import Clock
-from wsserver.client.errors import ClientError, ConnectionLost, RequestRefused
+from wsserver.client.errors import ClientError, ConnectionLost, InvalidOption, RequestRefused
 from wsserver.client.link import Link
 from wsserver.client.message import Gap
 from wsserver.client.subscriptions import Subscription, Subscriptions, Wanted
@@ -54,6 +54,41 @@ class Subscriber:
         except ConnectionLost:
             return wanted is not None
         return bool(answer.get("existed"))
+
+    def take(self, link: Link | None, command: Mapping[str, Any]) -> None:
+        """What a command ``subscribe`` or ``unsubscribe`` asks for; nobody waits for what becomes of it.
+
+        Raises InvalidOption.
+        """
+        topic = self._named(command)
+        if command["type"] == "unsubscribe":
+            self.wanted.drop(topic)
+            if link is not None:
+                link.spawn(self._leave(link, topic))
+            return
+        filters = command.get("filters") or {}
+        if not isinstance(filters, dict):
+            raise InvalidOption("filters", "must be an object")
+        wanted = self.wanted.want(topic, dict(filters))
+        if link is not None:
+            link.spawn(self._request(link, wanted))
+
+    def _named(self, command: Mapping[str, Any]) -> Topic:
+        if (subscription_id := command.get("subscription_id")) is not None:
+            topic = self.wanted.named(subscription_id)
+            if topic is None:
+                raise InvalidOption("subscription_id", "is of no subscription")
+            return topic
+        if "topic" in command:
+            return Topic.of(command["topic"])
+        return Topic.of(command.get("subscription_type", ""), command.get("target_id"))
+
+    async def _leave(self, link: Link, topic: Topic) -> None:
+        try:
+            await link.ask({"type": "unsubscribe", **topic._asdict()})
+        except (ClientError, TimeoutError):
+            # The next connection gives it back.
+            return
 
     def restore(
         self,

@@ -90,6 +90,13 @@ class Subscriptions:
         """What is wanted of a topic."""
         return self._wanted.get(topic)
 
+    def named(self, subscription_id: str) -> Topic | None:
+        """The topic of a subscription that the server has given this id."""
+        for topic, wanted in self._wanted.items():
+            if wanted.confirmed is not None and wanted.confirmed.subscription_id == subscription_id:
+                return topic
+        return None
+
     def topics_for_connect(self, max_bytes: int) -> list[str]:
         """Topics without filters, which ``connect`` can take along, as many as fit."""
         topics = []
