@@ -23,7 +23,7 @@ from wsserver.store.log import DURABLE, VOLATILE, Logs, MessageLog
 from wsserver.store.store import KeyRecord, MessageRecord, Store
 from wsserver_core.frames import TEXT, encode_frame
 from wsserver_core.hub import Hub
-from wsserver_core.outgoing import Frame
+from wsserver_core.outgoing import DATA, Frame
 from wsserver_core.recipients import Recipients
 from wsserver_core.topics import TopicIndex
 
@@ -47,6 +47,8 @@ class _Publication:
     """What that sender has in common with itself when it comes back."""
     at: float
     """Seconds since 1970 UTC: what ``_meta.ts`` says, whenever it is delivered."""
+    accepted_at: float
+    """The same moment on the hub's stopwatch."""
 
     @property
     def sender(self) -> int:
@@ -94,6 +96,8 @@ class BroadcastEngine:
         """Broadcasts since the start."""
         self.filter_operations = 0
         """Subscriptions that a filter decided on since the start."""
+        self.by_importance = [0] * (DATA + 1)
+        """Broadcasts since the start, by their importance."""
 
     def publish(
         self, topic: Topic, message: PublishedMessage, *, exclude: int = 0, key: KeyRecord | None = None
@@ -142,7 +146,10 @@ class BroadcastEngine:
         stream = self._backpressure.importance.stream(address, message)
         # Now, as its sender may be gone when it is delivered, and back later.
         lineage = self._lineage(exclude)
-        return _Publication(topic, address, message, importance, stream, exclude, lineage, self._clock.time())
+        clock = self._clock
+        return _Publication(
+            topic, address, message, importance, stream, exclude, lineage, clock.time(), clock.monotonic()
+        )
 
     def _place(self, publication: _Publication) -> Meta:
         """The next place in the volatile log."""
@@ -209,6 +216,7 @@ class BroadcastEngine:
         )
         self.census.note(topic, message.patient_id, message.body, message.derived)
         self.operations += 1
+        self.by_importance[publication.importance] += 1
         self.filter_operations += selection.matching + selection.filtered
         subscriptions = selection.considered, selection.filtered, selection.denied
         self._deliver(publication, meta, lane, report, recipients, subscriptions)
@@ -252,6 +260,7 @@ class BroadcastEngine:
             stream=publication.stream,
             lane=lane + 1,
             time=time,
+            accepted_at=publication.accepted_at if target is None else 0.0,
         )
         matched = len(recipients)
         losses_before = self.hub.drops.noted

@@ -5,6 +5,7 @@
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from copy import deepcopy
@@ -61,6 +62,8 @@ DRAIN: Final = "drain"
 """Why a server that sends its clients away takes no new ones."""
 OVERLOAD: Final = "overload"
 """Why a server that has too much to do takes none; clients that come back have a reserve."""
+ABNORMAL: Final = 1006
+"""What stands for the close code where no close frame came (RFC 6455 section 7.1.5)."""
 NEVER: Final = 2**53
 """The expiry of a principal that no token stands behind."""
 
@@ -89,6 +92,7 @@ class ConnectionManager:
             flush_interval=self.settings.broadcast.flush_interval,
         )
         self.hub.now = self.clock.monotonic()
+        self.hub.stopwatch = self.clock.monotonic
         self.backpressure = BackpressureHandler(self.hub, self.settings, self.clock)
         self.index = TopicIndex()
         self.scopes = ScopeTable()
@@ -160,6 +164,8 @@ class ConnectionManager:
         self.cleanup_interval = connection.cleanup_interval
         self.opened = 0
         """Connections since the start."""
+        self.disconnects: Counter[int] = Counter()
+        """Those of them that have ended, by close code."""
         self.binary_connections = 0
         """Those open now that speak the binary protocol."""
         self.faults = 0
@@ -307,12 +313,17 @@ class ConnectionManager:
         metadata = self._connections.get(connection_id)
         if metadata is None:
             return AwaitableInt(0)
-        metadata.link.close(_CLOSE_BY_REASON.get(reason, CloseCode.NORMAL) if code is None else code, reason)
-        self.forget(metadata)
+        if code is None:
+            code = _CLOSE_BY_REASON.get(reason, CloseCode.NORMAL)
+        metadata.link.close(code, reason)
+        self.forget(metadata, code)
         return AwaitableInt(1)
 
-    def forget(self, metadata: ConnectionMetadata) -> bool:
-        """Take a connection out of every index; False when it is out already."""
+    def forget(self, metadata: ConnectionMetadata, code: int = ABNORMAL) -> bool:
+        """Take a connection out of every index; False when it is out already.
+
+        ``code`` is the close code that it ended with, of whichever side closed first.
+        """
         if self._connections.get(metadata.connection_id) is not metadata:
             return False
         self.health_monitor.stop_monitoring(metadata.connection_id)
@@ -321,6 +332,7 @@ class ConnectionManager:
         self.subscription_manager.clear(metadata)
         self.index.dismiss(metadata.handle)
         del self._connections[metadata.connection_id]
+        self.disconnects[code] += 1
         self.binary_connections -= metadata.encoding.is_binary
         self.limits.give_back(metadata.user_id, metadata.role)
         self.records.note_end(

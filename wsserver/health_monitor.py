@@ -20,6 +20,7 @@ from wsserver.incidents import report_incident
 from wsserver.loop.housekeeping import TICK
 from wsserver.settings import ConnectionSettings
 from wsserver_core.connection import Connection
+from wsserver_core.histogram import Histogram
 from wsserver_core.hub import Hub
 from wsserver_core.pulse import Pulse
 
@@ -284,6 +285,11 @@ class HealthMonitor:
             rtt_ms=_milliseconds(metadata.rtt),
             average_rtt_ms=_milliseconds(average),
         )
+
+    @property
+    def round_trips(self) -> Histogram:
+        """How long pings took to be answered since the start."""
+        return self._pulse.round_trips
 
     def average_latency(self) -> float | None:
         """Milliseconds: the mean of the connections' average round trips; None while there is none."""

@@ -167,7 +167,7 @@ class Service:
             memory=ProcessMemory(clock),
             lag=LoopLag(clock),
             descriptors=DescriptorRoom(clock),
-            totals=self._totals,
+            totals=self.operation_totals,
             latency=self.health.average_latency,
         )
         overload = Overload(self.manager, signals, self.alerts)
@@ -180,7 +180,7 @@ class Service:
             adopt(overload)
         return overload
 
-    def _totals(self) -> tuple[int, int]:
+    def operation_totals(self) -> tuple[int, int]:
         """Operations since the start, and those that failed: commands, broadcasts and requests."""
         manager, operations = self.manager, self.operations
         commands, _ = self.inlet.received_totals()

@@ -293,6 +293,8 @@ cdef class Backlog(SlotTable):
         finally:
             if taken or slow:
                 self.schedule()
+        if frame.accepted_at > 0:
+            self.note_time(self.enqueue_times, frame, self.read_stopwatch())
         return taken, slow, closing, catching_up
 
     cdef int admit_closely(self, uint64_t handle, Frame frame) except -1:

@@ -1,6 +1,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 from posix.uio cimport iovec
 
+from wsserver_core.histogram cimport Histogram
 from wsserver_core.replays cimport Replays
 
 
@@ -26,6 +27,7 @@ cdef class Hub(Replays):
     cdef bint in_slice
     cdef list faults               # of transports, to be reported when nothing is half done
     cdef readonly uint64_t send_calls
+    cdef readonly Histogram slice_times
 
     cpdef void finish(self, uint64_t handle, bint half=*)
     cpdef void block(self, uint64_t handle)

@@ -1,5 +1,6 @@
 from typing import final
 
+from wsserver_core.histogram import Histogram
 from wsserver_core.replays import Replays
 
 @final
@@ -22,6 +23,10 @@ class Hub(Replays):
     @property
     def send_calls(self) -> int:
         """System calls of direct sends."""
+
+    @property
+    def slice_times(self) -> Histogram:
+        """How long slices took."""
 
     def finish(self, handle: int, half: bool = False) -> None:
         """Close the transport as soon as everything queued has left.

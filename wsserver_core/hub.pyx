@@ -13,6 +13,7 @@ from libc.string cimport memset
 from posix.uio cimport iovec
 
 from wsserver_core.backlog cimport FRAMES_SORTED
+from wsserver_core.histogram cimport Histogram
 from wsserver_core.outgoing cimport Frame
 from wsserver_core.replays cimport Replays
 from wsserver_core.slots cimport (
@@ -62,6 +63,7 @@ cdef class Hub(Replays):
                   uint64_t max_queue_bytes=1 << 20, double slow_share=0.5, double flush_interval=0.0):
         self.turn = self.flush_turn
         self.faults = []
+        self.slice_times = Histogram()
         self.batch_size = batch_size
         self.reliefs_left = batch_size
 
@@ -194,10 +196,12 @@ cdef class Hub(Replays):
         """
         cdef uint32_t jobs, i, index, generation
         cdef list faults = []
+        cdef double began
         self.check_thread()
         if self.dirty_count == 0 or self.in_slice:
             return
         self.reserve_jobs()
+        began = self.read_stopwatch()
         self.in_slice = True
         try:
             jobs = self.build()
@@ -207,6 +211,8 @@ cdef class Hub(Replays):
                     self.send_all(jobs)
                 self.flushing = False
                 self.send_calls += jobs
+                # Once for all messages whose last copy has left in this slice.
+                self.sent_at = self.read_stopwatch()
                 for i in range(jobs):
                     index, generation = self.jobs[i].slot, self.jobs[i].generation
                     try:
@@ -214,6 +220,7 @@ cdef class Hub(Replays):
                     except Exception as fault:
                         faults.append(fault)
                         self.give_up(index, generation)
+                self.sent_at = 0
             for i in range(self.indirect_count):
                 index = self.indirect[i]
                 generation = self.slots[index].generation
@@ -225,6 +232,9 @@ cdef class Hub(Replays):
             self.indirect_count = 0
         finally:
             self.in_slice = False
+            self.sent_at = 0
+        if began > 0:
+            self.slice_times.add(self.read_stopwatch() - began)
         self.report("fault in a transport", faults)
 
     cdef bint relieve(self, uint64_t handle, bint outsiders=False) except -1:

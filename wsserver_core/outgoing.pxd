@@ -36,6 +36,7 @@ cdef class Frame:
     cdef readonly uint64_t seq
     cdef readonly int64_t time     # microseconds since 1970 of its publication
     cdef double queued_at          # the hub's coarse clock when the first queue took it
+    cdef double accepted_at        # the hub's stopwatch when its publisher brought it; 0: not measured
     cdef readonly uint32_t queued
     cdef readonly uint32_t written
     cdef uint32_t dropped_by[DROPS]

@@ -23,7 +23,8 @@ class Frame:
     told of its loss; ``lane`` is the place of that log among a connection's positions, from 1, or
     0; ``time`` is that of its publication in microseconds since 1970. ``stream`` marks data of
     which only the newest matters to somebody who cannot keep up: a later frame of the same stream
-    takes its place.
+    takes its place. ``accepted_at`` is when a broadcast was taken in, by the hub's stopwatch; 0.0 for
+    what is not timed.
 
     It holds bytes and text only: letting go of one never runs anybody's code, so queues may do so
     in the middle of a walk.
@@ -42,6 +43,7 @@ class Frame:
         stream: str | None = None,
         lane: int = 0,
         time: int = 0,
+        accepted_at: float = 0.0,
     ) -> None: ...
     @property
     def wire(self) -> bytes:

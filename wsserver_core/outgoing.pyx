@@ -21,7 +21,8 @@ cdef class Frame:
     told of its loss; ``lane`` is the place of that log among a connection's positions, from 1, or
     0; ``time`` is that of its publication in microseconds since 1970. ``stream`` marks data of
     which only the newest matters to somebody who cannot keep up: a later frame of the same stream
-    takes its place.
+    takes its place. ``accepted_at`` is when a broadcast was taken in, by the hub's stopwatch; 0.0 for
+    what is not timed.
 
     It holds bytes and text only: letting go of one never runs anybody's code, so queues may do so
     in the middle of a walk.
@@ -29,7 +30,7 @@ cdef class Frame:
 
     def __cinit__(self, bytes wire, str subject=None, int importance=CONTROL, *, bytes binary=None,
                   str topic=None, str log=None, uint64_t seq=0, str stream=None, int lane=0,
-                  int64_t time=0):
+                  int64_t time=0, double accepted_at=0.0):
         if wire is None and binary is None:
             raise ValueError("a frame has bytes for somebody")
         if not CONTROL <= importance <= DATA:
@@ -46,6 +47,7 @@ cdef class Frame:
         self.stream = stream
         self.lane = lane
         self.time = time
+        self.accepted_at = accepted_at
         if stream is not None and importance == DATA:
             self.stream_hash = hash(stream)
 

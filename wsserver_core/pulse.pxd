@@ -1,5 +1,6 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
+from wsserver_core.histogram cimport Histogram
 from wsserver_core.hub cimport Hub
 from wsserver_core.outgoing cimport Frame
 from wsserver_core.slots cimport Slot
@@ -43,6 +44,7 @@ cdef class Pulse:
     cdef readonly uint64_t missed
     cdef readonly uint64_t absences
     cdef readonly double absent_seconds
+    cdef readonly Histogram round_trips
     cdef Beat *beats
     cdef uint32_t capacity
     cdef uint32_t top

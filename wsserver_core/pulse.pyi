@@ -1,5 +1,6 @@
 from typing import Any, final
 
+from wsserver_core.histogram import Histogram
 from wsserver_core.hub import Hub
 
 @final
@@ -65,6 +66,11 @@ class Pulse:
 
     @property
     def absent_seconds(self) -> float: ...
+
+    @property
+    def round_trips(self) -> Histogram:
+        """How long listed connections took to answer, of each ping of which that can be told."""
+
     def begin(self, now: float) -> None:
         """Start from here: the time since the last tick was no absence, as nobody was to tick."""
 

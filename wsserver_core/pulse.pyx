@@ -16,6 +16,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from wsserver_core.frames cimport PING, encode_frame
+from wsserver_core.histogram cimport Histogram
 from wsserver_core.hub cimport Hub
 from wsserver_core.outgoing cimport neutral
 from wsserver_core.slots cimport BLOCKED, HELD_UP, Slot, handle_of
@@ -68,6 +69,7 @@ cdef class Pulse:
         self.now = hub.now
         self.trusted_since = self.ruled_since = hub.now
         self.wheel = Wheel()
+        self.round_trips = Histogram()
 
     def __dealloc__(self):
         PyMem_Free(self.beats)
@@ -349,6 +351,8 @@ cdef class Pulse:
                 self.answered += 1
         if at < self.trusted_since or now < at or (slot != NULL and slot.flags & HELD_UP):
             return None
+        if beat.flags & LISTED:
+            self.round_trips.add(now - at)
         self.smooth(beat, now - at)
         return now - at
 

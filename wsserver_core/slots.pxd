@@ -1,6 +1,7 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
+from wsserver_core.histogram cimport Histogram
 from wsserver_core.journal cimport Journal
 from wsserver_core.outgoing cimport DROPS, LANES, Frame
 
@@ -115,6 +116,10 @@ cdef class SlotTable:
     cdef uint64_t published_queued
     cdef uint64_t published_written
     cdef uint64_t published_dropped_by[DROPS]
+    cdef public object stopwatch
+    cdef readonly tuple enqueue_times   # a Histogram for each log
+    cdef readonly tuple write_times
+    cdef double sent_at            # by the stopwatch, while a slice is settled; else 0
     cdef readonly Journal drops
     cdef readonly Journal replays
     cdef uint64_t superseding      # the `seq` of what takes the place of the frame that is let go
@@ -133,6 +138,8 @@ cdef class SlotTable:
     cdef double waiting_since(self, Slot *slot) noexcept
     cdef void settle_front(self, Slot *slot, uint32_t frames, bint written, int reason)
     cdef void let_go(self, Slot *slot, Frame frame, int reason)
+    cdef double read_stopwatch(self) noexcept
+    cdef void note_time(self, tuple times, Frame frame, double now) noexcept
     cdef void note_copy(self, Slot *slot, uint32_t size) noexcept
     cdef void mark(self, uint32_t index) noexcept
     cdef uint32_t next_dirty(self, int which) noexcept

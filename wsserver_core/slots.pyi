@@ -1,7 +1,9 @@
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from typing_extensions import disjoint_base
 
+from wsserver_core.histogram import Histogram
 from wsserver_core.journal import Journal
 
 class _Transport(Protocol):
@@ -26,6 +28,12 @@ class SlotTable:
     now: float
     """Seconds of the coarse clock; ``Inlet.sweep`` moves it."""
 
+    stopwatch: Callable[[], float] | None
+    """Seconds, over 0, of a fine clock that never steps back; None: nothing is timed.
+
+    It is read in the middle of things and must neither raise nor call back.
+    """
+
     @property
     def top(self) -> int:
         """Slots ever used."""
@@ -49,6 +57,14 @@ class SlotTable:
     @property
     def frames_dropped(self) -> dict[str, int]:
         """How many queued frames never reached the kernel, by reason, since the start."""
+
+    @property
+    def enqueue_times(self) -> tuple[Histogram, ...]:
+        """For each log, how long broadcasts took from their publishers to the last queue."""
+
+    @property
+    def write_times(self) -> tuple[Histogram, ...]:
+        """The same to the last socket. One whose last copy was dropped and not written is not in it."""
 
     @property
     def drops(self) -> Journal:

@@ -11,8 +11,9 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
+from wsserver_core.histogram cimport Histogram
 from wsserver_core.journal cimport Journal
-from wsserver_core.outgoing cimport DROPPED_CLOSED, DROPS, Frame, weight_of
+from wsserver_core.outgoing cimport DROPPED_CLOSED, DROPS, LANES, Frame, weight_of
 
 from wsserver_core.outgoing import DROP_REASONS
 
@@ -33,6 +34,8 @@ cdef class SlotTable:
         self.stalled = {}
         self.drops = Journal()
         self.replays = Journal()
+        self.enqueue_times = tuple([Histogram() for _ in range(<int> LANES)])
+        self.write_times = tuple([Histogram() for _ in range(<int> LANES)])
 
     def __dealloc__(self):
         cdef uint32_t i
@@ -346,6 +349,10 @@ cdef class SlotTable:
                 self.published_written += 1
             if frame.queued == 0:
                 self.pinned_bytes -= weight_of(frame)
+                if frame.accepted_at > 0:
+                    self.note_time(self.write_times, frame, self.sent_at or self.read_stopwatch())
+                    # Once: whoever is given it later is given it again.
+                    frame.accepted_at = 0
             Py_DECREF(frame)
         slot.count -= frames
         if written:
@@ -377,6 +384,15 @@ cdef class SlotTable:
                     self.superseding,
                 )
         Py_DECREF(frame)
+
+    cdef double read_stopwatch(self) noexcept:
+        """Seconds of a fine clock; 0 where nothing is timed."""
+        return 0 if self.stopwatch is None else <double> self.stopwatch()
+
+    cdef void note_time(self, tuple times, Frame frame, double now) noexcept:
+        """Count how long ago a broadcast was taken in."""
+        if frame.lane and now > 0:
+            (<Histogram> times[frame.lane - 1]).add(now - frame.accepted_at)
 
     cdef void note_copy(self, Slot *slot, uint32_t size) noexcept:
         """The transport holds so many bytes, which nobody shares."""

@@ -136,6 +136,9 @@ class TopicIndex:
     def filters(self) -> list[FilterFigures]:
         """A FilterFigures for each distinct filter in use."""
 
+    def targets(self, subscription_type: str) -> int:
+        """How many targets of a type are subscribed to, ``*`` not being one."""
+
     def topic_sizes(self) -> list[tuple[str, str, int]]:
         """(type, target, subscriptions) for each topic."""
 

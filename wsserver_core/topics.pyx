@@ -495,6 +495,11 @@ cdef class TopicIndex:
             wake(collecting)
         return [FilterFigures(program, *entry) for program, entry in totals.items()]
 
+    def targets(self, str subscription_type):
+        """How many targets of a type are subscribed to, ``*`` not being one."""
+        cdef dict targets = self.catalogue.types.get(subscription_type)
+        return 0 if targets is None else len(targets) - ("*" in targets)
+
     def topic_sizes(self):
         """(type, target, subscriptions) for each topic."""
         cdef bint collecting

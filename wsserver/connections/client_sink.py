@@ -93,7 +93,7 @@ class ClientSink:
         owner = connection.owner
         self.closes[code] += 1
         if type(owner) is ConnectionMetadata:
-            self._manager.forget(owner)
+            self._manager.forget(owner, code)
         elif type(owner) is Newcomer:
             self._admission.left(owner)
         if owner is not None and owner.leave is not None:

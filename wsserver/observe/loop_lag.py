@@ -5,6 +5,7 @@ from collections import deque
 from typing import Final
 
 from wsserver.clock import Clock
+from wsserver_core.histogram import Histogram
 
 INTERVAL: Final = 0.1
 """Seconds between two measurements. One costs about 10 µs."""
@@ -28,6 +29,8 @@ class LoopLag:
         self._due: float | None = None
         self._recent: deque[tuple[float, float]] = deque()
         self._untaken = 0.0
+        self.lags = Histogram()
+        """Every measurement since the start."""
         self.average = 0.0
         """Exponentially weighted mean over about the last ten measurements."""
 
@@ -56,6 +59,7 @@ class LoopLag:
         self._due = now + INTERVAL
         self.average += _WEIGHT * (lag - self.average)
         self._untaken = max(self._untaken, lag)
+        self.lags.note(lag)
         # Only what may still be the worst of the window is kept: each is worse than all after it.
         while self._recent and self._recent[-1][1] <= lag:
             self._recent.pop()

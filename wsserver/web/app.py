@@ -18,6 +18,7 @@ from wsserver.web.endpoint import Endpoint
 from wsserver.web.http_log import protect_http_log
 from wsserver.web.inspection import Inspection
 from wsserver.web.key_fetch import KeyFetch
+from wsserver.web.prometheus import PrometheusRoute
 from wsserver.web.responses import Handler, errors_as_json
 from wsserver.web.rest import Rest
 
@@ -86,6 +87,7 @@ def setup(
     add("GET", "/ws/drain", draining.progress)
     add("DELETE", "/ws/drain", draining.cancel)
     add("GET", "/ws/metrics", rest.metrics)
+    add("GET", "/metrics", PrometheusRoute(service).metrics)
     add("GET", "/ws/health", rest.health_figures)
     add("POST", "/ws/trace", inspection.trace)
     add("GET", "/ws/explain/{message_id}", inspection.explain)
