@@ -52,7 +52,7 @@ def test_advice_is_never_cut_short_and_a_slot_of_ones_own_is_kept(mode, chance) 
     backoff = Backoff(ReconnectionConfig(jitter_mode=mode), lambda: chance)
     assert 5.0 <= backoff.advised(5.0, is_own=False) <= 5.5
     assert backoff.advised(5.402, is_own=True) == 5.402
-    assert backoff.advised(-1.0, is_own=True) == 0.0
+    assert backoff.advised(-1.0, is_own=True) == 0.1
     # Thirty years are no advice; what is left is what a person may wait for.
     assert backoff.advised(1e9, is_own=True) == 3600.0
     assert 3600.0 <= backoff.advised(1e9, is_own=False) <= 3960.0

@@ -12,6 +12,9 @@ that is only just starting."""
 LONGEST_ADVICE: Final = 3600.0
 """Seconds. A server that asks for more is wrong, and nobody who watches would wait for it."""
 
+LEAST_ADVICE: Final = 0.1
+"""Seconds. One that says "at once" again and again must not be dialled as fast as the network allows."""
+
 ADVICE_JITTER: Final = 0.1
 """The share by which an advised wait may be longer, as the server says the same to many."""
 
@@ -42,10 +45,10 @@ class Backoff:
         return round(base * (1 + config.jitter_factor * (2 * self._random() - 1)), 3)
 
     def advised(self, seconds: float, *, is_own: bool) -> float:
-        """Seconds to wait where the server has said how long: never less, or it would be in vain. Of more
-        than an hour it is an hour.
+        """Seconds to wait where the server has said how long: never less, or it would be in vain. It is
+        a tenth of a second at the least, and an hour at the most.
 
         ``is_own``: nobody else was told the same, so that nothing is added.
         """
-        seconds = min(LONGEST_ADVICE, max(0.0, seconds))
+        seconds = min(LONGEST_ADVICE, max(LEAST_ADVICE, seconds))
         return seconds if is_own else seconds * (1 + ADVICE_JITTER * self._random())

@@ -9,6 +9,9 @@ export const LEAST_FULL_DELAY = 500;
 /** A server that asks for more than an hour is wrong, and nobody who watches would wait for it. */
 export const LONGEST_ADVICE = 3_600_000;
 
+/** One that says "at once" again and again must not be dialled as fast as the network allows. */
+const LEAST_ADVICE = 100;
+
 /** An advised wait gets up to this part more, as several clients may have got the same advice. */
 const ADVICE_JITTER = 0.1;
 
@@ -50,13 +53,13 @@ export function backoffDelay(attempt, options, random) {
 }
 
 /**
- * The wait that a server has asked for, never shorter, and never far beyond an hour.
+ * The wait that a server has asked for, never shorter; within a tenth of a second and about an hour.
  *
  * @param {number} advice milliseconds
  * @param {boolean} isOwn whether nobody else has the same: a slot of a drain
  * @param {() => number} random
  */
 export function advisedDelay(advice, isOwn, random) {
-  const least = Math.min(LONGEST_ADVICE, Math.max(0, Math.ceil(advice)));
+  const least = Math.min(LONGEST_ADVICE, Math.max(LEAST_ADVICE, Math.ceil(advice)));
   return isOwn ? least : least + Math.round(random() * least * ADVICE_JITTER);
 }
