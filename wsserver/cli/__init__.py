@@ -20,6 +20,7 @@ _COMMANDS = {
     "trace": ("trace", "trace"),
     "explain": ("explain", "explain"),
     "alerts": ("alerts", "alerts"),
+    "export": ("export", "export"),
     "version": ("version", "version"),
 }
 

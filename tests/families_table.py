@@ -1,6 +1,6 @@
 """The table of metrics in the document of operations, as the code has them.
 
-``python tests/prometheus/families_table.py`` prints it.
+``python tests/families_table.py`` prints it.
 """
 
 from prometheus_client.metrics_core import Metric
