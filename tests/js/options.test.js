@@ -23,6 +23,7 @@ test("the defaults are those of the specification, and nothing that surprises be
     queueOverflow: "drop-oldest",
     maxSendRate: 40,
     maxPendingMessages: 10_000,
+    maxPendingBytes: 16 * 1024 * 1024,
     getToken: null,
     codec: "json",
     retryWhenOnline: true,

@@ -380,6 +380,25 @@ test("when handlers cannot keep up the connection waits for them, and nothing is
   assert.deepEqual(stage.of("gap"), []);
 });
 
+test("handlers are behind by bytes as well", async () => {
+  const stage = await watching({ maxPendingBytes: 4000 });
+  const done = slowHandler(stage);
+  const text = "x".repeat(1000);
+  for (let n = 1; n <= 10; n++) stage.server.publish(TOPIC, { n, text });
+  assert.equal(stage.last("error").code, "handlers_behind");
+  assert.ok(stage.service.getMetrics().pending < 5);
+  for (let i = 0; i < 60 && stage.messages.length < 10; i++) await done();
+  assert.deepEqual(stage.messages, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  assert.deepEqual(stage.of("gap"), []);
+  // What was counted in was counted out: a long run of small ones falls behind no more.
+  const errors = stage.of("error").length;
+  for (let n = 11; n <= 40; n++) {
+    stage.server.publish(TOPIC, { n });
+    await done();
+  }
+  assert.equal(stage.of("error").length, errors);
+});
+
 test("after disconnect no message is handed out any more", async () => {
   const stage = await watching();
   const done = slowHandler(stage);

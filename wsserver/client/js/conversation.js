@@ -17,7 +17,7 @@ const RENEW_AGAIN = 10_000;
 /**
  * What is to be handled in its turn.
  *
- * @typedef {{kind: "message", frame: Record<string, any>, receivedAt: number, replayed: boolean}
+ * @typedef {{kind: "message", frame: Record<string, any>, size: number, receivedAt: number, replayed: boolean}
  *   | {kind: "gap", gap: Gap}
  *   | {kind: "advance", position: Cursor}
  *   | {kind: "restart", position: Cursor, stated: Cursor, gaps: Gap[] | null, resumed: boolean}} Item
@@ -44,6 +44,8 @@ export class Conversation {
   #isConnected = false;
   #wasConnected = false;
   #isBehind = false;
+  /** Of the messages that wait. */
+  #pendingBytes = 0;
   /** Replayed messages that have not come yet. */
   #toReplay = 0;
   /** @type {ConnectOptions | null} */ #options = null;
@@ -208,9 +210,9 @@ export class Conversation {
 
   // -- what arrives
 
-  /** @param {Record<string, any>} frame */
-  receive(frame) {
-    if (frame._meta !== undefined) return this.#receiveMessage(frame);
+  /** @param {Record<string, any>} frame @param {number} size */
+  receive(frame, size) {
+    if (frame._meta !== undefined) return this.#receiveMessage(frame, size);
     const { emit, fault } = this.#host;
     switch (frame.type) {
       case "pong":
@@ -246,23 +248,30 @@ export class Conversation {
     emit("control", frame);
   }
 
-  /** @param {Record<string, any>} frame */
-  #receiveMessage(frame) {
+  /** @param {Record<string, any>} frame @param {number} size */
+  #receiveMessage(frame, size) {
     const replayed = this.#toReplay > 0;
     if (replayed) {
       this.#toReplay -= 1;
       this.#host.metrics.replayed += 1;
     }
-    this.#inbox.push({ kind: "message", frame, receivedAt: Date.now(), replayed });
-    if (!this.#isBehind && this.#inbox.length > this.#config.maxPendingMessages) {
+    this.#pendingBytes += size;
+    this.#inbox.push({ kind: "message", frame, size, receivedAt: Date.now(), replayed });
+    if (!this.#isBehind && !this.#isWithin(1)) {
       this.#isBehind = true;
       this.#host.fault(new ClientError("handlers_behind", "Handlers are too slow: the connection waits for them."));
       this.#host.fallBehind();
     }
   }
 
+  /** Whether no more waits than this part of what may. @param {number} part */
+  #isWithin(part) {
+    const { maxPendingMessages, maxPendingBytes } = this.#config;
+    return this.#inbox.length <= maxPendingMessages * part && this.#pendingBytes <= maxPendingBytes * part;
+  }
+
   #drained() {
-    if (this.#isBehind && this.#inbox.length <= this.#config.maxPendingMessages / 2) {
+    if (this.#isBehind && this.#isWithin(0.5)) {
       this.#isBehind = false;
       this.#host.caughtUp();
     }
@@ -286,7 +295,8 @@ export class Conversation {
   }
 
   /** @param {Item & {kind: "message"}} item */
-  #handleMessage({ frame, receivedAt, replayed }) {
+  #handleMessage({ frame, size, receivedAt, replayed }) {
+    this.#pendingBytes -= size;
     const { id, topic, log, seq } = frame._meta;
     if (this.#session.has(log, seq)) {
       this.#host.metrics.duplicates += 1;

@@ -26,6 +26,7 @@ export const DEFAULTS = Object.freeze({
   queueOverflow: "drop-oldest",
   maxSendRate: 40,
   maxPendingMessages: 10_000,
+  maxPendingBytes: 16 * 1024 * 1024,
   getToken: null,
   codec: "json",
   retryWhenOnline: true,
@@ -56,6 +57,7 @@ const RANGES = {
   maxQueueSize: [0, Infinity],
   maxSendRate: [0, Infinity],
   maxPendingMessages: [1, Infinity],
+  maxPendingBytes: [1, Infinity],
 };
 
 /** @type {Record<string, readonly string[]>} */

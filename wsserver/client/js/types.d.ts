@@ -120,6 +120,8 @@ export interface ReconnectionConfig {
    * Default 10000.
    */
   maxPendingMessages: number;
+  /** The same in bytes as received (characters, for text). Default 16 MiB. */
+  maxPendingBytes: number;
   /** Asked for a token at first, when it is about to end, and when it was refused. */
   getToken: GetToken | null;
   /**

@@ -253,9 +253,9 @@ export class WebSocketReconnectService {
         onState: (state) => this.#setState(state),
         onDial: (attempt) => this.#emitter.emit("connecting", { attempt }),
         onConnected: (frame, back) => this.#connected(link, frame, back),
-        onFrame: (frame) => {
+        onFrame: (frame, data) => {
           link.note(frame);
-          conversation.receive(frame);
+          conversation.receive(frame, sizeOf(data));
         },
         onData: (data) => this.#received(data),
         onSent: (data) => {
