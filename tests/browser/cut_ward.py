@@ -15,7 +15,7 @@ from aiohttp import web
 from chaos_proxy import ChaosProxy, Ending, Fate
 
 from wsserver.connection_manager import ConnectionManager
-from wsserver.settings import AuthSettings, ServerSettings, Settings
+from wsserver.settings import AuthSettings, HistorySettings, ServerSettings, Settings
 from wsserver.web.app import setup
 
 SECRET = "a secret of thirty-two bytes and more"
@@ -79,7 +79,10 @@ class CutWard:
         pages.router.add_get("/watch.js", self._answer("text/javascript", self._script))
         self.pages_url = f"http://127.0.0.1:{await self._serve(pages)}"
         self.settings = Settings(
-            auth=AuthSettings(secret=SECRET), server=ServerSettings(allowed_origins=(self.pages_url,))
+            auth=AuthSettings(secret=SECRET),
+            server=ServerSettings(allowed_origins=(self.pages_url,)),
+            # Nothing is let go of, however long a slow machine takes.
+            history=HistorySettings(size=1_000_000, ttl=3600.0),
         )
         self.port = await self._serve(self._make_server())
         self.proxy = ChaosProxy(self.port, self.fate)
