@@ -91,7 +91,7 @@ async def test_a_server_that_begins_anew_is_told_as_a_gap(page: Page, ward: CutW
     assert [resumed for resumed, _ in await page.evaluate("sessions")] == [False, False]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 async def test_cuts_at_any_byte_lose_nothing_and_double_nothing(page: Page, ward: CutWard, seed: int) -> None:
     await watching(page, ward)
     fates = Fates(seed, 3_000)
