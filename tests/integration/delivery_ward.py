@@ -52,6 +52,7 @@ class DeliveryWard:
         self.folder = folder
         self.port = port
         self.dice = random.Random(seed)
+        self._waveform = random.Random(seed)
         self.clients: list[Any] = []
         self._journals: list[Journal] = []
         self._seen: dict[str, list[str] | None] = {}
@@ -132,8 +133,8 @@ class DeliveryWard:
                 lead = dice.choice(["I", "II", "V1"])
                 return "ecg:*", {"n": number, "type": "ecg_data", "lead": lead, "data": self._samples()}
             case 1:
-                patient = dice.choice(PATIENTS)
-                return "ecg:*", {**body, "patient_id": patient, "lead": "I", "data": self._samples()}
+                samples = self._samples()
+                return "ecg:*", {**body, "patient_id": dice.choice(PATIENTS), "lead": "I", "data": samples}
             case 2:
                 return "*", {"n": number, "kind": "announcement", "text": "tea " * dice.randrange(400)}
             case 3:
@@ -142,8 +143,9 @@ class DeliveryWard:
 
     def _samples(self) -> list[int]:
         """Some that fit the narrowest type of the binary protocol, some that do not, some too few for it."""
-        most = self.dice.choice([500, 100_000])
-        return [self.dice.randrange(-most, most) for _ in range(self.dice.choice([4, 16, 50]))]
+        dice = self._waveform
+        most = dice.choice([500, 100_000])
+        return [dice.randrange(-most, most) for _ in range(dice.choice([4, 16, 50]))]
 
     def publish(self, publisher: InnerPublisher, count: int = 1) -> None:
         """Publish so many drawn messages at once."""
