@@ -56,6 +56,7 @@ def test_nothing_but_a_set_will_do(pier: Pier) -> None:
         pier.hub.withdraw(handle, None)
 
 
+@pytest.mark.timeout(900)  # every queue is checked after every step, which takes long under sanitizers
 def test_random_queues_keep_exactly_what_is_allowed(pier: Pier) -> None:
     dice = random.Random(7)
     for _ in range(300):
