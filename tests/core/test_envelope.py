@@ -259,7 +259,7 @@ def test_any_buffer_is_read(kind: type) -> None:
 
 def test_what_is_no_buffer_is_a_type_error() -> None:
     with pytest.raises(TypeError):
-        decode("text", max_size=MIB)  # type: ignore[arg-type]
+        decode("text", max_size=MIB)
 
 
 def test_a_buffer_is_let_go_of() -> None:

@@ -252,16 +252,16 @@ def exhaust(topic: str, act: str, filters: int) -> None:
         for more in sorted({"vitals", "vitals:1", "patient", "*"} - {topic}):
             ward.subscribe(1, more, HIGH)
         ward.admit(200, scope)
-        # Made before memory ends, and called within the same turn of the loop.
+        # Made before memory ends, and called within the same turn of the loop: none sees a later one's names.
         acts: dict[str, Callable[[], object]] = {
-            "add": lambda: index.add(newcomer, kind, target, HIGH, 0.0),  # noqa: B023
-            "add a filter": lambda: index.add(newcomer, kind, target, COMPOUND, 0.0),  # noqa: B023
-            "add a topic": lambda: index.add(newcomer, "fresh", target, HIGH, 0.0),  # noqa: B023
-            "replace": lambda: index.replace(numbers[0], FRESH, 1.0),  # noqa: B023
-            "rescope": lambda: index.rescope(handle(1), other),  # noqa: B023
-            "remove": lambda: index.remove(numbers[1]),  # noqa: B023
-            "admit": lambda: index.admit(handle(300), other, None),  # noqa: B023
-            "select": lambda: index.select(*door, message, {}, ward.out),  # noqa: B023
+            "add": lambda: index.add(newcomer, kind, target, HIGH, 0.0),  # noqa: B023 - called in this turn
+            "add a filter": lambda: index.add(newcomer, kind, target, COMPOUND, 0.0),  # noqa: B023 - called in this turn
+            "add a topic": lambda: index.add(newcomer, "fresh", target, HIGH, 0.0),  # noqa: B023 - called in this turn
+            "replace": lambda: index.replace(numbers[0], FRESH, 1.0),  # noqa: B023 - called in this turn
+            "rescope": lambda: index.rescope(handle(1), other),  # noqa: B023 - called in this turn
+            "remove": lambda: index.remove(numbers[1]),  # noqa: B023 - called in this turn
+            "admit": lambda: index.admit(handle(300), other, None),  # noqa: B023 - called in this turn
+            "select": lambda: index.select(*door, message, {}, ward.out),  # noqa: B023 - called in this turn
         }
         chosen, before = acts[act], state_of(ward, door, message)
         with no_memory_after(allocation) as failed:

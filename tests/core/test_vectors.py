@@ -13,7 +13,7 @@ import reference_messagepack as messagepack
 VECTORS = Path(__file__).parent.parent / "vectors"
 sys.path.append(str(VECTORS))
 
-import generate  # noqa: E402
+import generate  # noqa: E402 - found by the line above
 
 
 def committed(name: str) -> list[dict[str, Any]]:

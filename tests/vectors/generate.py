@@ -11,10 +11,10 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "core")]
 
-from damaged_envelopes import cut_frames, damaged_bodies, damaged_headers  # noqa: E402
-from envelope_vectors import valid_frames, valid_messages  # noqa: E402
-from lz4_vectors import lz4_blocks  # noqa: E402
-from messagepack_vectors import message_packs  # noqa: E402
+from damaged_envelopes import cut_frames, damaged_bodies, damaged_headers  # noqa: E402 - found by the line above
+from envelope_vectors import valid_frames, valid_messages  # noqa: E402 - found by the line above
+from lz4_vectors import lz4_blocks  # noqa: E402 - found by the line above
+from messagepack_vectors import message_packs  # noqa: E402 - found by the line above
 
 Vector = dict[str, Any]
 
