@@ -56,16 +56,18 @@ def test_nothing_but_a_set_will_do(pier: Pier) -> None:
         pier.hub.withdraw(handle, None)
 
 
-@pytest.mark.timeout(900)  # every queue is checked after every step, which takes long under sanitizers
-def test_random_queues_keep_exactly_what_is_allowed(pier: Pier) -> None:
+def test_random_queues_keep_exactly_what_is_allowed() -> None:
     dice = random.Random(7)
-    for _ in range(300):
+    for number in range(300):
+        if number % 5 == 0:
+            # The ledger counts every queue there is after each step: a few at a time.
+            pier = Pier()
         handle, transport = pier.open()
         expected = b""
         allowed = frozenset(name for name in "123" if dice.random() < 0.5)
-        for number in range(dice.randrange(40)):
+        for place in range(dice.randrange(40)):
             about = dice.choice(["1", "2", "3", None])
-            text = b"%d," % number
+            text = b"%d," % place
             pier.ledger.enqueue(handle, Frame(text, about))
             expected += text if about is None or about in allowed else b""
         pier.hub.withdraw(handle, allowed)
