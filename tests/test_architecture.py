@@ -32,7 +32,7 @@ FLOORS = [
         "compression",
     },
     {"settings", "protocol", "log"},
-    {"access", "store", "observe", "filter_engine", "connections.connection_limits"},
+    {"access", "audit", "store", "observe", "filter_engine", "connections.connection_limits"},
     {
         "subscriptions.subscription",
         "subscriptions.subscription_limits",

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from wsserver.access.principal import Principal
 from wsserver.access.roles import RolePolicy
+from wsserver.audit.access_audit import AccessAudit
 from wsserver.backpressure import BackpressureHandler
 from wsserver.broadcast_engine import BroadcastEngine
 from wsserver.clock import Clock, SystemClock
@@ -97,6 +98,8 @@ class ConnectionManager:
         self.index = TopicIndex()
         self.scopes = ScopeTable()
         self.policy = RolePolicy(self.settings.access)
+        self.audit = AccessAudit(self.clock)
+        """Who watched or was refused which patient, and what operators did."""
         connection = self.settings.connection
         self.limits = ConnectionLimits(
             connection.max_connections,

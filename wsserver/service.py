@@ -121,6 +121,8 @@ class Service:
         # The variable with which the core is built for finding faults.
         self._always_recounts = os.environ.get("WSSERVER_CHECKED", "") not in ("", "0")
         self.operations = Operations()
+        self.audit = self.manager.audit
+        """What has to be accounted for is noted here."""
         self.alerts = AlertBook(thresholds_of(settings), settings.alerts, self.clock)
         self.store_keeper = StoreKeeper(self.manager, self.alerts)
         self.archive = SessionArchive(
