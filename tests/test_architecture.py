@@ -72,7 +72,7 @@ FLOORS = [
     {"connections.admission", "connections.rights_watch"},
     {"connections.client_sink"},
     {"service"},
-    {"specification_metrics", "prometheus", "demo"},
+    {"specification_metrics", "prometheus", "demo", "status"},
     {"web"},
     {"token_check", "compat", "cli"},
     {"__init__", "__main__"},
