@@ -62,10 +62,17 @@ def encode_control(
 ) -> bytes:
     """A command or a control message as a binary frame. Raises EnvelopeError."""
 
-def decode(data: Buffer, *, max_size: int, kinds: Collection[int] = (1, 2, 3)) -> Envelope:
+def decode(
+    data: Buffer,
+    *,
+    max_size: int,
+    kinds: Collection[int] = (1, 2, 3),
+    max_containers: int | None = None,
+) -> Envelope:
     """Read one frame of a kind that is taken here. Raises EnvelopeError.
 
-    ``max_size`` bounds the uncompressed body, in bytes. Every length in the frame is held against
-    the bytes that are there before anything is allocated for it. Of a key that stands twice in
+    ``max_size`` bounds the uncompressed body, in bytes, and ``max_containers`` the objects and arrays
+    in it: a compressed body of a few kilobytes holds a million empty ones. Every length in the
+    frame is held against the bytes that are there before anything is allocated for it. Of a key that stands twice in
     an object the last one counts, as in JSON; in the body itself it is an error.
     """

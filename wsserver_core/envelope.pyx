@@ -57,6 +57,9 @@ cdef enum HeaderFault:
     WRONG_TOPIC
     WRONG_PADDING
 
+cdef extern from "Python.h":
+    const Py_ssize_t PY_SSIZE_T_MAX
+
 cdef tuple TEXTS = (
     "",
     "the frame is shorter than its header",
@@ -152,13 +155,14 @@ cdef inline bint is_visible(const unsigned char* data, Py_ssize_t size) noexcept
 
 # --- reading -----------------------------------------------------------------------------------
 
-def decode(data, *, Py_ssize_t max_size, kinds=(MESSAGE, SAMPLES, CONTROL)):
+def decode(data, *, Py_ssize_t max_size, kinds=(MESSAGE, SAMPLES, CONTROL), max_containers=None):
     """Read one frame of a kind that is taken here. Raises EnvelopeError."""
     cdef Py_buffer view
     cdef Header header
     cdef HeaderFault fault
     cdef unsigned int taken = 0
     cdef unsigned int kind
+    cdef Py_ssize_t containers = PY_SSIZE_T_MAX if max_containers is None else max_containers
     for kind in kinds:
         taken |= 1 << (kind & 31)
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
@@ -166,7 +170,7 @@ def decode(data, *, Py_ssize_t max_size, kinds=(MESSAGE, SAMPLES, CONTROL)):
         fault = read_header(<const unsigned char*>view.buf, view.len, max_size, taken, &header)
         if fault != RIGHT:
             raise EnvelopeError(TEXTS[<int>fault])
-        return read_envelope(<const unsigned char*>view.buf, &header)
+        return read_envelope(<const unsigned char*>view.buf, &header, containers)
     finally:
         PyBuffer_Release(&view)
 
@@ -226,7 +230,7 @@ cdef HeaderFault read_header(
     return RIGHT
 
 
-cdef Envelope read_envelope(const unsigned char* data, Header* header):
+cdef Envelope read_envelope(const unsigned char* data, Header* header, Py_ssize_t max_containers):
     cdef Envelope envelope = Envelope.__new__(Envelope)
     cdef const unsigned char* body = data + header.start
     cdef bytes text = None
@@ -234,9 +238,9 @@ cdef Envelope read_envelope(const unsigned char* data, Header* header):
         text = unblock(body, header)
         body = <const unsigned char*>PyBytes_AS_STRING(text)
     if header.kind == SAMPLES:
-        envelope.body = read_samples(body, header.raw_length, header.sample_type)
+        envelope.body = read_samples(body, header.raw_length, header.sample_type, max_containers)
     else:
-        envelope.body = read_object(body, header.raw_length)
+        envelope.body = read_object(body, header.raw_length, max_containers)
     envelope.kind = header.kind
     envelope.seq = header.seq
     envelope.time = header.time
@@ -262,9 +266,9 @@ cdef bytes unblock(const unsigned char* block, Header* header):
     return text
 
 
-cdef dict read_object(const unsigned char* data, Py_ssize_t size):
+cdef dict read_object(const unsigned char* data, Py_ssize_t size, Py_ssize_t max_containers):
     cdef uint32_t members = 0
-    cdef Fault fault = scan_object(data, size, &members)
+    cdef Fault fault = scan_object(data, size, max_containers, &members)
     cdef dict body
     if fault != SOUND:
         raise EnvelopeError(text_of(fault))
@@ -274,7 +278,9 @@ cdef dict read_object(const unsigned char* data, Py_ssize_t size):
     return body
 
 
-cdef dict read_samples(const unsigned char* data, Py_ssize_t size, SampleType sample_type):
+cdef dict read_samples(
+    const unsigned char* data, Py_ssize_t size, SampleType sample_type, Py_ssize_t max_containers
+):
     """A body of kind SAMPLES: two counts, the other members, padding, the samples."""
     cdef uint64_t length, count, end, start
     cdef dict body
@@ -291,7 +297,7 @@ cdef dict read_samples(const unsigned char* data, Py_ssize_t size, SampleType sa
         raise EnvelopeError(TEXTS[<int>WRONG_PADDING])
     if not all_finite(data + start, <Py_ssize_t>count, sample_type):
         raise EnvelopeError(SAMPLE_NOT_FINITE)
-    body = read_object(data + COUNTS_SIZE, <Py_ssize_t>length)
+    body = read_object(data + COUNTS_SIZE, <Py_ssize_t>length, max_containers)
     field = body.pop("_samples", None)
     if type(field) is not str or field in body or field == "_meta" or field == "_samples":
         raise EnvelopeError(WRONG_FIELD)
@@ -403,7 +409,7 @@ cdef bytes encode_object(dict body):
     except RecursionError:
         raise EnvelopeError(text_of(TOO_DEEP)) from None
     fault = scan_object(
-        <const unsigned char*>PyBytes_AS_STRING(packed), PyBytes_GET_SIZE(packed), &members
+        <const unsigned char*>PyBytes_AS_STRING(packed), PyBytes_GET_SIZE(packed), PY_SSIZE_T_MAX, &members
     )
     if fault != SOUND:
         raise EnvelopeError(text_of(fault))

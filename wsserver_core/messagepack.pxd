@@ -14,6 +14,9 @@ cdef enum Fault:
     NOT_FINITE
     NOT_AN_OBJECT
     TRAILING
+    TOO_MANY_CONTAINERS
 
-cdef Fault scan_object(const unsigned char* data, Py_ssize_t size, uint32_t* members) noexcept nogil
+cdef Fault scan_object(
+    const unsigned char* data, Py_ssize_t size, Py_ssize_t max_containers, uint32_t* members
+) noexcept nogil
 cdef str text_of(Fault fault)

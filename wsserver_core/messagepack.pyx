@@ -23,6 +23,7 @@ cdef tuple TEXTS = (
     "MessagePack has a number that is not finite",
     "MessagePack is not an object",
     "MessagePack has bytes behind the object",
+    "MessagePack has too many objects and arrays",
 )
 
 
@@ -42,7 +43,9 @@ cdef inline bint is_text(unsigned char lead) noexcept nogil:
     return 0xA0 <= lead <= 0xBF or 0xD9 <= lead <= 0xDB
 
 
-cdef Fault scan_object(const unsigned char* data, Py_ssize_t size, uint32_t* members) noexcept nogil:
+cdef Fault scan_object(
+    const unsigned char* data, Py_ssize_t size, Py_ssize_t max_containers, uint32_t* members
+) noexcept nogil:
     """What is wrong with the object that ``data`` is; ``members`` is how many the object announces.
 
     The first fault from the front is told, whatever follows.
@@ -51,6 +54,7 @@ cdef Fault scan_object(const unsigned char* data, Py_ssize_t size, uint32_t* mem
     cdef bint keyed[MAX_DEPTH]      # of each open container: whether every other item is a key
     cdef uint64_t items, number
     cdef Py_ssize_t at = 0
+    cdef Py_ssize_t containers = 0
     cdef int depth = 0
     cdef int width
     cdef bint maps, container
@@ -114,6 +118,9 @@ cdef Fault scan_object(const unsigned char* data, Py_ssize_t size, uint32_t* mem
         if container:
             if depth == MAX_DEPTH:
                 return TOO_DEEP
+            containers += 1
+            if containers > max_containers:
+                return TOO_MANY_CONTAINERS
             if depth == 0:
                 members[0] = <uint32_t>items
             if maps:

@@ -173,7 +173,13 @@ def utc_text(microseconds: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{microseconds // 1000 % 1000:03}Z"
 
 
-def decode(data: bytes, *, max_size: int = 1 << 20, kinds: Collection[int] = (1, 2, 3)) -> Envelope:
+def decode(
+    data: bytes,
+    *,
+    max_size: int = 1 << 20,
+    kinds: Collection[int] = (1, 2, 3),
+    max_containers: float = math.inf,
+) -> Envelope:
     """What a frame says. Raises Fault with the core's words."""
 
     def demand(condition: bool, reason: str) -> None:
@@ -205,7 +211,10 @@ def decode(data: bytes, *, max_size: int = 1 << 20, kinds: Collection[int] = (1,
     raw = data[start:]
     if flags & LZ4:
         raw = unblock(raw, raw_length)
-    body = read_samples(raw, SAMPLE_TYPES[sample_type], demand) if kind == SAMPLES else unpack(raw)
+    if kind == SAMPLES:
+        body = read_samples(raw, SAMPLE_TYPES[sample_type], demand, max_containers)
+    else:
+        body = unpack(raw, max_containers)
     text = topic.decode() if has_topic else None
     if has_topic and "_meta" in body:
         meta = body["_meta"]
@@ -233,7 +242,7 @@ def unblock(block: bytes, size: int) -> bytes:
     return text
 
 
-def read_samples(raw: bytes, form: str, demand: Any) -> dict[str, Any]:
+def read_samples(raw: bytes, form: str, demand: Any, max_containers: float) -> dict[str, Any]:
     demand(len(raw) >= COUNTS.size, WRONG_COUNT)
     map_length, count = COUNTS.unpack_from(raw)
     end = COUNTS.size + map_length
@@ -242,7 +251,7 @@ def read_samples(raw: bytes, form: str, demand: Any) -> dict[str, Any]:
     demand(not any(raw[end:start]), WRONG_PADDING)
     values = struct.unpack_from(f"<{count}{form}", raw, start)
     demand(all(map(math.isfinite, values)), SAMPLE_NOT_FINITE)
-    body = unpack(raw[COUNTS.size : end])
+    body = unpack(raw[COUNTS.size : end], max_containers)
     field = body.pop("_samples", None)
     demand(type(field) is str and field not in body and field not in ("_meta", "_samples"), WRONG_FIELD)
     body[field] = array(form, values)

@@ -21,6 +21,7 @@ NOT_FINITE = "MessagePack has a number that is not finite"
 NOT_AN_OBJECT = "MessagePack is not an object"
 TRAILING = "MessagePack has bytes behind the object"
 KEY_TWICE = "MessagePack has a key twice"
+TOO_MANY_CONTAINERS = "MessagePack has too many objects and arrays"
 
 
 class Fault(ValueError):
@@ -70,13 +71,13 @@ def pack_length(length: int, short: tuple[int, int], *long: tuple[int, int]) -> 
     raise OverflowError(length)
 
 
-def unpack(data: bytes) -> dict[str, Any]:
+def unpack(data: bytes, max_containers: float = math.inf) -> dict[str, Any]:
     """The object in ``data``, which ends where it does. Raises Fault."""
     if not data:
         raise Fault(TRUNCATED)
     if not (0x80 <= data[0] <= 0x8F or data[0] in (0xDE, 0xDF)):
         raise Fault(NOT_AN_OBJECT)
-    reader = Reader(data)
+    reader = Reader(data, max_containers)
     value = reader.value(0)
     if reader.at != len(data):
         raise Fault(TRAILING)
@@ -86,8 +87,9 @@ def unpack(data: bytes) -> dict[str, Any]:
 
 
 class Reader:
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, max_containers: float) -> None:
         self.data = data
+        self.containers_left = max_containers
         self.at = 0
         self.root_entries = 0
 
@@ -174,5 +176,8 @@ class Reader:
         """A container of so many items begins ``depth`` containers deep; each takes a byte or more."""
         if depth == MAX_DEPTH:
             raise Fault(TOO_DEEP)
+        self.containers_left -= 1
+        if self.containers_left < 0:
+            raise Fault(TOO_MANY_CONTAINERS)
         if items > len(self.data) - self.at:
             raise Fault(TRUNCATED)

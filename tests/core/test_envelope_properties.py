@@ -8,6 +8,7 @@ import random
 import time
 from array import array
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import lz4.block
@@ -110,6 +111,14 @@ def test_any_bytes_are_judged_as_by_the_twin(data: bytes) -> None:
 def test_any_body_is_judged_as_by_the_twin(body: bytes, kind: int) -> None:
     frame = twin.lay_out(kind, b"\x81\xa1a" + body, topic=b"*" if kind == 1 else b"")
     assert outcome(decode, frame) == outcome(twin.decode, frame)
+
+
+@sized
+@given(st.dictionaries(TEXTS, VALUES, max_size=4), st.integers(0, 12))
+def test_the_bound_on_containers_is_kept_as_by_the_twin(body: dict[str, Any], most: int) -> None:
+    frame = encode_control(body, time=0)
+    ours = outcome(partial(decode, max_containers=most), frame)
+    assert ours == outcome(partial(twin.decode, max_containers=most), frame)
 
 
 @sized

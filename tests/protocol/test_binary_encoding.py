@@ -192,6 +192,19 @@ class TestWhatClientsSay:
         )
         assert packed.value.kind is INVALID_MESSAGE
 
+    def test_a_small_frame_may_not_unfold_into_a_million_objects(self, encoding: BinaryEncoding) -> None:
+        def command(objects: int) -> bytes:
+            message = {"a": [{}] * (objects - 3)}
+            return encode_control({"type": "ping", "t": message}, time=0, compression_threshold=0)
+
+        assert len(command(900_000)) < 4_000
+        for objects in (10_001, 900_000):
+            with pytest.raises(ServerError, match="too many objects and arrays") as caught:
+                encoding.command(BINARY, command(objects), 1 << 20)
+            assert caught.value.kind is BINARY_PROTOCOL_ERROR
+        with pytest.raises(CommandError, match="t"):
+            encoding.command(BINARY, command(10_000), 1 << 20)
+
     @pytest.mark.parametrize(
         ("payload", "reason"),
         [

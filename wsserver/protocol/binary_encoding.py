@@ -18,6 +18,9 @@ from wsserver_core.outgoing import Frame
 _TAKEN: Final = (MESSAGE, CONTROL)
 """Kinds of frames that a client may send."""
 
+MAX_CONTAINERS: Final = 10_000
+"""Objects and arrays in one frame of a client: 4 kB of LZ4 can hold a million, which take 150 ms to make."""
+
 _UNCOMPRESSED_LENGTH: Final = slice(28, 32)
 """Where a frame says how long its body is when it is unpacked."""
 
@@ -98,7 +101,7 @@ class BinaryEncoding:
         if opcode == TEXT:
             return decode_command(payload)
         try:
-            envelope = decode(payload, max_size=max_size, kinds=_TAKEN)
+            envelope = decode(payload, max_size=max_size, kinds=_TAKEN, max_containers=MAX_CONTAINERS)
         except EnvelopeError as error:
             raise _violation(error.reason) from None
         if envelope.kind == CONTROL:
