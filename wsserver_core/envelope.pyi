@@ -73,6 +73,6 @@ def decode(
 
     ``max_size`` bounds the uncompressed body, in bytes, and ``max_containers`` the objects and arrays
     in it: a compressed body of a few kilobytes holds a million empty ones. Every length in the
-    frame is held against the bytes that are there before anything is allocated for it. Of a key that stands twice in
-    an object the last one counts, as in JSON; in the body itself it is an error.
+    frame is held against the bytes that are there before anything is allocated for it. Of a key that
+    stands twice in an object the last one counts, as in JSON; in the body itself it is an error.
     """
