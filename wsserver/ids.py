@@ -8,7 +8,8 @@ patients. Merging them would be a clinical error.
 import re
 import secrets
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_ID = re.compile(ID_PATTERN, re.ASCII)
 
 ID_RULE = "1 to 64 of A-Z a-z 0-9 . _ - and beginning with a letter or digit"
 

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from wsserver.access.tokens import mint_token
-from wsserver.demo.page import HEADERS, PageFile, load_page
+from wsserver.demo.page import HEADERS, PageFile
 from wsserver.demo.ward import PATIENTS, DemoWard
 from wsserver.ids import new_id
 from wsserver.service import Service
@@ -80,12 +80,8 @@ class Demo:
             await ward
 
 
-def page_routes() -> dict[str, Handler]:
-    """The handlers of the page's files by path."""
-    return {path: _serve(file) for path, file in load_page().items()}
-
-
-def _serve(file: PageFile) -> Handler:
+def serve_page_file(file: PageFile) -> Handler:
+    """The handler of one file of the page."""
     headers = {**HEADERS, "ETag": file.etag, "Content-Type": file.content_type}
 
     async def handle(request: web.Request) -> web.StreamResponse:
