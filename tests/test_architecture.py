@@ -66,6 +66,7 @@ FLOORS = [
         "connections.drain",
     },
     {"overload", "publishing.delivery_explainer"},
+    {"connections.connection_state", "subscriptions.subscription_health", "profiling"},
     {"debugging"},
     {"message_router", "lifecycle"},
     {"sessions.resumption"},

@@ -7,7 +7,12 @@ import pytest
 from far_end import RecordingWebSocket
 
 from wsserver.connection_manager import ConnectionManager, connection_manager
-from wsserver.debugging import check_subscription_health, debug_subscription_matching
+from wsserver.debugging import (
+    check_subscription_health,
+    debug_subscription_matching,
+    inspect_connection_state,
+    profile_websocket_operations,
+)
 from wsserver.errors import ConnectionNotFound, ServerError
 from wsserver.subscription_manager import subscription_manager
 
@@ -101,3 +106,26 @@ def test_an_orphan_is_counted_removed_and_logged_by_number(
     assert "secret" not in caplog.text
     assert check_subscription_health()["orphaned"] == 0
     manager._connections[doctor] = metadata
+
+
+def test_the_inspector_prints_what_it_returns(
+    manager: ConnectionManager, doctor: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manager.subscribe(doctor, "patient", "secret-patient")
+    state = inspect_connection_state()
+    assert (state.total_connections, state.total_subscriptions, state.by_role) == (1, 1, {"doctor": 1})
+    printed = capsys.readouterr().out
+    assert printed == "\n".join(state.lines()) + "\n"
+    assert "secret" not in printed
+
+
+def test_the_profiler_prints_ten_functions_and_touches_no_connection(
+    manager: ConnectionManager, doctor: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (len(manager.connections), manager.opened, manager.hub.frames_written)
+    found = profile_websocket_operations(5)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "=== WebSocket Performance Profile ==="
+    assert lines[1:] == found.lines()
+    assert len(found.functions) == 10
+    assert (len(manager.connections), manager.opened, manager.hub.frames_written) == before

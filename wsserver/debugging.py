@@ -4,8 +4,13 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from wsserver.connection_manager import connection_manager
+from wsserver.connections.connection_state import ConnectionState, connection_state
+from wsserver.profiling.rehearsal import OperationsProfile, rehearse
 from wsserver.subscriptions.match_explainer import MatchExplainer, MatchVerdict
+from wsserver.subscriptions.subscription_health import subscription_health
 
 logger = logging.getLogger("wsserver.debugging")
 
@@ -34,9 +39,24 @@ def check_subscription_health() -> dict[str, int]:
 
     ``orphaned`` is 0 unless something is wrong; orphans are removed.
     """
-    manager = connection_manager.subscription_manager
-    health = {"total_subscriptions": len(manager), "active_connections": len(connection_manager.connections)}
-    health["orphaned"] = manager.cleanup_orphaned_subscriptions()
-    if health["orphaned"]:
-        logger.warning("found and removed %d orphaned subscriptions", health["orphaned"])
+    health: dict[str, int] = msgspec.structs.asdict(subscription_health(connection_manager, remove=True))
     return health
+
+
+def inspect_connection_state() -> ConnectionState:
+    """Print who is connected, by role, with the figures of subscriptions and heartbeats; and return it."""
+    state = connection_state(connection_manager)
+    print("\n".join(state.lines()))
+    return state
+
+
+def profile_websocket_operations(iterations: int = 100) -> OperationsProfile:
+    """Time and profile connecting, subscribing and broadcasting; print it and return it.
+
+    It works on a manager of its own with stand-ins for sockets: the server of this process is not
+    touched, but its loop is held meanwhile, for about 0.2 s with 100 iterations and up to some 7 s with
+    1,000. Raises ValueError for iterations beyond 1 to 1,000, RuntimeError while this thread is profiled.
+    """
+    profile = rehearse(iterations)
+    print("\n".join(["=== WebSocket Performance Profile ===", *profile.lines()]))
+    return profile

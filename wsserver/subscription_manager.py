@@ -440,14 +440,21 @@ class SubscriptionManager:
 
     def cleanup_orphaned_subscriptions(self) -> int:
         """A self-test: disconnecting removes subscriptions, so there are none whose connection is gone."""
-        orphans = [
+        orphans = self._orphans()
+        for record in orphans:
+            self._end(record, "disconnected")
+        return len(orphans)
+
+    def count_orphaned_subscriptions(self) -> int:
+        """How many ``cleanup_orphaned_subscriptions`` would end; walks all subscriptions."""
+        return len(self._orphans())
+
+    def _orphans(self) -> list[Record]:
+        return [
             record
             for record in self._index.all_records()
             if self._connections.get(record.owner.connection_id) is not record.owner
         ]
-        for record in orphans:
-            self._end(record, "disconnected")
-        return len(orphans)
 
     async def shutdown(self) -> None:
         """End every subscription."""

@@ -2,7 +2,9 @@ import os
 from collections.abc import Callable
 
 import pytest
+from aiohttp import web
 from click.testing import CliRunner, Result
+from rest_double import RestDouble
 
 from wsserver.cli import main
 
@@ -23,3 +25,14 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
         return runner.invoke(main, list(arguments), input=stdin)
 
     return run
+
+
+@pytest.fixture
+async def rest(aiohttp_server) -> RestDouble:
+    """A REST server that says what a test puts into it."""
+    double = RestDouble()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", double.handle)
+    server = await aiohttp_server(app)
+    double.url = str(server.make_url("/"))
+    return double

@@ -120,7 +120,7 @@ async def test_a_server_that_is_not_there_is_named_without_its_path(unused_tcp_p
 async def test_no_answer_in_time_says_what_may_have_happened(
     aiohttp_server, monkeypatch: pytest.MonkeyPatch, unsure: str, end: str
 ) -> None:
-    monkeypatch.setattr(rest_call, "_TIMEOUT", rest_call.aiohttp.ClientTimeout(total=0.05))
+    monkeypatch.setattr(rest_call, "_PATIENCE", 0.05)
     over = asyncio.Event()
 
     async def never(request: web.Request) -> web.Response:

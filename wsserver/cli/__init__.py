@@ -20,6 +20,8 @@ _COMMANDS = {
     "trace": ("trace", "trace"),
     "explain": ("explain", "explain"),
     "alerts": ("alerts", "alerts"),
+    "inspect": ("inspect", "inspect"),
+    "profile": ("profile", "profile"),
     "export": ("export", "export"),
     "version": ("version", "version"),
 }

@@ -12,7 +12,7 @@ from wsserver.cli.failures import Failure
 from wsserver.log import escape_controls
 
 _MAX_ANSWER = 64 * 1024 * 1024
-_TIMEOUT = aiohttp.ClientTimeout(total=30)
+_PATIENCE = 30.0
 
 
 def json_object(text: bytes, param_hint: str) -> bytes:
@@ -26,9 +26,12 @@ def json_object(text: bytes, param_hint: str) -> bytes:
     return text
 
 
-def get(url: URL, token: str) -> Any:
-    """GET and return the ``data`` of the answer. Raises Failure for anything but success."""
-    return asyncio.run(_ask("GET", url, token, None, ""))
+def get(url: URL, token: str, *, patience: float | None = None) -> Any:
+    """GET and return the ``data`` of the answer, within ``patience`` seconds (30).
+
+    Raises Failure for anything but success.
+    """
+    return asyncio.run(_ask("GET", url, token, None, "", patience=patience))
 
 
 def post(url: URL, token: str, body: bytes, *, unsure: str = "", key: str | None = None) -> Any:
@@ -41,8 +44,15 @@ def post(url: URL, token: str, body: bytes, *, unsure: str = "", key: str | None
 
 
 async def _ask(
-    method: str, url: URL, token: str, body: bytes | None, unsure: str, key: str | None = None
+    method: str,
+    url: URL,
+    token: str,
+    body: bytes | None,
+    unsure: str,
+    key: str | None = None,
+    patience: float | None = None,
 ) -> Any:
+    timeout = aiohttp.ClientTimeout(total=patience or _PATIENCE)
     headers = {"Authorization": f"Bearer {token}"}
     if key is not None:
         headers["Idempotency-Key"] = key
@@ -52,7 +62,7 @@ async def _ask(
     try:
         # A redirect would carry the token to wherever it points.
         async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
+            aiohttp.ClientSession(timeout=timeout) as session,
             session.request(method, url, data=body, headers=headers, allow_redirects=False) as response,
         ):
             async for chunk in response.content.iter_any():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from wsserver.service import Service
 from wsserver.web.alert_routes import AlertRoutes
 from wsserver.web.alert_webhook import AlertWebhook
+from wsserver.web.debugging_routes import DebuggingRoutes
 from wsserver.web.demo_routes import Demo
 from wsserver.web.draining import Draining
 from wsserver.web.endpoint import Endpoint
@@ -22,6 +23,7 @@ class Handlers:
     inspection: Inspection
     draining: Draining
     alerts: AlertRoutes
+    debugging: DebuggingRoutes
     prometheus: PrometheusRoute
     demo: Demo
 
@@ -34,6 +36,7 @@ class Handlers:
             inspection=Inspection(service),
             draining=Draining(service),
             alerts=AlertRoutes(service, webhook),
+            debugging=DebuggingRoutes(service),
             prometheus=PrometheusRoute(service),
             demo=Demo(service),
         )

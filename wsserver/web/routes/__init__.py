@@ -5,6 +5,7 @@ from typing import Final
 from wsserver.web.route import Route
 from wsserver.web.routes.alerts import ALERTS
 from wsserver.web.routes.connecting import CONNECTING, ECHO
+from wsserver.web.routes.debugging import DEBUGGING
 from wsserver.web.routes.demo import demo_routes
 from wsserver.web.routes.drain import DRAIN
 from wsserver.web.routes.explaining import EXPLAINING
@@ -23,6 +24,7 @@ ROUTES: Final = (
     *FIGURES,
     *EXPLAINING,
     *SUBSCRIPTIONS,
+    *DEBUGGING,
     *ALERTS,
     *FILES,
     *PROBES,

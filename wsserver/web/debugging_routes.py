@@ -1,0 +1,74 @@
+"""The specification's debugging tools over HTTP: the inspector, the self-test, the profiler."""
+
+import re
+
+import msgspec
+from aiohttp import web
+
+from wsserver.connections.connection_state import connection_state
+from wsserver.errors import INVALID_MESSAGE, ServerError
+from wsserver.profiling.core_figures import CoreFigures
+from wsserver.profiling.loop_profile import MAX_SECONDS, MIN_SECONDS, LoopProfiler, ProfileRunning
+from wsserver.service import Service
+from wsserver.subscriptions.subscription_health import subscription_health
+from wsserver.web.bearer import Bearer
+from wsserver.web.inspection import check_query
+from wsserver.web.responses import success
+
+DEFAULT_SECONDS = 5
+
+
+class DebuggingRoutes:
+    """Handlers of ``/ws/inspect``, ``/ws/subscriptions/check`` and ``/ws/profile``."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._bearer = Bearer(service)
+        more = {
+            "loop_lag": service.overload.signals.lag.lags,
+            "heartbeat_round_trip": service.health.round_trips,
+        }
+        figures = CoreFigures(service.manager, service.inlet.received_totals, more)
+        self._profiler = LoopProfiler(figures, service.clock, is_going=lambda: service.running)
+
+    async def inspect(self, request: web.Request) -> web.StreamResponse:
+        """``GET /ws/inspect``: who is connected by role, subscriptions, heartbeats, and the self-test."""
+        await self._bearer.require(request, "admin:read")
+        check_query(request)
+        manager = self._service.manager
+        state = msgspec.structs.asdict(connection_state(manager))
+        return success({**state, "subscription_health": subscription_health(manager, remove=False)})
+
+    async def check_subscriptions(self, request: web.Request) -> web.StreamResponse:
+        """``POST /ws/subscriptions/check``: the self-test, and orphans end."""
+        await self._bearer.require(request, "admin:write")
+        check_query(request)
+        return success(subscription_health(self._service.manager, remove=True))
+
+    async def profile(self, request: web.Request) -> web.StreamResponse:
+        """``GET /ws/profile``: the loop's thread and the core for ``seconds``; one at a time."""
+        principal = await self._bearer.require(request, "admin:read")
+        check_query(request, "seconds")
+        seconds = _seconds(request)
+        if self._profiler.is_running:
+            raise _already_running()
+        self._service.audit.note(
+            "profile", actor=principal.user_id, role=principal.role, details={"seconds": seconds}
+        )
+        try:
+            return success(await self._profiler.run(seconds))
+        except ProfileRunning:
+            raise _already_running() from None
+
+
+def _already_running() -> ServerError:
+    return ServerError(INVALID_MESSAGE, "A profile is being taken: one at a time.", http_status=409)
+
+
+def _seconds(request: web.Request) -> int:
+    given = request.query.get("seconds", str(DEFAULT_SECONDS))
+    if not re.fullmatch("[0-9]{1,2}", given) or not MIN_SECONDS <= int(given) <= MAX_SECONDS:
+        raise ServerError(
+            INVALID_MESSAGE, f"seconds must be a whole number from {MIN_SECONDS} to {MAX_SECONDS}."
+        )
+    return int(given)
