@@ -91,6 +91,12 @@ class Backlog(SlotTable):
     def slow_handles(self) -> list[int]:
         """The handles of all slow connections, those slow for longest first."""
 
+    def slow_figures(self, handle: int) -> tuple[float, float, int, bool] | None:
+        """``(slow since, oldest waiting since, lost, is about to end)`` of a slow connection, else None.
+
+        Times are moments of the coarse clock ``now``; ``lost`` are the messages since it became slow.
+        """
+
     def sweep_slow(self, queued_before: float, slow_before: float) -> None:
         """Find those that have become slow by time, and those that have been slow for too long.
 

@@ -521,6 +521,20 @@ cdef class Backlog(SlotTable):
         cdef uint64_t handle
         return [handle for handle in self.laggards if self.is_slow(handle)]
 
+    def slow_figures(self, uint64_t handle):
+        """``(slow since, oldest waiting since, lost, is about to end)`` of a slow connection, else None.
+
+        Times are moments of the coarse clock ``now``; ``lost`` are the messages since it became slow.
+        """
+        cdef Slot *slot = self.slot_of(handle)
+        cdef Laggard laggard = self.laggards.get(handle)
+        cdef double oldest
+        if slot == NULL or laggard is None or not slot.flags & SLOW:
+            return None
+        oldest = self.waiting_since(slot) if slot.count else self.now
+        lost = sum([span[2] for span in laggard.losses.values()])
+        return laggard.since, oldest, lost, slot.flags & (CLOSING | OVERFLOWED) != 0
+
     def sweep_slow(self, double queued_before, double slow_before):
         """Find those that have become slow by time, and those that have been slow for too long.
 

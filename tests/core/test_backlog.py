@@ -96,6 +96,30 @@ class TestBecomingSlow:
         pier.hub.sweep_slow(1.0, 0.0)
         assert pier.hub.is_slow(handle)
 
+    def test_it_can_be_asked_since_when_and_how_much_it_lost(self, pier: Pier, press: Press) -> None:
+        pier.hub.max_queue_messages = 4
+        handle, _ = stalled(pier)
+        assert pier.hub.slow_figures(handle) is None
+        pier.hub.now = 10.0
+        pier.ledger.enqueue(handle, press.data(1, stream="s"))
+        pier.hub.now = 12.0
+        for number in range(2, 4):
+            pier.ledger.enqueue(handle, press.data(number, stream="s"))
+        # The newest of the stream stays; what had waited for longer has gone.
+        assert pier.hub.slow_figures(handle) == (12.0, 12.0, 2, False)
+        pier.hub.release(handle)
+        assert pier.hub.slow_figures(handle) is None
+
+    def test_one_that_is_about_to_end_says_so(self, pier: Pier) -> None:
+        handle, _ = pier.open(room=1)
+        pier.hub.now = 10.0
+        pier.ledger.enqueue(handle, Frame(b"xx"))
+        pier.loop.run()
+        pier.hub.sweep_slow(10.1, 0.0)
+        assert pier.hub.slow_figures(handle) == (10.0, 10.0, 0, False)
+        pier.hub.sweep_slow(10.1, 10.1)
+        assert pier.hub.slow_figures(handle) == (10.0, 10.0, 0, True)
+
     def test_a_full_socket_for_which_nothing_waits_makes_nobody_slow(self, pier: Pier) -> None:
         handle, _ = stalled(pier)
         pier.hub.sweep_slow(1e9, 0.0)

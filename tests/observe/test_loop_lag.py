@@ -57,6 +57,19 @@ def test_the_worst_of_several_counts(measured):
     assert measured.lag.worst() == pytest.approx(0.3)
 
 
+def test_the_worst_since_a_moment_leaves_out_what_was_before(measured):
+    measured.turn(late=0.5)
+    moment = measured.clock.monotonic()
+    assert measured.lag.worst_since(moment) == pytest.approx(0, abs=1e-9)
+    measured.turn(late=0.1)
+    measured.turn(late=0.2)
+    measured.turn(late=0.1)
+    assert measured.lag.worst_since(moment) == pytest.approx(0.2)
+    assert measured.lag.worst_since(moment - 1e-6) == pytest.approx(0.5)
+    measured.clock.advance(INTERVAL + 3.0)
+    assert measured.lag.worst_since(moment) == pytest.approx(3.0)
+
+
 def test_a_stall_that_is_still_going_on_counts_already(measured):
     measured.turn()
     measured.clock.advance(INTERVAL + 1.5)

@@ -73,6 +73,13 @@ class LoopLag:
         known = self._recent[0][1] if self._recent else 0.0
         return max(known, self._overdue(now))
 
+    def worst_since(self, moment: float) -> float:
+        """The same of what was measured after a moment (monotonic seconds) in that time."""
+        now = self._clock.monotonic()
+        # Each is worse than all after it, so the first one after the moment is the worst.
+        known = next((lag for at, lag in self._recent if at > moment), 0.0)
+        return max(known, self._overdue(now))
+
     def take(self) -> float:
         """The worst lag since the last call, the one going on at this moment included."""
         worst, self._untaken = self._untaken, 0.0
