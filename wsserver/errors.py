@@ -82,6 +82,13 @@ class CloseCode(IntEnum):
     ENDED_BY_OPERATOR = 4523
 
 
+CLOSE_CODES: Final = tuple(
+    # With those that clients end with and no server may send (RFC 6455 section 7.4.1); 1006 is no code.
+    sorted({*map(int, CloseCode), 1003, 1005, 1006, 1008, 1010, 1012, 1013})
+)
+"""Every code that a connection may have ended with, but for those that clients make up."""
+
+
 class ServerError(Exception):
     """A fault with a row in the table.
 

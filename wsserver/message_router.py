@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from wsserver.access.authenticator import Authenticator
+from wsserver.access.authenticator import TokenReader
 from wsserver.access.refusal import AuthenticationFailed
 from wsserver.clock import utc_text
 from wsserver.connection_manager import ConnectionManager
@@ -62,7 +62,7 @@ class MessageRouter:
     def __init__(
         self,
         manager: ConnectionManager,
-        authenticator: Authenticator,
+        authenticator: TokenReader,
         rates: RateLimiter,
         *,
         renewed: Renewed,

@@ -175,6 +175,37 @@ def test_active_alerts_are_listed_worst_and_oldest_first(watch):
     assert active[1]["since"] == "2027-01-15T08:00:00.000Z"
 
 
+def test_whoever_acknowledges_a_raised_alert_first_stands_until_it_is_over(watch):
+    watch.see(80)
+    acknowledgement, is_new = watch.book.acknowledge("memory_usage", "olga")
+    assert is_new
+    assert acknowledgement.as_dict() == {"by": "olga", "at": "2027-01-15T08:00:01.000Z"}
+    watch.clock.advance(5)
+    assert watch.book.acknowledge("memory_usage", "vera") == (acknowledgement, False)
+    assert watch.book.active()[0]["acknowledged"] == acknowledgement.as_dict()
+    watch.see(*[10] * 32)
+    assert watch.book.active() == []
+    watch.see(80)
+    assert watch.book.active()[0]["acknowledged"] is None
+
+
+def test_an_alert_that_gets_worse_is_to_be_seen_anew_and_one_that_gets_better_is_not(watch):
+    watch.see(80)
+    watch.book.acknowledge("memory_usage", "olga")
+    watch.see(95)
+    assert watch.book.active()[0]["acknowledged"] is None
+    watch.book.acknowledge("memory_usage", "vera")
+    watch.see(*[78] * 32)
+    assert [(one["level"], one["acknowledged"]["by"]) for one in watch.book.active()] == [("warning", "vera")]
+
+
+@pytest.mark.parametrize("name", ["latency", "nothing", "mine", ""])
+def test_what_is_not_raised_cannot_be_acknowledged(watch, name):
+    watch.see(80)
+    watch.book.notify("mine")
+    assert watch.book.acknowledge(name, "olga") is None
+
+
 def test_current_shows_values_and_thresholds(watch):
     watch.see(12.345)
     assert watch.book.current()["memory_usage"] == {

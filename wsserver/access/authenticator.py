@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Protocol
 
 from wsserver.access.claims import Claims
 from wsserver.access.principal import Principal
@@ -11,6 +12,14 @@ from wsserver.access.revocation import RevocationList
 from wsserver.access.roles import RolePolicy
 from wsserver.access.tokens import TokenVerifier
 from wsserver_core.scopes import ScopeTable
+
+
+class TokenReader(Protocol):
+    """Whoever can tell the bearer of a token."""
+
+    async def authenticate(self, token: str) -> Principal:
+        """Who this token makes its bearer. Raises ServerError, AuthenticationFailed above all."""
+        ...
 
 
 class Authenticator:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from wsserver.access.authenticator import Authenticator
+from wsserver.access.authenticator import TokenReader
 from wsserver.access.principal import Principal
 from wsserver.access.refusal import AuthenticationFailed, Reason
 from wsserver.connection_manager import ConnectionManager
@@ -52,7 +52,7 @@ class Admission:
     def __init__(
         self,
         manager: ConnectionManager,
-        authenticator: Authenticator,
+        authenticator: TokenReader,
         router: MessageRouter,
         rates: RateLimiter,
         *,
@@ -140,7 +140,8 @@ class Admission:
 
     async def _authenticate(self, newcomer: Newcomer, command: commands.Connect) -> None:
         await self.turnstile.passed()
-        outcome = await self.check(command.token)
+        proof = newcomer.proof
+        outcome = await self.check(command.token) if proof is None else proof(command.token)
         self.admit(
             newcomer,
             outcome,

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from wsserver.access.principal import Principal
+from wsserver.errors import ServerError
 from wsserver.protocol.control import Control
 from wsserver.protocol.encoding import Encoding
 from wsserver_core.connection import Connection
@@ -10,7 +12,7 @@ from wsserver_core.connection import Connection
 class Newcomer:
     """What is remembered between the handshake and ``connected``."""
 
-    __slots__ = ("binary_faults", "busy", "connection", "encoding", "faults", "leave", "waiting")
+    __slots__ = ("binary_faults", "busy", "connection", "encoding", "faults", "leave", "proof", "waiting")
 
     def __init__(self, connection: Connection, encoding: Encoding, leave: Callable[[], None]) -> None:
         self.connection = connection
@@ -24,6 +26,8 @@ class Newcomer:
         """Frames that came meanwhile; reading is paused, so at most one read's worth."""
         self.faults = 0
         self.binary_faults = 0
+        self.proof: Callable[[str], Principal | ServerError] | None = None
+        """Who it is by what its first frame shows in place of a token; None where that is a token."""
 
     def say(self, message: Control) -> int:
         """Queue a control message; 0 is success, else the hub's reason to refuse."""

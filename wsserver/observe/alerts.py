@@ -139,10 +139,23 @@ class AlertChange:
         return {name: value for name, value in shown.items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Somebody has seen an alert and looks after it."""
+
+    by: str
+    at: float
+    """Seconds since 1970 UTC."""
+
+    def as_dict(self) -> dict[str, str]:
+        """The members that JSON shows."""
+        return {"by": self.by, "at": utc_text(self.at)}
+
+
 class _Alert:
     """The state machine of one alert. ``level`` changes in ``move`` only."""
 
-    __slots__ = ("below_since", "level", "peak", "since", "value")
+    __slots__ = ("acknowledged", "below_since", "level", "peak", "since", "value")
 
     def __init__(self, now: float) -> None:
         self.level = Level.OK
@@ -151,6 +164,7 @@ class _Alert:
         self.peak: float | None = None
         self.below_since: float | None = None
         """Since when a lower level would do."""
+        self.acknowledged: Acknowledgement | None = None
 
     def next_level(
         self, value: float, thresholds: Thresholds, margin: float, hold: float, now: float
@@ -172,6 +186,9 @@ class _Alert:
     def move(self, level: Level, value: float | None, now: float) -> None:
         if level > Level.OK and self.level == Level.OK:
             self.peak = value
+        if level > self.level or level == Level.OK:
+            # What has become worse is not what somebody has seen.
+            self.acknowledged = None
         self.level, self.since, self.below_since = level, now, None
 
 
@@ -229,6 +246,21 @@ class AlertBook:
         if level is not alert.level:
             self._change(name, alert, level, None, _ON_OR_OFF, now, details)
 
+    def acknowledge(self, name: str, by: str) -> tuple[Acknowledgement, bool] | None:
+        """Note that somebody looks after a raised alert, until it is over or gets worse.
+
+        Whoever was the first stands. Returns the acknowledgement and whether it is new; None for an alert
+        that is not raised, or is none.
+        """
+        alert = next((alert for known, alert in self._alerts.items() if known == name), None)
+        if alert is None or alert.level == Level.OK:
+            return None
+        is_new = alert.acknowledged is None
+        if alert.acknowledged is None:
+            alert.acknowledged = Acknowledgement(by, self._clock.time())
+            logger.info("alert %s is acknowledged", name)
+        return alert.acknowledged, is_new
+
     def notify(self, name: str, details: Mapping[str, Any] | None = None) -> None:
         """Pass on a notice of somebody else's: it is told and remembered, and has no state."""
         self._tell(AlertChange(name, Level.OK, Level.CRITICAL, self._clock.time(), details=details))
@@ -254,6 +286,7 @@ class AlertBook:
                 "value": _rounded(alert.value),
                 "peak": _rounded(alert.peak),
                 "unit": UNITS[name],
+                "acknowledged": None if alert.acknowledged is None else alert.acknowledged.as_dict(),
             }
             for name, alert in raised
         ]

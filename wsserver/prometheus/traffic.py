@@ -5,8 +5,7 @@ from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
-from wsserver.connection_manager import ABNORMAL
-from wsserver.errors import CloseCode
+from wsserver.errors import CLOSE_CODES
 from wsserver.prometheus.families import (
     closed,
     counter,
@@ -23,11 +22,7 @@ from wsserver_core.outgoing import ALERT, CRITICAL, DATA
 MAX_ROLES: Final = 100
 """Roles of the settings that have series of their own."""
 
-CLOSE_CODES: Final = tuple(
-    # With those that clients end with and no server may send (RFC 6455 section 7.4.1).
-    str(code)
-    for code in sorted({*CloseCode, 1003, 1005, ABNORMAL, 1008, 1010, 1012, 1013})
-)
+_CLOSE_CODES: Final = tuple(map(str, CLOSE_CODES))
 
 _IMPORTANCES: Final = {"critical": CRITICAL, "alert": ALERT, "data": DATA}
 _REFUSALS: Final = ("slow", "closing", "catching_up")
@@ -62,13 +57,13 @@ def connection_families(service: Service) -> Iterator[Metric]:
         "Those of them that have ended, by close code, 1006 where none was sent: "
         "wsserver_connects_total less the open ones.",
         ("code",),
-        closed({str(code): count for code, count in manager.disconnects.items()}, CLOSE_CODES),
+        closed({str(code): count for code, count in manager.disconnects.items()}, _CLOSE_CODES),
     )
     yield counters(
         "wsserver_sockets_closed_total",
         "Closed WebSockets by close code, those that never authenticated included.",
         ("code",),
-        closed({str(code): count for code, count in service.sink.closes.items()}, CLOSE_CODES),
+        closed({str(code): count for code, count in service.sink.closes.items()}, _CLOSE_CODES),
     )
     yield gauge("wsserver_newcomers", "WebSockets that have not authenticated yet.", len(service.admission))
     yield gauges(

@@ -4,7 +4,13 @@ from wsserver.settings.contradictions import Contradiction, find_contradictions,
 from wsserver.settings.description import Described, describe, describe_as_environment, describe_as_toml
 from wsserver.settings.flow import BackpressureSettings, BroadcastSettings, InboundSettings, RateLimitSettings
 from wsserver.settings.loading import Loaded, Origin, SettingsError, load_settings
-from wsserver.settings.operation import AlertsSettings, LoggingSettings, OverloadSettings, ShutdownSettings
+from wsserver.settings.operation import (
+    AlertsSettings,
+    LoggingSettings,
+    OverloadSettings,
+    ShutdownSettings,
+    StatusSettings,
+)
 from wsserver.settings.roles import RoleSettings, default_roles
 from wsserver.settings.sections import (
     AccessSettings,
@@ -46,6 +52,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "ShutdownSettings",
+    "StatusSettings",
     "StoreSettings",
     "SubscriptionSettings",
     "default_roles",

@@ -154,3 +154,13 @@ class LoggingSettings(Section, frozen=True, kw_only=True):
 
     format: Literal["auto", "text", "json"] = "auto"
     """``text`` for people, ``json`` for machines, ``auto`` is text on a terminal and JSON elsewhere."""
+
+
+class StatusSettings(Section, frozen=True, kw_only=True):
+    """The status page and its live feed."""
+
+    max_viewers: Annotated[int, Meta(ge=1, le=96)] = 50
+    """Connections to ``/ws/admin`` at a time, 1 to 96, besides `connection.max_connections`.
+
+    They live on descriptors that no other client gets, of which they take half at the most.
+    """

@@ -14,7 +14,13 @@ from msgspec import Meta
 
 from wsserver.settings.fields import Bytes, Count, CountOrZero, Seconds, Secret, Section, SomeSeconds, Text
 from wsserver.settings.flow import BackpressureSettings, BroadcastSettings, InboundSettings, RateLimitSettings
-from wsserver.settings.operation import AlertsSettings, LoggingSettings, OverloadSettings, ShutdownSettings
+from wsserver.settings.operation import (
+    AlertsSettings,
+    LoggingSettings,
+    OverloadSettings,
+    ShutdownSettings,
+    StatusSettings,
+)
 from wsserver.settings.roles import RoleSettings, default_roles
 
 
@@ -334,5 +340,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     access: AccessSettings = msgspec.field(default_factory=AccessSettings)
     alerts: AlertsSettings = AlertsSettings()
     overload: OverloadSettings = OverloadSettings()
+    status: StatusSettings = StatusSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     logging: LoggingSettings = LoggingSettings()

@@ -86,7 +86,7 @@ class Overview(_Panel, frozen=True, kw_only=True, tag="overview"):
     """The name of the machine."""
     version: str
     core: str
-    """How the core is built: ``cython``, or ``cython, checked`` for finding faults."""
+    """How the core is built: ``cython``."""
     python: str
     started_at: str
     uptime_s: float

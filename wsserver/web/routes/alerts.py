@@ -15,6 +15,13 @@ Level = Literal["ok", "warning", "critical"]
 Cause = Literal["memory", "loop_lag", "requested", "operator"]
 
 
+class Acknowledged(msgspec.Struct):
+    """Who looks after an alert."""
+
+    by: str
+    at: Instant
+
+
 class RaisedAlert(msgspec.Struct):
     """An alert that is not ok."""
 
@@ -24,6 +31,9 @@ class RaisedAlert(msgspec.Struct):
     value: float | None
     peak: Annotated[float | None, Meta(description="The worst value since it was raised.")]
     unit: str
+    acknowledged: Annotated[
+        Acknowledged | None, Meta(description="Who has said that they look after it, null for nobody.")
+    ]
 
 
 class Measure(msgspec.Struct):
@@ -96,6 +106,7 @@ _EXAMPLE: Final = {
             "value": 8214,
             "peak": 8220,
             "unit": "connections",
+            "acknowledged": {"by": "olga", "at": "2026-11-25T21:41:30.027Z"},
         }
     ],
     "current": {
