@@ -75,7 +75,8 @@ FLOORS = [
     {"service"},
     {"specification_metrics", "prometheus", "demo", "status"},
     {"web"},
-    {"token_check", "compat", "cli"},
+    {"token_check", "compat", "doctor"},
+    {"cli"},
     {"__init__", "__main__"},
 ]
 FLOOR_OF = {name: number for number, floor in enumerate(FLOORS) for name in floor}

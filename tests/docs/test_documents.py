@@ -59,6 +59,15 @@ def test_the_exit_statuses_are_those_of_the_server():
     assert documented == [str(status) for status in (server.CLOSED, server.FAILED, 2, server.CANNOT_START)]
 
 
+def test_the_checks_of_the_doctor_are_those_of_the_code():
+    documented = {name for row in table(OPERATIONS, "check", "looks at") for name in bare(row[0]).split(", ")}
+    sources = [*(DOCS.parent / "doctor").glob("*.py"), DOCS.parent / "cli" / "running_server.py"]
+    text = "".join(path.read_text() for path in sources)
+    written = re.findall(r'\b(?:ok|warning|fault|skipped|make)\(\s*"(\w+)"', text)
+    written += re.findall(r'^ +name = "(\w+)"', text, re.MULTILINE)
+    assert documented == set(written)
+
+
 def test_the_figures_of_the_operations_page_are_the_code_s():
     text = " ".join(OPERATIONS.read_text().split())
     defaults = load_settings(None, {}, dev=True).settings

@@ -22,6 +22,7 @@ _COMMANDS = {
     "alerts": ("alerts", "alerts"),
     "inspect": ("inspect", "inspect"),
     "profile": ("profile", "profile"),
+    "doctor": ("doctor", "doctor"),
     "export": ("export", "export"),
     "version": ("version", "version"),
 }

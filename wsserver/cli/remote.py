@@ -20,7 +20,7 @@ def remote_options(command: _Command) -> _Command:
     """The options ``--url`` and ``--token``."""
     url = click.option(
         "--url",
-        callback=_server_url,
+        callback=_required_url,
         envvar="WSSERVER_URL",
         show_envvar=True,
         default="http://127.0.0.1:8000",
@@ -37,7 +37,12 @@ def remote_options(command: _Command) -> _Command:
     return url(token(command))
 
 
-def _server_url(_context: click.Context, _option: click.Parameter, value: str) -> URL:
+def server_url(context: click.Context, option: click.Parameter, value: str | None) -> URL | None:
+    """Read the address of a server; for an option that need not be given."""
+    return None if value is None else _required_url(context, option, value)
+
+
+def _required_url(_context: click.Context, _option: click.Parameter, value: str) -> URL:
     try:
         url = URL(value)
     except ValueError:
