@@ -32,7 +32,7 @@ FLOORS = [
         "compression",
     },
     {"settings", "protocol", "log"},
-    {"access", "audit", "store", "observe", "filter_engine", "connections.connection_limits"},
+    {"access", "audit", "store", "observe", "filter_engine", "connections.connection_limits", "operators"},
     {
         "subscriptions.subscription",
         "subscriptions.subscription_limits",
@@ -197,6 +197,7 @@ BY_BEHAVIOUR = {
     "web/routes/forms.py": "web/test_routes.py",
     "web/routes/probes.py": "web/test_routes.py",
     "web/routes/publishing.py": "web/test_routes.py",
+    "web/routes/signing_in.py": "web/test_routes.py",
     "web/routes/rights.py": "web/test_routes.py",
     "web/request_body.py": "integration/test_rest.py",
     "web/key_fetch.py": "integration/test_keys_live.py",

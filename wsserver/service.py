@@ -31,6 +31,7 @@ from wsserver.observe.descriptor_room import DescriptorRoom
 from wsserver.observe.loop_lag import LoopLag
 from wsserver.observe.operations import Operations
 from wsserver.observe.process_memory import ProcessMemory
+from wsserver.operators.sign_in import SignIn
 from wsserver.overload import Overload, adopt
 from wsserver.protocol import control
 from wsserver.publishing.idempotency import IdempotencyKeys
@@ -55,6 +56,10 @@ RATE_INTERVAL = 1.0
 
 STORE_INTERVAL = 1.0
 """Seconds between two looks for what the store may forget."""
+
+
+SIGN_IN_INTERVAL = 1.0
+"""Seconds between two looks for sign-ins of operators that are over."""
 
 
 class Service:
@@ -94,6 +99,7 @@ class Service:
         self.authenticator = Authenticator(
             self.verifier, self.manager.policy, provider, self.revocations, self.manager.scopes
         )
+        self.sign_in = SignIn(settings.operators, self.authenticator, self.clock)
         self.expiries = ExpirySchedule()
         self.rates = RateLimiter(settings.rate_limit, self.clock, self.manager.limits.by_user)
         self.manager.on_departure = self.rates.leave
@@ -160,6 +166,7 @@ class Service:
         every(0, self.overload.watch_memory)
         every(1.0, self.overload.tick)
         every(RATE_INTERVAL, self.rates.sweep)
+        every(SIGN_IN_INTERVAL, self.sign_in.sweep)
         every(STORE_INTERVAL, self.store_keeper.sweep)
 
     def _overload(self) -> Overload:
@@ -217,6 +224,7 @@ class Service:
         self.settings = settings
         self.manager.configure(settings)
         self.store_keeper.configure(settings)
+        self.sign_in.configure(settings.operators)
         self._take_limits(settings)
         await self.rights.refresh(list(self.manager.connections.values()))
 
@@ -341,6 +349,7 @@ class Service:
         self.overload.signals.lag.stop()
         self.overload.close()
         await self.authenticator.close()
+        self.sign_in.close()
         self.archive.end()
         await self.store_keeper.close()
         self.manager.bind(None)

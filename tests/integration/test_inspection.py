@@ -8,7 +8,8 @@ from live_server import LiveServer, StartServer, token_of
 from ward_client import WardClient
 
 from wsserver.subscriptions.subscription_hints import ENOUGH
-from wsserver.web.inspection import MAX_LIMIT, MAX_TRACED
+from wsserver.web.inspection import MAX_TRACED
+from wsserver.web.query import MAX_LIMIT
 
 ADMIN = {"scope": "admin:read"}
 
@@ -287,7 +288,7 @@ async def test_a_trace_takes_no_query(server: LiveServer) -> None:
         "POST", "/ws/trace?limit=1", {"message": {}}, token=token_of("ops", "admin", **ADMIN)
     )
     assert answer.status == 400
-    assert "there are none" in answer.json["error"]["message"]
+    assert "known are reveal" in answer.json["error"]["message"]
 
 
 async def test_a_history_of_no_events_still_counts(start_server: StartServer) -> None:

@@ -77,6 +77,10 @@ class Authenticator:
         scope = self._scopes.intern(left)
         return replace(principal, patients=scope.patients, scope=scope)
 
+    def stands(self, claims: Claims) -> bool:
+        """Whether a token that was valid is neither revoked nor of a role that is gone."""
+        return not self.revocations.is_revoked(claims) and self.policy.rights(claims.role) is not None
+
     def prune(self) -> int:
         """Forget what providers said and what counts no more; returns how many answers."""
         return self._provider.prune() if isinstance(self._provider, CachedAccessProvider) else 0

@@ -13,6 +13,7 @@ _COMMANDS = {
     "run": ("run", "run"),
     "token": ("tokens", "token"),
     "check-token": ("tokens", "check_token"),
+    "hash-password": ("hash_password", "hash_password"),
     "check-config": ("configuration", "check_config"),
     "show-config": ("configuration", "show_config"),
     "publish": ("publish", "publish"),

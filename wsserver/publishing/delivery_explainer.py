@@ -1,9 +1,8 @@
 """Why a connection did or did not get a message that was sent, told from what is kept of it."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
 
-from wsserver.access.principal import Principal
 from wsserver.clock import utc_text
 from wsserver.connection_manager import ConnectionManager
 from wsserver.connections.connection_metadata import ConnectionMetadata
@@ -76,6 +75,14 @@ _REFUSALS: Final[dict[int, Reason]] = {1: "refused_slow", 4: "refused_catching_u
 _ENDINGS: Final = ("unsubscribed", "expired", "revoked", "disconnected")
 
 
+class Asker(Protocol):
+    """Whoever is told."""
+
+    def may_see(self, patient_id: str) -> bool:
+        """Whether values out of this patient's messages may be shown."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryVerdict:
     """What became of one message at one connection."""
@@ -126,7 +133,7 @@ class DeliveryExplainer:
         self._manager = manager
         self._explainer = MatchExplainer(manager)
 
-    def explain(self, record: DeliveryRecord, connection_id: str, asker: Principal) -> DeliveryVerdict | None:
+    def explain(self, record: DeliveryRecord, connection_id: str, asker: Asker) -> DeliveryVerdict | None:
         """The verdict for one connection, None for one that is neither open nor known to have ended.
 
         Values out of the message are shown only to an ``asker`` who may see its patient.
@@ -138,7 +145,7 @@ class DeliveryExplainer:
         return None if ended is None else self._told_ended(record, ended)
 
     def explain_user(
-        self, record: DeliveryRecord, user_id: str, asker: Principal, limit: int
+        self, record: DeliveryRecord, user_id: str, asker: Asker, limit: int
     ) -> list[DeliveryVerdict]:
         """The verdicts for the connections of a user: open ones, then those that ended last."""
         open_ones = [one for one in self._manager.connections.values() if one.user_id == user_id][:limit]
@@ -147,7 +154,7 @@ class DeliveryExplainer:
         return [*verdicts, *(self._told_ended(record, one) for one in ended)][:limit]
 
     def _told_open(
-        self, record: DeliveryRecord, metadata: ConnectionMetadata, asker: Principal
+        self, record: DeliveryRecord, metadata: ConnectionMetadata, asker: Asker
     ) -> DeliveryVerdict:
         verdict = self._of_open(record, metadata, asker)
         return replace(verdict, connected_at=self._wall(metadata.connected_at))
@@ -246,9 +253,7 @@ class DeliveryExplainer:
         remark = "Its subscriptions ended with it."
         return DeliveryVerdict(connection_id, False, "changed", certain=False, remarks=(remark,))
 
-    def _of_open(
-        self, record: DeliveryRecord, metadata: ConnectionMetadata, asker: Principal
-    ) -> DeliveryVerdict:
+    def _of_open(self, record: DeliveryRecord, metadata: ConnectionMetadata, asker: Asker) -> DeliveryVerdict:
         connection_id, handle = metadata.connection_id, metadata.handle
         verdict = self._of_addressee(record, connection_id, handle, is_open=True)
         if verdict is not None:
@@ -269,7 +274,7 @@ class DeliveryExplainer:
         return DeliveryVerdict(connection_id, is_open, reason, hub.replays.reaches(record.replays_before))
 
     def _of_unmatched(
-        self, record: DeliveryRecord, metadata: ConnectionMetadata, asker: Principal
+        self, record: DeliveryRecord, metadata: ConnectionMetadata, asker: Asker
     ) -> DeliveryVerdict:
         connection_id, history = metadata.connection_id, self._manager.subscription_manager.history
         patient_id, rights = record.patient_id, self._rights(record, metadata)

@@ -11,6 +11,7 @@ from wsserver.settings.operation import (
     ShutdownSettings,
     StatusSettings,
 )
+from wsserver.settings.operators import AccountSettings, OperatorsSettings
 from wsserver.settings.roles import RoleSettings, default_roles
 from wsserver.settings.sections import (
     AccessSettings,
@@ -29,6 +30,7 @@ from wsserver.settings.sections import (
 
 __all__ = [
     "AccessSettings",
+    "AccountSettings",
     "AlertsSettings",
     "AuthSettings",
     "BackpressureSettings",
@@ -42,6 +44,7 @@ __all__ = [
     "InboundSettings",
     "Loaded",
     "LoggingSettings",
+    "OperatorsSettings",
     "Origin",
     "OverloadSettings",
     "RateLimitSettings",

@@ -63,6 +63,14 @@ class Setting:
         """Whether its value is, or may be, a table."""
         return any(get_origin(part) is dict for part in self.alternatives)
 
+    @property
+    def entry(self) -> type[msgspec.Struct] | None:
+        """What the entries are, where the value is a table of tables."""
+        if get_origin(self.annotation) is not dict:
+            return None
+        inner = get_args(self.annotation)[1]
+        return inner if isinstance(inner, type) and issubclass(inner, msgspec.Struct) else None
+
 
 def _collect() -> dict[str, Setting]:
     found = {}

@@ -14,6 +14,7 @@ from wsserver.settings.flow import BackpressureSettings
 from wsserver.settings.keys import find_key_faults
 from wsserver.settings.network import is_loopback
 from wsserver.settings.operation import CRITICAL_SHARE, WARNING_SHARE
+from wsserver.settings.operators import HASH_SHAPE, OperatorsSettings
 from wsserver.settings.roles import EVERY, RoleSettings
 from wsserver.settings.sections import ConnectionSettings, Settings
 from wsserver.settings.store_url import BadStoreUrl, store_path
@@ -47,6 +48,7 @@ def find_contradictions(settings: Settings) -> list[Contradiction]:
         *_store(settings),
         *(Contradiction(keys, text) for keys, text in find_key_faults(settings.auth)),
         *_roles(settings.access.roles),
+        *_operators(settings.operators),
     ]
 
 
@@ -287,6 +289,25 @@ def _roles(roles: dict[str, RoleSettings]) -> Iterator[Contradiction]:
             yield fault(role, "publish and publish_types must be given together")
         if rights.wildcard and not rights.subscribe:
             yield fault(role, "wildcard has no meaning without subscribe")
+
+
+def _operators(operators: OperatorsSettings) -> Iterator[Contradiction]:
+    for name, account in operators.accounts.items():
+        if not _is_id(name):
+            yield Contradiction(
+                ("operators.accounts",), f"{name[:64]!r}: an account's name must be {ID_RULE}"
+            )
+        if HASH_SHAPE.fullmatch(account.password_hash) is None:
+            yield Contradiction(
+                ("operators.accounts",),
+                f"{name[:64]}: password_hash must be what `wsserver hash-password` prints",
+            )
+    if operators.idle_timeout > operators.session_timeout:
+        yield Contradiction(
+            ("operators.idle_timeout", "operators.session_timeout"),
+            f"{format_duration(operators.idle_timeout)} is over operators.session_timeout "
+            f"({format_duration(operators.session_timeout)})",
+        )
 
 
 def _is_id(text: str) -> bool:

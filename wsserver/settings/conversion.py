@@ -1,10 +1,11 @@
 """From what a file, a variable or an option says to the typed value of a setting."""
 
-from typing import Any, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
 from wsserver.settings.catalogue import Setting, did_you_mean, nearest
+from wsserver.settings.operators import AccountSettings
 from wsserver.settings.roles import RoleSettings
 from wsserver.settings.units import parse_duration, parse_size
 
@@ -20,6 +21,9 @@ _WORDS = {
     "`int | null`": 'a whole number or "none"',
     "`float | null`": 'a number or "none"',
 }
+
+# What the entries of a table of tables are made of.
+_MEMBERS: Final[dict[type[msgspec.Struct], str]] = {RoleSettings: "right", AccountSettings: "member"}
 
 _BOOLEANS = {
     "true": True, "yes": True, "on": True, "1": True,
@@ -51,8 +55,9 @@ def convert(setting: Setting, value: object) -> Any:
         raise ConversionError([("", f"must be {fault}")]) from None
     if setting.choices:
         return _choice(setting, value)
-    if setting.annotation == dict[str, RoleSettings]:
-        return _convert_roles(value)
+    entry = setting.entry
+    if entry is not None:
+        return _convert_table(setting, entry, value)
     return _checked(value, setting.annotation, setting.unit)
 
 
@@ -123,34 +128,42 @@ def _plain(text: str, unit: str | None) -> str:
     return out + (" (in one of its entries)" if path else "")
 
 
-def _convert_roles(value: object) -> dict[str, RoleSettings]:
+def _convert_table(setting: Setting, entry: type[msgspec.Struct], value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ConversionError([("", "must be a table of roles")])
-    rights = {field.name: field for field in msgspec.structs.fields(RoleSettings)}
+        raise ConversionError([("", f"must be a table of {setting.name}")])
+    fields = {field.name: field for field in msgspec.structs.fields(entry)}
+    what_it_has = _MEMBERS.get(entry, "member")
     faults: list[tuple[str, str]] = []
-    roles: dict[str, RoleSettings] = {}
-    for role, given in value.items():
+    entries: dict[str, Any] = {}
+    for name, given in value.items():
         if not isinstance(given, dict):
-            faults.append((role, "must be a table of rights"))
+            faults.append((name, f"must be a table of {what_it_has}s"))
             continue
         known: dict[str, Any] = {}
-        for right, wanted in given.items():
-            where = f"{role}.{right}"
-            if right not in rights:
-                faults.append((where, f"is not a right{did_you_mean(nearest(right, rights))}"))
+        wrong = False
+        for member, wanted in given.items():
+            where = f"{name}.{member}"
+            if member not in fields:
+                faults.append((where, f"is not a {what_it_has}{did_you_mean(nearest(member, fields))}"))
                 continue
-            annotation = rights[right].type
+            annotation = fields[member].type
             try:
-                known[right] = _checked(wanted, annotation)
+                known[member] = _checked(wanted, annotation)
             except ConversionError as fault:
+                wrong = True
                 faults += [(where, _with_choices(what, annotation)) for _, what in fault.faults]
-        roles[role] = RoleSettings(**known)
+        missing = [one for one in fields.values() if one.required and one.name not in given]
+        faults += [(f"{name}.{one.name}", "is needed") for one in missing]
+        if not (missing or wrong):
+            entries[name] = entry(**known)
     if faults:
         raise ConversionError(faults)
-    return roles
+    return entries
 
 
 def _with_choices(what: str, annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return f"must be one of {', '.join(get_args(annotation))}"
     choices = [value for part in get_args(annotation) for value in get_args(part)]
     if get_origin(annotation) is tuple and choices:
         return f"must be a list of {', '.join(choices)}"

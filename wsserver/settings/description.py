@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from wsserver.settings.catalogue import SECTIONS, SETTINGS, Setting
-from wsserver.settings.fields import SECRET_MASK
+from wsserver.settings.fields import SECRET_MASK, metadata
 from wsserver.settings.loading import Loaded
 from wsserver.settings.sections import Settings
 from wsserver.settings.units import format_duration, format_size
@@ -45,7 +45,10 @@ def describe_as_toml(loaded: Loaded) -> str:
             value = _spelled(loaded.settings, setting)
             if _is_nested(value):
                 for name, entry in value.items():
-                    members = [f"{_toml_key(member)} = {_toml(part)}" for member, part in entry.items()]
+                    members = [
+                        f"{'# ' if part == SECRET_MASK else ''}{_toml_key(member)} = {_toml(part)}"
+                        for member, part in entry.items()
+                    ]
                     nested.append("\n".join([f"[{setting.key}.{_toml_key(name)}]", *members]))
             else:
                 hidden = "# " if value == SECRET_MASK and setting.secret else ""
@@ -59,7 +62,7 @@ def describe_as_environment(loaded: Loaded) -> str:
     lines = []
     for setting in SETTINGS.values():
         value = _spelled(loaded.settings, setting)
-        hidden = "# " if value == SECRET_MASK and setting.secret else ""
+        hidden = "# " if (setting.secret and value == SECRET_MASK) or _holds_secret(value) else ""
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         lines.append(f"{hidden}{setting.variable}={shlex.quote(text)}")
     return "\n".join(lines) + "\n"
@@ -76,7 +79,22 @@ def _spelled(settings: Settings, setting: Setting) -> Any:
         return format_duration(value)
     if setting.unit == "bytes":
         return format_size(value)
+    if setting.entry is not None:
+        return {name: _masked(entry) for name, entry in value.items()}
     return msgspec.to_builtins(value)
+
+
+def _masked(entry: msgspec.Struct) -> dict[str, Any]:
+    """The members of a table's entry that are not at their defaults, secrets masked."""
+    secret = {
+        field.name for field in msgspec.structs.fields(type(entry)) if metadata(field.type).get("secret")
+    }
+    members: dict[str, Any] = msgspec.to_builtins(entry)
+    return {name: SECRET_MASK if name in secret else value for name, value in members.items()}
+
+
+def _holds_secret(value: Any) -> bool:
+    return _is_nested(value) and any(SECRET_MASK in entry.values() for entry in value.values())
 
 
 def _is_nested(value: Any) -> bool:

@@ -129,8 +129,10 @@ class _Layers:
                 self._fault(path.name, f"[{section}]", f"is no section{did_you_mean(guess_name)}")
             else:
                 self._read_section(path.name, section, members)
-        if "auth.secret" in self.values and path.stat().st_mode & stat.S_IROTH:
-            self.warnings.append(f"{path.name} holds auth.secret and every user of this machine can read it.")
+        held = [key for key in ("auth.secret", "operators.accounts") if self.values.get(key)]
+        if held and path.stat().st_mode & stat.S_IROTH:
+            what = " and ".join(held)
+            self.warnings.append(f"{path.name} holds {what} and every user of this machine can read it.")
 
     def read_environment(self, environ: Mapping[str, str]) -> None:
         for variable in read_variables(environ):

@@ -21,6 +21,7 @@ from wsserver.settings.operation import (
     ShutdownSettings,
     StatusSettings,
 )
+from wsserver.settings.operators import OperatorsSettings
 from wsserver.settings.roles import RoleSettings, default_roles
 
 
@@ -338,6 +339,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     records: RecordsSettings = RecordsSettings()
     auth: AuthSettings = AuthSettings()
     access: AccessSettings = msgspec.field(default_factory=AccessSettings)
+    operators: OperatorsSettings = msgspec.field(default_factory=OperatorsSettings)
     alerts: AlertsSettings = AlertsSettings()
     overload: OverloadSettings = OverloadSettings()
     status: StatusSettings = StatusSettings()

@@ -8,8 +8,8 @@ from aiohttp import web
 from wsserver.overload import Cause
 from wsserver.service import Service
 from wsserver.web.alert_webhook import AlertWebhook
-from wsserver.web.bearer import Bearer
-from wsserver.web.inspection import check_query, page_limit
+from wsserver.web.operator_door import OperatorDoor
+from wsserver.web.query import check_query, page_limit
 from wsserver.web.request_body import decode_body, read_body
 from wsserver.web.responses import success
 
@@ -26,14 +26,14 @@ class EmergencyRequest(msgspec.Struct, forbid_unknown_fields=True):
 class AlertRoutes:
     """Handlers of the routes about alerts and overload."""
 
-    def __init__(self, service: Service, webhook: AlertWebhook) -> None:
+    def __init__(self, service: Service, door: OperatorDoor, webhook: AlertWebhook) -> None:
         self._service = service
         self._webhook = webhook
-        self._bearer = Bearer(service)
+        self._door = door
 
     async def alerts(self, request: web.Request) -> web.StreamResponse:
         """``GET /ws/alerts``: what is raised, every value with its thresholds, and the latest changes."""
-        await self._bearer.require(request, "admin:read")
+        await self._door.require(request, "admin:read")
         check_query(request, "limit")
         limit = page_limit(request)
         alerts, overload = self._service.alerts, self._service.overload
@@ -53,8 +53,10 @@ class AlertRoutes:
 
     async def emergency(self, request: web.Request) -> web.StreamResponse:
         """``POST /ws/emergency``: ``{active, reason?}`` enters or ends an overload by hand."""
-        await self._bearer.require(request, "admin:write")
+        operator = await self._door.require(request, "admin:write")
         asked = decode_body(await read_body(request, MAX_BODY), EmergencyRequest)
         overload = self._service.overload
         changed = overload.enter(Cause.OPERATOR, asked.reason) if asked.active else overload.leave_by_hand()
+        details = {"active": asked.active, **({} if asked.reason is None else {"reason": asked.reason})}
+        self._door.note(operator, "emergency", details=details)
         return success({"active": overload.active, "changed": changed, "causes": overload.causes})

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from wsserver.access.provider import AccessProvider
 from wsserver.connection_manager import ConnectionManager
+from wsserver.operators.one_time_key import OneTimeKey
 from wsserver.service import Service
 from wsserver.settings import Settings
 from wsserver.web.alert_webhook import AlertWebhook
@@ -46,6 +47,8 @@ def setup(
     fetch = KeyFetch()
     service = Service(settings, manager=manager, provider=provider, fetch=fetch)
     app[SERVICE] = service
+    if dev:
+        service.sign_in.key = OneTimeKey(service.clock)
     webhook = AlertWebhook(lambda: service.settings.alerts)
     service.alerts.listeners.append(webhook.put)
     handlers = Handlers.of(service, webhook)

@@ -11,8 +11,8 @@ from wsserver.profiling.core_figures import CoreFigures
 from wsserver.profiling.loop_profile import MAX_SECONDS, MIN_SECONDS, LoopProfiler, ProfileRunning
 from wsserver.service import Service
 from wsserver.subscriptions.subscription_health import subscription_health
-from wsserver.web.bearer import Bearer
-from wsserver.web.inspection import check_query
+from wsserver.web.operator_door import OperatorDoor
+from wsserver.web.query import check_query
 from wsserver.web.responses import success
 
 DEFAULT_SECONDS = 5
@@ -21,9 +21,9 @@ DEFAULT_SECONDS = 5
 class DebuggingRoutes:
     """Handlers of ``/ws/inspect``, ``/ws/subscriptions/check`` and ``/ws/profile``."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, door: OperatorDoor) -> None:
         self._service = service
-        self._bearer = Bearer(service)
+        self._door = door
         more = {
             "loop_lag": service.overload.signals.lag.lags,
             "heartbeat_round_trip": service.health.round_trips,
@@ -33,7 +33,7 @@ class DebuggingRoutes:
 
     async def inspect(self, request: web.Request) -> web.StreamResponse:
         """``GET /ws/inspect``: who is connected by role, subscriptions, heartbeats, and the self-test."""
-        await self._bearer.require(request, "admin:read")
+        await self._door.require(request, "admin:read")
         check_query(request)
         manager = self._service.manager
         state = msgspec.structs.asdict(connection_state(manager))
@@ -41,20 +41,18 @@ class DebuggingRoutes:
 
     async def check_subscriptions(self, request: web.Request) -> web.StreamResponse:
         """``POST /ws/subscriptions/check``: the self-test, and orphans end."""
-        await self._bearer.require(request, "admin:write")
+        await self._door.require(request, "admin:write")
         check_query(request)
         return success(subscription_health(self._service.manager, remove=True))
 
     async def profile(self, request: web.Request) -> web.StreamResponse:
         """``GET /ws/profile``: the loop's thread and the core for ``seconds``; one at a time."""
-        principal = await self._bearer.require(request, "admin:read")
+        operator = await self._door.require(request, "admin:read")
         check_query(request, "seconds")
         seconds = _seconds(request)
         if self._profiler.is_running:
             raise _already_running()
-        self._service.audit.note(
-            "profile", actor=principal.user_id, role=principal.role, details={"seconds": seconds}
-        )
+        self._door.note(operator, "profile", details={"seconds": seconds})
         try:
             return success(await self._profiler.run(seconds))
         except ProfileRunning:

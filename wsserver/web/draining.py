@@ -6,7 +6,7 @@ from aiohttp import web
 from wsserver.errors import INVALID_MESSAGE, SHUTTING_DOWN, ServerError
 from wsserver.service import Service
 from wsserver.settings.fields import PerSecond, Seconds
-from wsserver.web.bearer import Bearer
+from wsserver.web.operator_door import OperatorDoor
 from wsserver.web.request_body import decode_body, read_body
 from wsserver.web.responses import success
 
@@ -24,13 +24,13 @@ class DrainRequest(msgspec.Struct, forbid_unknown_fields=True):
 class Draining:
     """Handlers of ``/ws/drain``."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, door: OperatorDoor) -> None:
         self._service = service
-        self._bearer = Bearer(service)
+        self._door = door
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         """``POST``: begin; answered at once with 202, again and again while it is in force."""
-        await self._bearer.require(request, "admin:write")
+        operator = await self._door.require(request, "admin:write")
         body = await read_body(request, _MAX_BODY)
         asked = decode_body(body or b"{}", DrainRequest)
         plan = msgspec.structs.replace(
@@ -42,18 +42,21 @@ class Draining:
         if plan.timeout and plan.notice >= plan.timeout:
             raise ServerError(INVALID_MESSAGE, "notice must be below timeout.")
         self._refuse_at_the_end()
-        return success(self._service.start_drain(plan).progress(), status=202)
+        drain = self._service.start_drain(plan)
+        self._door.note(operator, "drain", details=msgspec.to_builtins(asked))
+        return success(drain.progress(), status=202)
 
     async def progress(self, request: web.Request) -> web.StreamResponse:
         """``GET``: how far it is."""
-        await self._bearer.require(request, "admin:read")
+        await self._door.require(request, "admin:read")
         return success(self._progress())
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """``DELETE``: take clients again; those not closed yet stay."""
-        await self._bearer.require(request, "admin:write")
+        operator = await self._door.require(request, "admin:write")
         self._refuse_at_the_end()
         await self._service.cancel_drain()
+        self._door.note(operator, "cancel_drain")
         return success(self._progress())
 
     def _progress(self) -> dict[str, object]:

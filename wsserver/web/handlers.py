@@ -10,8 +10,10 @@ from wsserver.web.demo_routes import Demo
 from wsserver.web.draining import Draining
 from wsserver.web.endpoint import Endpoint
 from wsserver.web.inspection import Inspection
+from wsserver.web.operator_door import OperatorDoor
 from wsserver.web.prometheus import PrometheusRoute
 from wsserver.web.rest import Rest
+from wsserver.web.sign_in_routes import SignInRoutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +27,21 @@ class Handlers:
     alerts: AlertRoutes
     debugging: DebuggingRoutes
     prometheus: PrometheusRoute
+    sign_in: SignInRoutes
     demo: Demo
 
     @classmethod
     def of(cls, service: Service, webhook: AlertWebhook) -> "Handlers":
         """Those of a service."""
+        door = OperatorDoor(service)
         return cls(
             endpoint=Endpoint(service),
-            rest=Rest(service),
-            inspection=Inspection(service),
-            draining=Draining(service),
-            alerts=AlertRoutes(service, webhook),
-            debugging=DebuggingRoutes(service),
-            prometheus=PrometheusRoute(service),
+            rest=Rest(service, door),
+            inspection=Inspection(service, door),
+            draining=Draining(service, door),
+            alerts=AlertRoutes(service, door, webhook),
+            debugging=DebuggingRoutes(service, door),
+            prometheus=PrometheusRoute(service, door),
+            sign_in=SignInRoutes(service, door),
             demo=Demo(service),
         )

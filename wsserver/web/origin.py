@@ -54,11 +54,12 @@ def check_origin(
     if len(sent) > 1:
         raise _refused("More than one Origin header.")
     origin = sent[0]
-    if origin not in allowed and not _is_own(origin, scheme, host):
+    if origin not in allowed and not is_own_origin(origin, scheme, host):
         raise _refused("This origin is not allowed.")
 
 
-def _is_own(origin: str, scheme: str, host: str) -> bool:
+def is_own_origin(origin: str, scheme: str, host: str) -> bool:
+    """Whether pages of this origin are those of the server that a client reached so."""
     if len(origin) > _MAX_ORIGIN:
         return False
     page, here = _ORIGIN.fullmatch(origin), _HOST.fullmatch(host)

@@ -7,8 +7,8 @@ from prometheus_client.exposition import choose_encoder
 
 from wsserver.prometheus.collector import ServiceCollector
 from wsserver.service import Service
-from wsserver.web.bearer import Bearer
-from wsserver.web.inspection import check_query
+from wsserver.web.operator_door import OperatorDoor
+from wsserver.web.query import check_query
 
 _HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
@@ -16,13 +16,13 @@ _HEADERS: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-sto
 class PrometheusRoute:
     """The handler of ``/metrics``; its token needs the scope ``metrics:read``."""
 
-    def __init__(self, service: Service) -> None:
-        self._bearer = Bearer(service)
+    def __init__(self, service: Service, door: OperatorDoor) -> None:
+        self._door = door
         self._collector = ServiceCollector(service)
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """All figures of this moment, in the format that ``Accept`` asks for: text or OpenMetrics."""
-        await self._bearer.require(request, "metrics:read")
+        await self._door.require(request, "metrics:read")
         check_query(request)
         accepted = ",".join(request.headers.getall(hdrs.ACCEPT, []))
         try:

@@ -16,6 +16,7 @@ from wsserver.service import Service
 from wsserver.specification_metrics import specification_metrics
 from wsserver.store.store import KeyRecord
 from wsserver.web.bearer import Bearer
+from wsserver.web.operator_door import OperatorDoor
 from wsserver.web.request_body import decode_body, read_body
 from wsserver.web.responses import plain, success
 
@@ -31,8 +32,10 @@ class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
 class Rest:
     """Handlers of the HTTP routes; each says which scope it needs."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, door: OperatorDoor) -> None:
         self._service = service
+        self._door = door
+        # A cookie never publishes: what nurses and doctors see comes from nobody but programs.
         self._bearer = Bearer(service)
 
     # -- publishing
@@ -93,12 +96,12 @@ class Rest:
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """``GET /ws/metrics``: the specification's document."""
-        await self._bearer.require(request, "metrics:read")
+        await self._door.require(request, "metrics:read")
         return success(specification_metrics(self._service))
 
     async def health_figures(self, request: web.Request) -> web.StreamResponse:
         """``GET /ws/health``: how the connections are doing, by their heartbeats."""
-        await self._bearer.require(request, "admin:read")
+        await self._door.require(request, "admin:read")
         return success(self._service.health.get_health_metrics())
 
     async def health(self, request: web.Request) -> web.StreamResponse:
@@ -134,7 +137,7 @@ class Rest:
 
     async def revoke(self, request: web.Request) -> web.StreamResponse:
         """``POST /ws/revoke``: ``{user}`` or ``{token_id}`` closes; ``{user, patients}`` takes rights."""
-        await self._bearer.require(request, "admin:write")
+        operator = await self._door.require(request, "admin:write")
         asked = decode_body(await read_body(request, 1 << 20), RevokeRequest)
         user_id = None if asked.user is None else _canonical(asked.user, "user")
         patients = None if asked.patients is None else [_canonical(one, "patients") for one in asked.patients]
@@ -143,6 +146,16 @@ class Rest:
         started = time.perf_counter()
         concerned = await self._service.revoke(user_id=user_id, token_id=asked.token_id, patients=patients)
         took = round((time.perf_counter() - started) * 1000, 3)
+        patient_id = patients[0] if patients is not None and len(patients) == 1 else None
+        details: dict[str, Any] = {"user": user_id, "token_id": asked.token_id, "connections": concerned}
+        if patients is not None and patient_id is None:
+            details |= {"patients": len(patients), "first_patients": patients[:20]}
+        self._door.note(
+            operator,
+            "revoke",
+            patient_id=patient_id,
+            details={name: value for name, value in details.items() if value is not None},
+        )
         return success({"connections": concerned, "took_ms": took})
 
 

@@ -45,6 +45,7 @@ DEV_SCOPES: Final = (
     "metrics:read",
     "admin:read",
     "admin:write",
+    "audit:read",
 )
 DEV_TOKEN_SECONDS: Final = 86_400
 
@@ -246,6 +247,9 @@ def _greeting(loaded: Loaded, server: WebSocketServer, *, dev: bool, demo: bool)
     if demo:
         yield f"open this    {server.url}/demo"
     auth, service = loaded.settings.auth, server.service
+    if dev and service is not None and service.sign_in.key is not None:
+        # Behind "#": browsers send it to nobody, so it stands in no log.
+        yield f"status page  {server.url}/ws/status#key={service.sign_in.key.text}"
     if not dev or auth.secret is None or service is None:
         return
     token = mint_token(

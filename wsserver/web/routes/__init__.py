@@ -14,6 +14,7 @@ from wsserver.web.routes.files import FILES
 from wsserver.web.routes.probes import PROBES
 from wsserver.web.routes.publishing import PUBLISHING
 from wsserver.web.routes.rights import RIGHTS
+from wsserver.web.routes.signing_in import SIGNING_IN
 from wsserver.web.routes.subscriptions import SUBSCRIPTIONS
 
 ROUTES: Final = (
@@ -26,6 +27,7 @@ ROUTES: Final = (
     *SUBSCRIPTIONS,
     *DEBUGGING,
     *ALERTS,
+    *SIGNING_IN,
     *FILES,
     *PROBES,
 )

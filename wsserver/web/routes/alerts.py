@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from wsserver.web.alert_routes import EmergencyRequest
-from wsserver.web.route import Answer, Body, Route
+from wsserver.web.route import Answer, Body, Door, Route
 from wsserver.web.routes.forms import Instant, LimitQuery
 
 TAG: Final = "Operating"
@@ -141,6 +141,7 @@ ALERTS: Final = (
         method="GET",
         path="/ws/alerts",
         handler=lambda handlers: handlers.alerts.alerts,
+        door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="What is wrong and since when",
         description="Alerts that are raised, every value with its level and thresholds, the latest changes.",
@@ -152,6 +153,7 @@ ALERTS: Final = (
         method="POST",
         path="/ws/emergency",
         handler=lambda handlers: handlers.alerts.emergency,
+        door=Door.OPERATOR,
         scopes=("admin:write",),
         summary="Count as overloaded, or end that, by hand",
         description="On, it lasts until it is put off. Off ends an overload of any cause and lets none begin "

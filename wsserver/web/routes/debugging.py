@@ -9,7 +9,7 @@ from wsserver.errors import INVALID_MESSAGE
 from wsserver.profiling.loop_profile import MAX_SECONDS, MIN_SECONDS, LoopProfile
 from wsserver.subscriptions.subscription_health import SubscriptionHealth
 from wsserver.web.debugging_routes import DEFAULT_SECONDS
-from wsserver.web.route import Answer, Refusal, Route
+from wsserver.web.route import Answer, Door, Refusal, Route
 from wsserver.web.routes.figures import HealthFigures
 
 TAG: Final = "Debugging"
@@ -123,6 +123,7 @@ DEBUGGING: Final = (
         method="GET",
         path="/ws/inspect",
         handler=lambda handlers: handlers.debugging.inspect,
+        door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="Who is connected, by role, and how they do",
         description="The specification's inspector, with the self-test for subscriptions that have outlived "
@@ -134,6 +135,7 @@ DEBUGGING: Final = (
         method="POST",
         path="/ws/subscriptions/check",
         handler=lambda handlers: handlers.debugging.check_subscriptions,
+        door=Door.OPERATOR,
         scopes=("admin:write",),
         summary="The self-test of subscriptions, and what it finds is put right",
         description="Subscriptions that have outlived their connection end.",
@@ -144,6 +146,7 @@ DEBUGGING: Final = (
         method="GET",
         path="/ws/profile",
         handler=lambda handlers: handlers.debugging.profile,
+        door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="Where the server's time goes, function by function",
         description="Looks for some seconds at the thread of the event loop and at what the core counts, and "

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from wsserver.errors import SHUTTING_DOWN
 from wsserver.web.draining import DrainRequest
-from wsserver.web.route import Answer, Body, Refusal, Route
+from wsserver.web.route import Answer, Body, Door, Refusal, Route
 
 TAG: Final = "Operating"
 
@@ -33,6 +33,7 @@ DRAIN: Final = (
         method="POST",
         path="/ws/drain",
         handler=lambda handlers: handlers.draining.start,
+        door=Door.OPERATOR,
         scopes=("admin:write",),
         summary="Send every client to other instances",
         description="Readiness says `draining` at once, handshakes are refused, and every client is told and "
@@ -47,6 +48,7 @@ DRAIN: Final = (
         method="GET",
         path="/ws/drain",
         handler=lambda handlers: handlers.draining.progress,
+        door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="How far the drain is",
         description="`serving` while there is none.",
@@ -57,6 +59,7 @@ DRAIN: Final = (
         method="DELETE",
         path="/ws/drain",
         handler=lambda handlers: handlers.draining.cancel,
+        door=Door.OPERATOR,
         scopes=("admin:write",),
         summary="Take clients again",
         description="Whoever was told to go but has not been closed stays.",

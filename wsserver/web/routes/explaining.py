@@ -10,8 +10,8 @@ from wsserver.protocol.report import Durability
 from wsserver.publishing.delivery_explainer import Reason
 from wsserver.subscriptions.match_explainer import Outcome
 from wsserver.web.inspection import TraceRequest
-from wsserver.web.route import Answer, Body, Parameter, Refusal, Route
-from wsserver.web.routes.forms import Id, Instant
+from wsserver.web.route import Answer, Body, Door, Parameter, Refusal, Route
+from wsserver.web.routes.forms import Id, Instant, Reveal, RevealQuery
 
 TAG: Final = "Explaining"
 
@@ -139,6 +139,7 @@ class ExplainQuery(msgspec.Struct):
 
     connection_id: Id | UnsetType = UNSET
     user_id: Id | UnsetType = UNSET
+    reveal: Reveal = False
 
 
 _VERDICT: Final = {
@@ -219,6 +220,7 @@ EXPLAINING: Final = (
         method="POST",
         path="/ws/trace",
         handler=lambda handlers: handlers.inspection.trace,
+        door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="Who would get a message, and why not the others",
         description="A dry run: nothing is sent and nothing counted. Without `topic` the message goes where "
@@ -233,6 +235,7 @@ EXPLAINING: Final = (
                 "limit": 20,
             },
         ),
+        query=RevealQuery,
         answers=(Answer(text="So it would go.", data=MatchTrace | ConnectionTrace, example=_TRACE),),
         refusals=(Refusal(NOT_FOUND, "There is no such connection."),),
     ),
@@ -240,6 +243,7 @@ EXPLAINING: Final = (
         method="GET",
         path="/ws/explain/{message_id}",
         handler=lambda handlers: handlers.inspection.explain,
+        door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="What became of a message, and why somebody did or did not get it",
         description="Without a query parameter the figures of the message alone. Values out of the message "

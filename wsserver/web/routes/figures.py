@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from wsserver.web.route import Answer, Route
+from wsserver.web.route import Answer, Door, Route
 
 TAG: Final = "Figures"
 
@@ -227,6 +227,7 @@ FIGURES: Final = (
         method="GET",
         path="/ws/metrics",
         handler=lambda handlers: handlers.rest.metrics,
+        door=Door.OPERATOR,
         scopes=("metrics:read",),
         summary="Figures since the start",
         description="Members may be added in later versions.",
@@ -237,6 +238,7 @@ FIGURES: Final = (
         method="GET",
         path="/metrics",
         handler=lambda handlers: handlers.prometheus.metrics,
+        door=Door.OPERATOR,
         scopes=("metrics:read",),
         summary="The same and more for Prometheus",
         description="Text or OpenMetrics, as `Accept` asks.",
@@ -252,6 +254,7 @@ FIGURES: Final = (
         method="GET",
         path="/ws/health",
         handler=lambda handlers: handlers.rest.health_figures,
+        door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="How the connections are doing",
         description="Figures out of the heartbeats of all connections.",

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from wsserver.web.rest import RevokeRequest
-from wsserver.web.route import Answer, Body, Route
+from wsserver.web.route import Answer, Body, Door, Route
 
 
 class Revoked(msgspec.Struct):
@@ -21,6 +21,7 @@ RIGHTS: Final = (
         method="POST",
         path="/ws/revoke",
         handler=lambda handlers: handlers.rest.revoke,
+        door=Door.OPERATOR,
         scopes=("admin:write",),
         summary="Take back tokens or rights",
         description="`user` or `token_id` closes their connections with 4511 and refuses the tokens given "

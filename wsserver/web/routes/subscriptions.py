@@ -7,8 +7,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from wsserver.errors import NOT_FOUND
 from wsserver.observe.event_history import EventKind
-from wsserver.web.route import Answer, Refusal, Route
-from wsserver.web.routes.forms import Id, Instant, Limit, LimitQuery
+from wsserver.web.route import Answer, Door, Refusal, Route
+from wsserver.web.routes.forms import Id, Instant, Limit, LimitQuery, Reveal
 
 TAG: Final = "Subscriptions"
 
@@ -48,6 +48,12 @@ class SubscriptionFigures(msgspec.Struct):
     filters: Annotated[list[FilterFigures], Meta(description="The most used first, at most `limit`.")]
 
 
+class FiguresQuery(LimitQuery):
+    """How much is asked for, and how it is shown."""
+
+    reveal: Reveal = False
+
+
 class Event(msgspec.Struct):
     """What happened to one subscription, or to a connection."""
 
@@ -73,6 +79,7 @@ class EventsQuery(msgspec.Struct):
     limit: Limit | UnsetType = UNSET
     kind: EventKind | UnsetType = UNSET
     connection_id: Id | UnsetType = UNSET
+    reveal: Reveal = False
 
 
 _FIGURES: Final = {
@@ -130,17 +137,19 @@ SUBSCRIPTIONS: Final = (
         method="GET",
         path="/ws/subscriptions",
         handler=lambda handlers: handlers.inspection.subscriptions,
+        door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="What is subscribed to, and how filters do",
         description="Figures of all subscriptions, the topics with the most subscribers, and the filters.",
         tag=TAG,
-        query=LimitQuery,
+        query=FiguresQuery,
         answers=(Answer(text="So it stands.", data=SubscriptionFigures, example=_FIGURES),),
     ),
     Route(
         method="GET",
         path="/ws/events",
         handler=lambda handlers: handlers.inspection.events,
+        door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="What happened to subscriptions lately",
         description="Newest first; `subscription.event_history_size` says how many are kept.",

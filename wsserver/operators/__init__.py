@@ -1,0 +1,1 @@
+"""Who operates the server: accounts, sign-ins, what each may do and what is hidden from them."""
