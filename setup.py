@@ -13,8 +13,8 @@ from setuptools import Extension, setup
 CHECKED = os.environ.get("WSSERVER_CHECKED", "") not in ("", "0")
 
 MODULES = [
-    "nesting", "frames", "buckets", "addressees", "recipients", "outgoing", "journal", "histogram", "slots",
-    "backlog", "replays", "hub", "wheel", "pulse", "inlet", "connection",
+    "nesting", "frames", "buckets", "addressees", "recipients", "fates", "outgoing", "journal", "histogram",
+    "slots", "backlog", "replays", "hub", "wheel", "pulse", "inlet", "connection",
     "patterns", "fields", "conditions", "expressions", "conjunctions", "filter_parser", "filters",
     "scopes", "matcher", "shelves", "roster", "subscriptions", "topic", "catalogue", "selection",
     "topics",

@@ -65,7 +65,7 @@ FLOORS = [
         "load.load_signals",
         "connections.drain",
     },
-    {"overload", "publishing.delivery_explainer"},
+    {"overload", "publishing.bystanders", "publishing.delivery_explainer"},
     {"connections.connection_state", "subscriptions.subscription_health", "profiling"},
     {"debugging"},
     {"message_router", "lifecycle"},

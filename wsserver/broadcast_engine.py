@@ -12,6 +12,7 @@ from wsserver.incidents import internal_error
 from wsserver.observe.accounts import Accounts
 from wsserver.observe.delivery_records import DeliveryRecords
 from wsserver.observe.field_census import FieldCensus
+from wsserver.observe.message_trail import Trail
 from wsserver.protocol.binary_encoding import BinaryEncoding
 from wsserver.protocol.durability import DurabilityRules
 from wsserver.protocol.message import PublishedMessage
@@ -49,6 +50,8 @@ class _Publication:
     """Seconds since 1970 UTC: what ``_meta.ts`` says, whenever it is delivered."""
     accepted_at: float
     """The same moment on the hub's stopwatch."""
+    trail: Trail | None
+    """Where to note how it goes, while somebody may want to know."""
 
     @property
     def sender(self) -> int:
@@ -100,17 +103,24 @@ class BroadcastEngine:
         """Broadcasts since the start, by their importance."""
 
     def publish(
-        self, topic: Topic, message: PublishedMessage, *, exclude: int = 0, key: KeyRecord | None = None
+        self,
+        topic: Topic,
+        message: PublishedMessage,
+        *,
+        exclude: int = 0,
+        key: KeyRecord | None = None,
+        trail: Trail | None = None,
     ) -> DeliveryReport:
         """Queue a checked message for everybody the topic reaches; ``*`` is every connection.
 
         ``exclude`` is the handle of one connection that does not get it. ``key`` is stored together
         with a durable message: both or neither. With a store on disk the report of a durable message is
-        pending, and whoever is subscribed when it has been stored gets it then.
+        pending, and whoever is subscribed when it has been stored gets it then. ``trail`` is where a
+        message that is traced has been so far.
 
         Raises ServerError 1005 when its publisher has to wait, or when it cannot be stored.
         """
-        publication = self._take_in(topic, message, exclude)
+        publication = self._take_in(topic, message, exclude, trail)
         if self.durability.is_durable(message, publication.importance):
             return self._store(publication, key)
         meta = self._place(publication)
@@ -122,24 +132,36 @@ class BroadcastEngine:
         """Whether a message belongs to the durable log."""
         return self.durability.is_durable(message, self._backpressure.importance.of(message))
 
-    def send_to(self, handle: int, allowed: bool, topic: Topic, message: PublishedMessage) -> DeliveryReport:
+    def send_to(
+        self,
+        handle: int,
+        allowed: bool,
+        topic: Topic,
+        message: PublishedMessage,
+        *,
+        trail: Trail | None = None,
+    ) -> DeliveryReport:
         """Queue a checked message for one connection; ``allowed`` is whether it may see it.
 
         It is volatile whatever it says: never stored and never replayed. Raises ServerError 1005
         when its publisher has to wait.
         """
-        publication = self._take_in(topic, message, 0)
+        publication = self._take_in(topic, message, 0, trail)
         recipients = self._take_recipients()
         if allowed and handle:
             recipients.add(handle)
         meta = self._place(publication)
+        if trail is not None:
+            trail.match(handle)
         report = self._pending(meta.id, meta.topic, self.logs.volatile, "memory")
         self._deliver(
             publication, meta, VOLATILE, report, recipients, (1, 0, 0 if allowed else 1), target=handle
         )
         return report
 
-    def _take_in(self, topic: Topic, message: PublishedMessage, exclude: int) -> _Publication:
+    def _take_in(
+        self, topic: Topic, message: PublishedMessage, exclude: int, trail: Trail | None
+    ) -> _Publication:
         importance = self._backpressure.importance.of(message)
         self._backpressure.admit(importance, message.size)
         address = topic.text
@@ -148,13 +170,26 @@ class BroadcastEngine:
         lineage = self._lineage(exclude)
         clock = self._clock
         return _Publication(
-            topic, address, message, importance, stream, exclude, lineage, clock.time(), clock.monotonic()
+            topic,
+            address,
+            message,
+            importance,
+            stream,
+            exclude,
+            lineage,
+            clock.time(),
+            clock.monotonic(),
+            trail,
         )
 
     def _place(self, publication: _Publication) -> Meta:
         """The next place in the volatile log."""
         log = self.logs.volatile
-        return Meta(self._ids.next(), publication.address, log.name, log.next_seq(), utc_text(publication.at))
+        meta = Meta(self._ids.next(), publication.address, log.name, log.next_seq(), utc_text(publication.at))
+        if publication.trail is not None:
+            publication.trail.place(meta.id, "memory")
+            publication.trail.mark("stored")
+        return meta
 
     def _pending(
         self, message_id: str, address: str, log: MessageLog, durability: Durability
@@ -182,9 +217,14 @@ class BroadcastEngine:
             members=message.members,
         )
         report = self._pending(record.id, record.topic, log, store.durability)
+        trail = publication.trail
+        if trail is not None:
+            trail.place(record.id, store.durability)
 
         def stored(seq: int) -> None:
             log.head = seq
+            if trail is not None:
+                trail.mark("stored")
             try:
                 meta = Meta(record.id, record.topic, log.name, seq, utc_text(publication.at))
                 self._broadcast(publication, meta, DURABLE, report)
@@ -194,7 +234,7 @@ class BroadcastEngine:
                     raise
                 report.fail(internal_error("delivering a stored message"))
 
-        store.append(record, stored, report.fail, key=key)
+        store.append(record, stored, report.fail if trail is None else trail.refusing(report.fail), key=key)
         if report.is_pending:
             # Its publisher may change its own from now on.
             message.detach()
@@ -214,6 +254,8 @@ class BroadcastEngine:
             recipients,
             publication.sender,
         )
+        if publication.trail is not None:
+            publication.trail.match()
         self.census.note(topic, message.patient_id, message.body, message.derived)
         self.operations += 1
         self.by_importance[publication.importance] += 1
@@ -245,15 +287,19 @@ class BroadcastEngine:
         target: int | None = None,
     ) -> None:
         """Queue a message, keep it unless it is for one connection (``target``), complete its report."""
-        topic, message = publication.topic, publication.message
+        topic, message, trail = publication.topic, publication.message, publication.trail
         time = microseconds(publication.at)
+        wire = encode_frame(TEXT, message.encode(meta))
+        if trail is not None:
+            trail.encode("json", len(wire))
+        binary = self.binary.message(message.body, meta, time) if self.hub.wants_binary(recipients) else None
+        if trail is not None and binary is not None:
+            trail.encode("binary", len(binary))
         frame = Frame(
-            encode_frame(TEXT, message.encode(meta)),
+            wire,
             message.patient_id,
             publication.importance,
-            binary=self.binary.message(message.body, meta, time)
-            if self.hub.wants_binary(recipients)
-            else None,
+            binary=binary,
             topic=meta.topic,
             log=meta.log,
             seq=meta.seq,
@@ -264,7 +310,11 @@ class BroadcastEngine:
         )
         matched = len(recipients)
         losses_before = self.hub.drops.noted
+        if trail is not None:
+            trail.prepare(frame, recipients)
         delivered, slow, closing, catching_up = self.hub.enqueue_many(recipients, frame)
+        if trail is not None:
+            trail.mark("queued")
         if target is None:
             self.history.keep(frame, message.type, publication.lineage)
         refused = _NOBODY
@@ -276,6 +326,8 @@ class BroadcastEngine:
         self.records.keep(
             topic, message, report, frame, recipients, losses_before, publication.sender, target
         )
+        if trail is not None:
+            trail.finish(message, frame, counts, recipients, publication.sender)
         self._recipients = recipients
         # Last, as it calls whoever waits for it.
         report.complete(counts, (frame,))

@@ -36,6 +36,8 @@ from wsserver.ids import InvalidId, canonical_id, new_id
 from wsserver.loop.awaitable import AwaitableInt, AwaitableText
 from wsserver.loop.loop_port import LoopPort
 from wsserver.observe.delivery_records import DeliveryRecords
+from wsserver.observe.message_trace import MessageTraces
+from wsserver.observe.message_trail import Door, Trail
 from wsserver.protocol.binary_encoding import BinaryEncoding
 from wsserver.protocol.control import Error
 from wsserver.protocol.durability import DurabilityRules
@@ -124,6 +126,8 @@ class ConnectionManager:
         self.records = DeliveryRecords(
             self.settings.records, self.clock, self.hub, lambda: self.subscription_manager.history.total
         )
+        self.traces = MessageTraces(self.clock, self.hub, self.records, self.index.owner)
+        """The messages that somebody looks for."""
         self.binary = BinaryEncoding(self.clock)
         """How connections are spoken to that speak the binary protocol."""
         self._configure_binary(self.settings.binary)
@@ -432,6 +436,8 @@ class ConnectionManager:
 
     def broadcast_to_subscribers(self, message: Message) -> DeliveryReport:
         """Send to whom the message itself names: its patient, else the subscribers of its data type."""
+        if self.traces.is_armed:
+            return self._publish_traced("python", None, message)
         published = self.check_message(message, None)
         return self.broadcasts.publish(_natural_topic(published), published)
 
@@ -441,7 +447,24 @@ class ConnectionManager:
 
     def publish(self, topic: Topic, message: Message, *, exclude: int = 0) -> DeliveryReport:
         """Check a message and send it to a topic; ``exclude`` is the handle of its sender."""
+        if self.traces.is_armed:
+            return self._publish_traced("python", topic, message, exclude)
         return self.broadcasts.publish(topic, self.check_message(message, topic), exclude=exclude)
+
+    def _publish_traced(
+        self,
+        door: Door,
+        topic: Topic | None,
+        message: Message,
+        exclude: int = 0,
+        started: float | None = None,
+    ) -> DeliveryReport:
+        """The same while messages are looked for; None for the topic that the message itself names."""
+        with self.traces.begin(door, topic=topic, content=message, started=started) as trail:
+            published = self.check_message(message, topic)
+            topic = topic or _natural_topic(published)
+            trail.validate(topic, published)
+            return self.broadcasts.publish(topic, published, exclude=exclude, trail=trail)
 
     def publish_threadsafe(self, topic: str, message: Message) -> Future[DeliveryReport]:
         """Publish from any thread to a topic such as ``patient:123``, ``type:ecg`` or ``*``.
@@ -450,6 +473,9 @@ class ConnectionManager:
         Raises ServerError 1005 when the inbox is full or no server runs, 1003 for a bad topic.
         """
         parsed, copied = Topic.parse(topic), deepcopy(message)
+        if self.traces.is_armed:
+            started = self.clock.monotonic()
+            return self.inbox.put(lambda: self._publish_traced("thread", parsed, copied, started=started))
         return self.inbox.put(lambda: self.publish(parsed, copied))
 
     def send_message(self, connection_id: str, message: Message) -> DeliveryReport:
@@ -458,13 +484,21 @@ class ConnectionManager:
         The report says 0 when the connection is gone, may not see the patient or cannot
         take more. Raises ServerError 1003 or 1004 for a bad message.
         """
+        if self.traces.is_armed:
+            with self.traces.begin("python", content=message) as trail:
+                return self._send_message(connection_id, message, trail)
+        return self._send_message(connection_id, message, None)
+
+    def _send_message(self, connection_id: str, message: Message, trail: Trail | None) -> DeliveryReport:
         published = self.check_message(message, None)
         topic = Topic.of_patient(published.patient_id) if published.patient_id is not None else EVERYTHING
+        if trail is not None:
+            trail.validate(topic, published)
         metadata = self._connections.get(connection_id)
         if metadata is None:
-            return self.broadcasts.send_to(0, True, topic, published)
+            return self.broadcasts.send_to(0, True, topic, published, trail=trail)
         allowed = published.patient_id is None or metadata.principal.may_see(published.patient_id)
-        report = self.broadcasts.send_to(metadata.handle, allowed, topic, published)
+        report = self.broadcasts.send_to(metadata.handle, allowed, topic, published, trail=trail)
         self.sessions.note_direct(metadata, report)
         return report
 

@@ -24,6 +24,7 @@ from wsserver.errors import (
 )
 from wsserver.incidents import internal_error
 from wsserver.loop.turn_budget import TurnBudget
+from wsserver.observe.message_trail import Trail
 from wsserver.protocol import commands, control
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
@@ -74,6 +75,7 @@ class MessageRouter:
         self._renewed = renewed
         self._tasks: set[asyncio.Task[None]] = set()
         self._budget = TurnBudget[ConnectionMetadata](manager.loop_port, self._go_on)
+        self._received_at: float | None = None
         self.acknowledged = 0
         """``ack`` commands since the start."""
         self._handlers: dict[type[Any], Callable[[ConnectionMetadata, Any], None]] = {
@@ -126,6 +128,8 @@ class MessageRouter:
 
     def _handle(self, metadata: ConnectionMetadata, opcode: int, payload: bytes) -> None:
         request_id: str | None = None
+        if self._manager.traces.is_armed:
+            self._received_at = self._manager.clock.monotonic()
         try:
             limit = self._manager.settings.inbound.max_message_size
             command = metadata.encoding.command(opcode, payload, limit)
@@ -274,7 +278,27 @@ class MessageRouter:
         metadata.say(answer)
 
     def _broadcast(self, metadata: ConnectionMetadata, command: commands.Broadcast) -> None:
+        traces, received_at = self._manager.traces, self._received_at
         topic = command.address()
+        if not traces.is_armed:
+            self._publish(metadata, command, topic, None)
+            return
+        with traces.begin(
+            "client",
+            publisher=metadata.user_id,
+            topic=topic,
+            content=command.message,
+            started=received_at,
+        ) as trail:
+            self._publish(metadata, command, topic, trail)
+
+    def _publish(
+        self,
+        metadata: ConnectionMetadata,
+        command: commands.Broadcast,
+        topic: Topic,
+        trail: Trail | None,
+    ) -> None:
         principal = metadata.principal
         given = command.message.get("type")
         message_type = given if isinstance(given, str) else None
@@ -291,7 +315,9 @@ class MessageRouter:
         broadcasts = self._manager.broadcasts
         if metadata.awaiting is not None and not broadcasts.is_durable(published):
             raise _Overtaking
-        report = broadcasts.publish(topic, published, exclude=exclude)
+        if trail is not None:
+            trail.validate(topic, published)
+        report = broadcasts.publish(topic, published, exclude=exclude, trail=trail)
         if report.is_pending:
             self._answer_when_stored(metadata, report, command.request_id)
         else:

@@ -34,6 +34,7 @@ from wsserver.observe.process_memory import ProcessMemory
 from wsserver.operators.sign_in import SignIn
 from wsserver.overload import Overload, adopt
 from wsserver.protocol import control
+from wsserver.publishing.bystanders import Bystanders
 from wsserver.publishing.idempotency import IdempotencyKeys
 from wsserver.rate_limiter import RateLimiter
 from wsserver.sessions.session_archive import SessionArchive
@@ -130,6 +131,8 @@ class Service:
         self.audit = self.manager.audit
         """What has to be accounted for is noted here."""
         self.alerts = AlertBook(thresholds_of(settings), settings.alerts, self.clock)
+        self.traces = self.manager.traces
+        self.traces.bystanders = Bystanders(self.manager).of
         self.store_keeper = StoreKeeper(self.manager, self.alerts)
         self.archive = SessionArchive(
             self.manager.sessions,
@@ -165,6 +168,7 @@ class Service:
         every(1.0, self.manager.sessions.sweep)
         every(0, self.overload.watch_memory)
         every(1.0, self.overload.tick)
+        every(0, self.traces.tick)
         every(RATE_INTERVAL, self.rates.sweep)
         every(SIGN_IN_INTERVAL, self.sign_in.sweep)
         every(STORE_INTERVAL, self.store_keeper.sweep)

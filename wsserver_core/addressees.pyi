@@ -17,6 +17,12 @@ class Addressees:
     def size(self) -> int:
         """Bytes that it holds."""
 
+    def first(self, limit: int) -> list[int]:
+        """The first of the connections, ``limit`` at most."""
+
+    def refused(self, limit: int) -> list[tuple[int, int]]:
+        """``(handle, outcome)`` of the first whose queue did not take it, ``limit`` at most."""
+
     def outcome(self, handle: int) -> int | None:
         """What the hub answered for one connection, 0 being queued; None if it was not for it."""
 

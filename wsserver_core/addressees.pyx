@@ -28,6 +28,24 @@ cdef class Addressees:
         """Bytes that it holds."""
         return self.count * (sizeof(uint64_t) + (sizeof(uint8_t) if self.outcomes != NULL else 0))
 
+    def first(self, Py_ssize_t limit):
+        """The first of the connections, ``limit`` at most."""
+        cdef Py_ssize_t i
+        return [self.handles[i] for i in range(min(limit, self.count))]
+
+    def refused(self, Py_ssize_t limit):
+        """``(handle, outcome)`` of the first whose queue did not take it, ``limit`` at most."""
+        cdef Py_ssize_t i
+        cdef list found = []
+        if self.outcomes == NULL:
+            return found
+        for i in range(self.count):
+            if len(found) >= limit:
+                break
+            if self.outcomes[i] & ~ACKNOWLEDGED:
+                found.append((self.handles[i], self.outcomes[i] & ~ACKNOWLEDGED))
+        return found
+
     def outcome(self, uint64_t handle):
         """What the hub answered for one connection, 0 being queued; None if it was not for it."""
         cdef Py_ssize_t place = self.place(handle)

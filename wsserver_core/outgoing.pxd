@@ -1,6 +1,8 @@
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from wsserver_core.fates cimport Fates
+
 
 cpdef enum:
     # How much depends on a message: what is dropped first, never who overtakes whom.
@@ -42,6 +44,7 @@ cdef class Frame:
     cdef uint32_t dropped_by[DROPS]
     cdef readonly int importance
     cdef readonly uint8_t lane     # which of a connection's positions `seq` moves, from 1; 0: none
+    cdef Fates fates               # where to note what becomes of its copies; None: nobody watches it
 
     cpdef Frame again(self, bytes binary=*)
     cpdef Frame without_binary(self)

@@ -1,5 +1,7 @@
 from typing import Final, final
 
+from wsserver_core.fates import Fates
+
 CONTROL: Final = 0
 CRITICAL: Final = 1
 ALERT: Final = 2
@@ -26,7 +28,7 @@ class Frame:
     takes its place. ``accepted_at`` is when a broadcast was taken in, by the hub's stopwatch; 0.0 for
     what is not timed.
 
-    It holds bytes and text only: letting go of one never runs anybody's code, so queues may do so
+    It holds bytes, text and numbers only: letting go of one never runs anybody's code, so queues may do so
     in the middle of a walk.
     """
 
@@ -78,6 +80,9 @@ class Frame:
     @property
     def dropped(self) -> dict[str, int]:
         """How many connections lost it, by reason."""
+
+    def watch(self, room: int = 100) -> Fates:
+        """Note from now on what becomes of its copies; apart, of those that are sent once more."""
 
     def again(self, binary: bytes | None = None) -> Frame:
         """The same bytes and the same place once more, with counters of its own.

@@ -2,9 +2,13 @@
 
 cimport cython
 
+from wsserver_core.fates cimport Fates
+
 DROP_REASONS = ("slow", "conflated", "expired", "closed", "shutdown")
 
 
+# What it holds cannot be part of a cycle, and there may be very many.
+@cython.no_gc
 @cython.final
 cdef class Frame:
     """One encoded message, shared by every queue it stands in, with the count of its outcomes.
@@ -24,7 +28,7 @@ cdef class Frame:
     takes its place. ``accepted_at`` is when a broadcast was taken in, by the hub's stopwatch; 0.0 for
     what is not timed.
 
-    It holds bytes and text only: letting go of one never runs anybody's code, so queues may do so
+    It holds bytes, text and numbers only: letting go of one never runs anybody's code, so queues may do so
     in the middle of a walk.
     """
 
@@ -70,6 +74,12 @@ cdef class Frame:
         """How many connections lost it, by reason."""
         return {DROP_REASONS[i]: self.dropped_by[i] for i in range(<int> DROPS)}
 
+    def watch(self, uint32_t room=100):
+        """Note from now on what becomes of its copies; apart, of those that are sent once more."""
+        if self.fates is None:
+            self.fates = Fates(room)
+        return self.fates
+
     cpdef Frame again(self, bytes binary=None):
         """The same bytes and the same place once more, with counters of its own.
 
@@ -90,6 +100,8 @@ cdef class Frame:
         copy.time = self.time
         copy.stream = self.stream
         copy.stream_hash = self.stream_hash
+        if self.fates is not None:
+            copy.fates = self.fates.for_replays()
         return copy
 
     cdef bint supersedes(self, Frame other) except -1:

@@ -11,6 +11,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
+from wsserver_core.fates cimport WRITTEN
 from wsserver_core.histogram cimport Histogram
 from wsserver_core.journal cimport Journal
 from wsserver_core.outgoing cimport DROPPED_CLOSED, DROPS, LANES, Frame, weight_of
@@ -344,6 +345,11 @@ cdef class SlotTable:
             self.bytes_written += size
             frame.written += 1
             frame.queued -= 1
+            if frame.fates is not None:
+                frame.fates.note(
+                    handle_of(<uint32_t> (slot - self.slots), slot.generation), WRITTEN, 0,
+                    self.sent_at or self.read_stopwatch(),
+                )
             if frame.topic is not None:
                 self.published_queued -= 1
                 self.published_written += 1
@@ -370,6 +376,11 @@ cdef class SlotTable:
         slot.queued_bytes -= size_of(slot, frame)
         frame.dropped_by[reason] += 1
         frame.queued -= 1
+        if frame.fates is not None:
+            frame.fates.note(
+                handle_of(<uint32_t> (slot - self.slots), slot.generation), reason, self.superseding,
+                self.now,
+            )
         if frame.queued == 0:
             self.pinned_bytes -= weight_of(frame)
         self.frames_queued -= 1

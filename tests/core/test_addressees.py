@@ -1,6 +1,7 @@
 """The recipients of one broadcast, kept with what became of each."""
 
 import pytest
+from hand_loop import HandLoop
 
 from wsserver_core.addressees import Addressees
 from wsserver_core.hub import Hub
@@ -48,6 +49,26 @@ def test_each_costs_eight_bytes_and_one_more_once_they_differ() -> None:
     assert kept.size == 800
     kept.acknowledge(handle(7))
     assert kept.size == 900
+
+
+def test_the_first_of_them_and_the_first_refused_may_be_asked_for() -> None:
+    loop = HandLoop()
+    hub = Hub(loop)
+    handles = [hub.open(object(), -1, None) for _ in range(3)]
+    chosen = Recipients()
+    for one in (*handles, handle(99)):
+        chosen.add(one)
+    assert chosen.copy().refused(10) == []
+    hub.max_queue_messages = 1
+    hub.block(handles[1])
+    hub.enqueue(handles[1], Frame(b"x"))
+    hub.enqueue_many(chosen, Frame(b"x"))
+    kept = chosen.copy()
+    kept.acknowledge(handles[0])
+    assert kept.first(2) == handles[:2]
+    assert kept.first(10) == [*handles, handle(99)]
+    assert kept.refused(10) == [(handles[1], REFUSED_SLOW), (handle(99), REFUSED_CLOSING)]
+    assert kept.refused(1) == [(handles[1], REFUSED_SLOW)]
 
 
 def test_another_generation_of_the_same_slot_is_another_connection() -> None:
