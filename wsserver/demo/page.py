@@ -1,6 +1,5 @@
 """The demonstration's page: its files as they are served, and the headers that belong to them."""
 
-import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -38,8 +37,6 @@ class PageFile(NamedTuple):
 
     content_type: str
     body: bytes
-    etag: str
-    """Strong and quoted, as it stands in the header."""
 
 
 def load_page() -> dict[str, PageFile]:
@@ -50,6 +47,5 @@ def load_page() -> dict[str, PageFile]:
     folder = files(__package__).joinpath("page")
     page = {}
     for path, (name, content_type) in _FILES.items():
-        body = folder.joinpath(name).read_bytes()
-        page[path] = PageFile(content_type, body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+        page[path] = PageFile(content_type, folder.joinpath(name).read_bytes())
     return page

@@ -4,13 +4,14 @@ All is read once, when the module loads, and answered from memory: no request na
 """
 
 import gzip
-import hashlib
 import io
 import tarfile
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Final, NamedTuple
+from typing import Final
+
+from wsserver.web.asset import Asset
 
 PACKAGE: Final = "wsserver-client.tgz"
 """The name under which the npm package is served."""
@@ -29,19 +30,6 @@ _GZIP: Final = "application/gzip"
 _MODIFIED: Final = 499_162_500
 
 
-class ClientFile(NamedTuple):
-    """One file as it is served."""
-
-    content_type: str
-    body: bytes
-    etag: str
-    """Strong, without its quotes."""
-
-    @classmethod
-    def of(cls, content_type: str, body: bytes) -> "ClientFile":
-        return cls(content_type, body, hashlib.sha256(body).hexdigest()[:32])
-
-
 def content_type_of(name: str) -> str | None:
     """The type that belongs to a file of this name; None for one that is not served."""
     stem, dot, suffix = name.rpartition(".")
@@ -49,18 +37,18 @@ def content_type_of(name: str) -> str | None:
     return _CONTENT_TYPES.get(dot + suffix if dot else "") if stem or not dot else None
 
 
-def _load() -> dict[str, ClientFile]:
+def _load() -> dict[str, Asset]:
     entries = sorted(files("wsserver").joinpath("client", "js").iterdir(), key=lambda entry: entry.name)
     typed = [(entry, content_type_of(entry.name)) for entry in entries if entry.is_file()]
-    return {entry.name: ClientFile.of(kind, entry.read_bytes()) for entry, kind in typed if kind is not None}
+    return {entry.name: Asset.of(kind, entry.read_bytes()) for entry, kind in typed if kind is not None}
 
 
-CLIENT_FILES: Final[Mapping[str, ClientFile]] = _load()
+CLIENT_FILES: Final[Mapping[str, Asset]] = _load()
 """Every file of the client by its name."""
 
 
 @cache
-def client_package() -> ClientFile:
+def client_package() -> Asset:
     """The files as ``npm install URL`` takes them: a tarball in which they stand under ``package/``.
 
     Takes some milliseconds when asked for the first time.
@@ -71,4 +59,4 @@ def client_package() -> ClientFile:
             entry = tarfile.TarInfo(f"package/{name}")
             entry.size, entry.mode, entry.mtime = len(file.body), 0o644, _MODIFIED
             archive.addfile(entry, io.BytesIO(file.body))
-    return ClientFile.of(_GZIP, gzip.compress(raw.getvalue(), mtime=0))
+    return Asset.of(_GZIP, gzip.compress(raw.getvalue(), mtime=0))

@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from wsserver.errors import NOT_FOUND, ServerError
-from wsserver.web.client_files import CLIENT_FILES, PACKAGE, ClientFile, client_package
+from wsserver.web.client_files import CLIENT_FILES, PACKAGE, client_package
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -24,12 +24,4 @@ async def serve_client(request: web.Request) -> web.StreamResponse:
     file = await asyncio.to_thread(client_package) if name == PACKAGE else CLIENT_FILES.get(name)
     if file is None:
         raise ServerError(NOT_FOUND)
-    headers = {**_HEADERS, "ETag": f'"{file.etag}"'}
-    if _has_it(request, file):
-        return web.Response(status=304, headers=headers)
-    return web.Response(body=file.body, headers={**headers, "Content-Type": file.content_type})
-
-
-def _has_it(request: web.Request, file: ClientFile) -> bool:
-    # A weak tag of these bytes will do (RFC 9110 section 13.1.2), and `*` is whatever there is.
-    return any(tag.value in (file.etag, "*") for tag in request.if_none_match or ())
+    return file.answer(request, _HEADERS)

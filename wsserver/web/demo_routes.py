@@ -15,6 +15,7 @@ from wsserver.demo.ward import PATIENTS, DemoWard
 from wsserver.ids import new_id
 from wsserver.service import Service
 from wsserver.settings import RoleSettings, Settings
+from wsserver.web.asset import Asset
 from wsserver.web.responses import Handler, plain
 
 TOKEN_SECONDS: Final = 3600
@@ -82,11 +83,9 @@ class Demo:
 
 def serve_page_file(file: PageFile) -> Handler:
     """The handler of one file of the page."""
-    headers = {**HEADERS, "ETag": file.etag, "Content-Type": file.content_type}
+    asset = Asset.of(file.content_type, file.body)
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        if request.headers.get("If-None-Match") == file.etag:
-            return web.Response(status=304, headers={**HEADERS, "ETag": file.etag})
-        return web.Response(body=file.body, headers=headers)
+        return asset.answer(request, HEADERS)
 
     return handle

@@ -15,6 +15,7 @@ from wsserver.web.routes.probes import PROBES
 from wsserver.web.routes.publishing import PUBLISHING
 from wsserver.web.routes.rights import RIGHTS
 from wsserver.web.routes.signing_in import SIGNING_IN
+from wsserver.web.routes.status_page import STATUS_PAGE
 from wsserver.web.routes.subscriptions import SUBSCRIPTIONS
 
 ROUTES: Final = (
@@ -29,6 +30,7 @@ ROUTES: Final = (
     *ALERTS,
     *SIGNING_IN,
     *FILES,
+    *STATUS_PAGE,
     *PROBES,
 )
 """What every server serves."""

@@ -1,0 +1,118 @@
+import gzip
+import hashlib
+import re
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+
+import wsserver
+from wsserver.web.client_files import CLIENT_FILES
+from wsserver.web.status_files import (
+    CONTENT_SECURITY_POLICY,
+    DOCUMENT,
+    DOCUMENT_HEADERS,
+    FILE_HEADERS,
+    STATUS_FILES,
+)
+
+SOURCE = Path(wsserver.__file__).parent / "web" / "status_page"
+UPLOT = SOURCE / "vendor" / "uplot"
+
+# As published at npm: what `npm pack uplot@1.6.32` brings.
+UPLOT_SHA256 = {
+    "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
+    "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
+    "LICENSE": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
+}
+
+MOST_COMPRESSED = 100_000
+"""Bytes of everything that the page can ever load, the JavaScript client included."""
+
+
+def text(name: str) -> str:
+    return STATUS_FILES[name].body.decode()
+
+
+def test_every_script_and_style_sheet_is_served_and_nothing_else():
+    on_disk = {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*") if path.is_file()}
+    assert set(STATUS_FILES) == on_disk - {f"vendor/uplot/{name}" for name in ("LICENSE", "VERSION")}
+
+
+def test_what_is_asked_for_is_there_and_what_is_there_is_asked_for():
+    wanted = {target.removeprefix("status/") for target in re.findall(r'(?:src|href)="(status/[^"]+)"', text(DOCUMENT))}
+    foreign = set()
+    for name in STATUS_FILES:
+        if name.endswith(".js") and not name.startswith("vendor/"):
+            for target in re.findall(r'(?:from|import\()\s*"([^"]+)"', text(name)):
+                path = urljoin(f"/ws/status/{name}", target)
+                (wanted if path.startswith("/ws/status/") else foreign).add(path.removeprefix("/ws/status/"))
+    assert wanted == set(STATUS_FILES) - {DOCUMENT}
+    assert foreign == {"/ws/client/index.js"}
+
+
+def test_nothing_writes_markup_or_runs_text():
+    forbidden = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|createContextualFragment"
+        r"|setHTMLUnsafe|parseFromString|\.srcdoc|setAttribute\(\"style\"|style=\""
+    )
+    for name in STATUS_FILES:
+        if not name.startswith("vendor/"):
+            assert not forbidden.search(text(name)), name
+    assert not re.search(r"<script>|<style|\son\w+=", text(DOCUMENT))
+
+
+def test_the_policy_is_strict():
+    directives = dict(part.strip().split(" ", 1) for part in CONTENT_SECURITY_POLICY.split(";"))
+    assert directives == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'self'",
+        "frame-ancestors": "'none'",
+    }
+
+
+@pytest.mark.parametrize(("headers", "cache"), [(DOCUMENT_HEADERS, "no-store"), (FILE_HEADERS, "no-cache")])
+def test_every_answer_is_careful(headers: dict[str, str], cache: str):
+    assert headers == {
+        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": cache,
+    }
+
+
+def test_uplot_is_the_one_that_was_published():
+    assert (UPLOT / "VERSION").read_text() == "1.6.32\n"
+    found = {name: hashlib.sha256((UPLOT / name).read_bytes()).hexdigest() for name in UPLOT_SHA256}
+    assert found == UPLOT_SHA256
+    assert "MIT License" in (UPLOT / "LICENSE").read_text()
+
+
+def test_all_that_a_browser_can_load_is_small():
+    own = [STATUS_FILES[name].packed for name in STATUS_FILES]
+    # Decoders of the binary protocol, which this page does not ask for.
+    binary = {"envelope.js", "envelope-error.js", "lz4.js", "messagepack.js"}
+    client = [file.packed for name, file in CLIENT_FILES.items() if name.endswith(".js") and name not in binary]
+    total = sum(len(packed) for packed in [*own, *client] if packed is not None)
+    assert total < MOST_COMPRESSED, total
+
+
+def test_the_packed_form_is_the_same_file():
+    for file in STATUS_FILES.values():
+        assert file.packed is not None
+        assert gzip.decompress(file.packed) == file.body
+
+
+def test_scripts_are_short_and_checked():
+    for name in STATUS_FILES:
+        if name.endswith(".js") and not name.startswith("vendor/"):
+            lines = text(name).splitlines()
+            assert lines[0] == "// @ts-check", name
+            assert len(lines) <= 400, name

@@ -1,0 +1,70 @@
+"""``GET /ws/status``: the status page, the same document for everybody, and its files.
+
+There is nothing in them about this server: whoever may see figures asks for them after signing in.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final
+
+from aiohttp import web
+
+from wsserver.errors import NOT_FOUND, ServerError
+from wsserver.web.asset import Asset
+
+DOCUMENT: Final = "index.html"
+
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+
+_HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+DOCUMENT_HEADERS: Final = {**_HEADERS, "Cache-Control": "no-store"}
+FILE_HEADERS: Final = {
+    **_HEADERS,
+    # The files fit together only in one version: each is asked for again, and mostly answered by 304.
+    "Cache-Control": "no-cache",
+}
+
+_CONTENT_TYPES: Final = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+}
+
+
+def _load(folder: Traversable, prefix: str = "") -> dict[str, Asset]:
+    found = {}
+    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+        stem, _, suffix = entry.name.rpartition(".")
+        if entry.is_dir():
+            found |= _load(entry, f"{prefix}{entry.name}/")
+        elif stem and suffix in _CONTENT_TYPES:
+            found[f"{prefix}{entry.name}"] = Asset.of(_CONTENT_TYPES[suffix], entry.read_bytes())
+    return found
+
+
+STATUS_FILES: Final[Mapping[str, Asset]] = _load(files("wsserver").joinpath("web", "status_page"))
+"""Every file of the page by its path below ``/ws/status/``, and the document as ``index.html``."""
+
+
+async def serve_status_page(request: web.Request) -> web.StreamResponse:
+    """The document; GET and HEAD, without credentials."""
+    return STATUS_FILES[DOCUMENT].answer(request, DOCUMENT_HEADERS)
+
+
+async def serve_status_file(request: web.Request) -> web.StreamResponse:
+    """A file of the page; GET and HEAD, without credentials."""
+    name = request.match_info["name"]
+    file = STATUS_FILES.get(name)
+    if file is None or name == DOCUMENT:
+        raise ServerError(NOT_FOUND)
+    return file.answer(request, FILE_HEADERS)
