@@ -107,7 +107,9 @@ async def test_curl_examples_answer_as_the_document_shows(running: Running, curl
         answer = await run(command)
     if shown is None:
         assert answer["status"] == "success"
-    elif any(f"/ws/{route}" in curl.text for route in ("metrics", "health", "subscriptions", "alerts")):
+    elif any(
+        f"/ws/{route}" in curl.text for route in ("metrics", "health", "subscriptions", "alerts", "settings")
+    ):
         assert shape(answer) == shape(shown)
     else:
         assert stable(answer) == stable(shown)

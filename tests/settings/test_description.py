@@ -11,6 +11,7 @@ from wsserver.settings import (
     load_settings,
 )
 from wsserver.settings.catalogue import SETTINGS
+from wsserver.settings.description import describe_in_force
 from wsserver.settings.loading import Loaded
 
 SECRET = "canary-7f3a-canary-7f3a-canary-7f3a"
@@ -68,3 +69,17 @@ def test_no_description_shows_a_secret(loaded: Loaded) -> None:
     for text in (str(describe(loaded)), describe_as_toml(loaded), describe_as_environment(loaded)):
         assert "canary" not in text
     assert "secret" not in tomllib.loads(describe_as_toml(loaded))["auth"]
+
+
+def test_what_is_in_force_tells_what_was_changed(loaded: Loaded) -> None:
+    rows = {row.key: row for row in describe_in_force(loaded.settings)}
+    assert set(SETTINGS) - {"access.roles"} <= set(rows)
+    assert rows["shutdown.timeout"] == ("shutdown.timeout", "25s", "25s")
+    assert rows["shutdown.timeout"].is_default
+    assert rows["auth.secret"] == ("auth.secret", "********", "none")
+    assert not rows["auth.secret"].is_default
+    is_unusual = loaded.settings.connection.timeout == 91.5
+    assert rows["connection.timeout"].is_default is not is_unusual
+    if is_unusual:
+        assert rows["access.roles.night.nurse"].default is None
+    assert "canary" not in str(rows)

@@ -9,7 +9,7 @@ import msgspec
 
 from wsserver.settings.catalogue import SECTIONS, SETTINGS, Setting
 from wsserver.settings.fields import SECRET_MASK, metadata
-from wsserver.settings.loading import Loaded
+from wsserver.settings.loading import Loaded, Origin
 from wsserver.settings.sections import Settings
 from wsserver.settings.units import format_duration, format_size
 
@@ -34,6 +34,28 @@ def describe(loaded: Loaded) -> list[Described]:
         else:
             rows.append(Described(key, value if isinstance(value, str) else _toml(value), origin))
     return rows
+
+
+class InForce(NamedTuple):
+    """One setting as it is in force: its value and its default as text, secrets masked."""
+
+    key: str
+    value: str
+    default: str | None
+    """None for an entry of a table that the defaults do not have."""
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nobody has changed it."""
+        return self.value == self.default
+
+
+def describe_in_force(settings: Settings) -> list[InForce]:
+    """Every setting with its default, in the order of the sections."""
+    origins: dict[str, Origin] = dict.fromkeys(SETTINGS, "default")
+    defaults = {row.key: row.value for row in describe(Loaded(Settings(), origins))}
+    rows = describe(Loaded(settings, origins))
+    return [InForce(row.key, row.value, defaults.get(row.key)) for row in rows]
 
 
 def describe_as_toml(loaded: Loaded) -> str:

@@ -13,6 +13,7 @@ from wsserver.web.inspection import Inspection
 from wsserver.web.operator_door import OperatorDoor
 from wsserver.web.prometheus import PrometheusRoute
 from wsserver.web.rest import Rest
+from wsserver.web.settings_route import SettingsRoute
 from wsserver.web.sign_in_routes import SignInRoutes
 
 
@@ -29,6 +30,7 @@ class Handlers:
     prometheus: PrometheusRoute
     sign_in: SignInRoutes
     demo: Demo
+    settings: SettingsRoute
 
     @classmethod
     def of(cls, service: Service, webhook: AlertWebhook) -> "Handlers":
@@ -44,4 +46,5 @@ class Handlers:
             prometheus=PrometheusRoute(service, door),
             sign_in=SignInRoutes(service, door),
             demo=Demo(service),
+            settings=SettingsRoute(service, door),
         )

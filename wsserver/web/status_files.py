@@ -42,7 +42,7 @@ _CONTENT_TYPES: Final = {
 
 
 def _load(folder: Traversable, prefix: str = "") -> dict[str, Asset]:
-    found = {}
+    found: dict[str, Asset] = {}
     for entry in sorted(folder.iterdir(), key=lambda one: one.name):
         stem, _, suffix = entry.name.rpartition(".")
         if entry.is_dir():

@@ -14,6 +14,7 @@ from wsserver.web.routes.files import FILES
 from wsserver.web.routes.probes import PROBES
 from wsserver.web.routes.publishing import PUBLISHING
 from wsserver.web.routes.rights import RIGHTS
+from wsserver.web.routes.settings import SETTINGS_IN_FORCE
 from wsserver.web.routes.signing_in import SIGNING_IN
 from wsserver.web.routes.status_page import STATUS_PAGE
 from wsserver.web.routes.subscriptions import SUBSCRIPTIONS
@@ -29,6 +30,7 @@ ROUTES: Final = (
     *DEBUGGING,
     *ALERTS,
     *SIGNING_IN,
+    *SETTINGS_IN_FORCE,
     *FILES,
     *STATUS_PAGE,
     *PROBES,

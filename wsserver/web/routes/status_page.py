@@ -17,8 +17,8 @@ STATUS_PAGE: Final = (
         handler=lambda _: serve_status_page,
         door=Door.NONE,
         summary="The status page",
-        description="For operators in a browser. The document is the same for everybody and holds no figures: "
-        "these are asked for after signing in.",
+        description="For operators in a browser. The document is the same for everybody and holds no "
+        "figures: these are asked for after signing in.",
         tag=TAG,
         answers=(
             Answer(

@@ -9,6 +9,7 @@ import { empty, failed, loading } from "./placeholder.js";
  * @property {string} column of the series
  * @property {string} label
  * @property {"one-tone" | "two-tone" | "three-tone" | "four-tone"} tone a class of that colour
+ * @property {boolean} [sparse] unknown while nothing happens: the points that are known are joined
  */
 /** @typedef {{value: number, tone: "warn" | "bad"}} Threshold */
 
@@ -127,7 +128,7 @@ export class Chart {
         legend: { show: false },
         cursor: { sync: { key: "status" }, drag: { x: false, y: false }, points: { size: 6 }, y: false },
         scales: { y: { range: (_, low, high) => this.#range(low, high) } },
-        series: [{}, ...this.#lines.map((line) => ({ stroke: () => tone(line.tone), width: 1.5, spanGaps: false, points: { show: false } }))],
+        series: [{}, ...this.#lines.map((line) => ({ stroke: () => tone(line.tone), width: 1.5, spanGaps: line.sparse ?? false, points: { show: false } }))],
         axes: [
           { ...axis, grid: { show: false }, space: 70, values: (_, splits) => splits.map((at) => minuteTime(at * 1000)), size: 26 },
           { ...axis, grid, size: 62, space: 34, ...(this.#base === 1024 ? { incrs: BINARY } : {}), values: (_, splits) => splits.map((value) => this.#format(value)) },

@@ -62,10 +62,11 @@ export class OverviewScreen {
         { column: "bytes_in", label: "In", tone: "two-tone" },
         { column: "bytes_out", label: "Out", tone: "one-tone" },
       ], 1024),
-      new Chart(series, "Broadcast latency", milliseconds, [
-        { column: "write_p50_ms", label: "p50", tone: "two-tone" },
-        { column: "write_p95_ms", label: "p95", tone: "three-tone" },
-        { column: "write_p99_ms", label: "p99", tone: "four-tone" },
+      new Chart(series, "Broadcast and ping latency", milliseconds, [
+        { column: "write_p50_ms", label: "p50", tone: "two-tone", sparse: true },
+        { column: "write_p95_ms", label: "p95", tone: "three-tone", sparse: true },
+        { column: "write_p99_ms", label: "p99", tone: "four-tone", sparse: true },
+        { column: "rtt_ms", label: "Ping", tone: "one-tone", sparse: true },
       ]),
       new Chart(series, "Event loop lag", milliseconds, [{ column: "loop_lag_ms", label: "Worst", tone: "three-tone" }]),
       new Chart(series, "Memory", bytes, [{ column: "rss_bytes", label: "Resident", tone: "one-tone" }], 1024),
