@@ -73,7 +73,7 @@ FLOORS = [
     {"connections.admission", "connections.rights_watch"},
     {"connections.client_sink"},
     {"service"},
-    {"specification_metrics", "prometheus", "demo", "status"},
+    {"specification_metrics", "prometheus", "deployment", "demo", "status"},
     {"web"},
     {"token_check", "compat", "doctor"},
     {"cli"},

@@ -11,6 +11,12 @@ from families_table import families, name_of
 from scrape import PROMTOOL
 
 FILES = {"prometheus-rules": "wsserver.rules.yml", "grafana": "wsserver.dashboard.json"}
+OTHERS = {
+    "systemd": ["wsserver.service"],
+    "docker": ["Dockerfile", ".dockerignore"],
+    "nginx": ["wsserver.nginx.conf"],
+    "haproxy": ["wsserver.haproxy.cfg"],
+}
 
 
 def exported(invoke, what: str, directory: Path) -> str:
@@ -30,6 +36,25 @@ def test_what_is_there_is_only_overwritten_when_told_so(invoke, tmp_path: Path, 
     assert "--force" in refused.output
     assert invoke("export", what, str(file.parent), "--force").exit_code == 0
     assert file.read_text() == text
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_each_example_is_written_under_the_name_that_it_is_used_by(
+    invoke, tmp_path: Path, what: str
+) -> None:
+    result = invoke("export", what, str(tmp_path))
+    assert result.stdout.splitlines() == [str(tmp_path / name) for name in OTHERS[what]]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(OTHERS[what])
+    assert all(f"wsserver export {what}" in (tmp_path / name).read_text() for name in OTHERS[what][:1])
+
+
+def test_of_two_files_none_is_written_when_one_is_there(invoke, tmp_path: Path) -> None:
+    (tmp_path / ".dockerignore").write_text("mine")
+    assert invoke("export", "docker", str(tmp_path)).exit_code == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == [".dockerignore"]
+    assert (tmp_path / ".dockerignore").read_text() == "mine"
+    assert invoke("export", "docker", str(tmp_path), "--force").exit_code == 0
+    assert (tmp_path / ".dockerignore").read_text() != "mine"
 
 
 def test_a_directory_that_cannot_be_is_a_failure_in_words(invoke, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from documents import DOCS, EVERY_DOCUMENT, anchors, bare, blocks, links, table
 
 from wsserver.connections.return_schedule import LINGER
+from wsserver.health_monitor import JITTER
 from wsserver.load.repeat_limit import ERRORS, WARNINGS, WINDOW
 from wsserver.settings import load_settings
 from wsserver.settings.catalogue import SECTIONS, SETTINGS
@@ -59,6 +60,18 @@ def test_the_exit_statuses_are_those_of_the_server():
     assert documented == [str(status) for status in (server.CLOSED, server.FAILED, 2, server.CANNOT_START)]
 
 
+def test_the_figures_of_the_deploying_page_are_the_code_s():
+    text = " ".join((DOCS / "deploying.md").read_text().split())
+    defaults = load_settings(None, {}, dev=True).settings
+    assert f"longer than `shutdown.timeout` ({defaults.shutdown.timeout:g} s)" in text
+    longest = defaults.connection.heartbeat_interval * (1 + JITTER)
+    assert f"longer than {longest:g} seconds" in text
+    unit = files("wsserver.deployment").joinpath("wsserver.service").read_text()
+    for name in ("TimeoutStopSec", "WatchdogSec"):
+        (value,) = re.findall(rf"^{name}=(\d+)$", unit, re.MULTILINE)
+        assert f"`{name}` ({value} s)" in text
+
+
 def test_the_checks_of_the_doctor_are_those_of_the_code():
     documented = {name for row in table(OPERATIONS, "check", "looks at") for name in bare(row[0]).split(", ")}
     sources = [*(DOCS.parent / "doctor").glob("*.py"), DOCS.parent / "cli" / "running_server.py"]
@@ -83,7 +96,6 @@ def test_the_figures_of_the_operations_page_are_the_code_s():
     assert f"up to {LINGER:g} seconds" in text
     away = LINGER + shutdown.restart_time + defaults.connection.max_connections / shutdown.return_rate
     assert f"the last one is away for {away:g} seconds" in text
-    assert f"than `shutdown.timeout` ({defaults.shutdown.timeout:g} s)" in text
 
     kept = f"{', '.join(f'`{key}`' for key in STARTUP_ONLY[:-1])} and `{STARTUP_ONLY[-1]}`"
     assert f"every setting but {kept}" in text

@@ -29,6 +29,7 @@ from wsserver.web.demo_routes import with_visitors
 from wsserver.web.doorman import Doorman
 from wsserver.web.listener import Listener
 from wsserver.web.responses import answer_in_json
+from wsserver.web.service_manager import ALIVE, READY, STOPPING, ServiceManager
 
 logger = logging.getLogger("wsserver.server")
 
@@ -156,7 +157,7 @@ def serve(loaded: Loaded, *, dev: bool = False, demo: bool = False) -> int:
 
 
 async def _serve(loaded: Loaded, *, dev: bool, demo: bool) -> int:
-    server = websocket_server
+    server, manager = websocket_server, ServiceManager()
     stopping, stop_now, hung_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def stop() -> None:
@@ -176,11 +177,16 @@ async def _serve(loaded: Loaded, *, dev: bool, demo: bool) -> int:
         click.echo(line)
     sys.stdout.flush()
     logger.info("listening on %s", server.url)
+    if manager.beat is not None and server.service is not None:
+        # By the housekeeping: a loop that stands still is what the watchdog is to notice.
+        server.service.housekeeping.every(manager.beat, lambda: manager.tell(ALIVE))
+    manager.tell(READY)
     # What is here now stays to the end; looking for garbage in it took 30 ms each time.
     gc.collect()
     gc.freeze()
-    reloading = asyncio.ensure_future(_reload_on(hung_up, server, loaded, dev=dev, demo=demo))
+    reloading = asyncio.ensure_future(_reload_on(hung_up, server, manager, loaded, dev=dev, demo=demo))
     await stopping.wait()
+    manager.tell(STOPPING)
     reloading.cancel()
     draining = asyncio.ensure_future(_drain(server))
     impatience = asyncio.ensure_future(stop_now.wait())
@@ -205,31 +211,43 @@ async def _drain(server: WebSocketServer) -> bool:
 
 
 async def _reload_on(
-    hung_up: asyncio.Event, server: WebSocketServer, loaded: Loaded, *, dev: bool, demo: bool
+    hung_up: asyncio.Event,
+    server: WebSocketServer,
+    manager: ServiceManager,
+    loaded: Loaded,
+    *,
+    dev: bool,
+    demo: bool,
 ) -> None:
     """Read the settings again whenever the event is set; one after the other."""
     while True:
         await hung_up.wait()
         hung_up.clear()
-        service = server.service
-        if service is None:
-            return
-        try:
-            fresh = fit_descriptors(loaded.reload(os.environ), dev=dev)
-            await service.reconfigure(with_visitors(fresh.settings) if demo else fresh.settings)
-        except (SettingsError, OSError, TooFewDescriptorsError, KeyFault) as fault:
-            faults = fault.faults if isinstance(fault, SettingsError) else [str(fault)]
-            logger.warning("settings are not reloaded, the old ones stay: %s", "; ".join(faults))
-            continue
-        except Exception:
-            # The next HUP must still be heard.
-            report_incident("reloading the settings")
-            continue
-        set_level(fresh.settings.logging.level)
-        set_format(fresh.settings.logging.format)
-        logger.info("settings are reloaded")
-        for key in restart_needed(loaded.settings, fresh.settings):
-            logger.warning("%s has changed and needs a restart: the old value stays in use", key)
+        manager.tell_reloading()
+        await _reload(server, loaded, dev=dev, demo=demo)
+        manager.tell(READY)
+
+
+async def _reload(server: WebSocketServer, loaded: Loaded, *, dev: bool, demo: bool) -> None:
+    service = server.service
+    if service is None:
+        return
+    try:
+        fresh = fit_descriptors(loaded.reload(os.environ), dev=dev)
+        await service.reconfigure(with_visitors(fresh.settings) if demo else fresh.settings)
+    except (SettingsError, OSError, TooFewDescriptorsError, KeyFault) as fault:
+        faults = fault.faults if isinstance(fault, SettingsError) else [str(fault)]
+        logger.warning("settings are not reloaded, the old ones stay: %s", "; ".join(faults))
+        return
+    except Exception:
+        # The next HUP must still be heard.
+        report_incident("reloading the settings")
+        return
+    set_level(fresh.settings.logging.level)
+    set_format(fresh.settings.logging.format)
+    logger.info("settings are reloaded")
+    for key in restart_needed(loaded.settings, fresh.settings):
+        logger.warning("%s has changed and needs a restart: the old value stays in use", key)
 
 
 def _tls_context(server: ServerSettings) -> ssl.SSLContext | None:
