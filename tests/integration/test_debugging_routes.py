@@ -46,18 +46,18 @@ async def test_the_self_test_ends_orphans_only_when_told_to(server: LiveServer) 
 
 
 async def test_a_profile_tells_of_the_functions_and_the_core(server: LiveServer) -> None:
-    client = await server.enter("d1", "doctor", "patient:1")
+    await server.enter("d1", "doctor", "patient:1")
     profiling = asyncio.ensure_future(told(server, "/ws/profile?seconds=1"))
     while not profiling.done():
         await server.publish("patient/1", {"type": "vitals", "hr": 60})
-        await client.published()
     found = profiling.result()
     assert found["ended"] == "time"
     assert 1 <= found["seconds"] < 3
     assert 0 < found["cpu_seconds"] <= found["seconds"] + 0.1
     counters = found["core"]["counters"]
     assert counters["broadcasts"] == counters["matched"] == counters["delivered"] > 1
-    assert counters["frames_sent"] >= counters["delivered"] - 1
+    assert 0 < counters["frames_sent"] <= counters["delivered"]
+    assert counters["bytes_sent"] > 100 * counters["frames_sent"]
     assert found["core"]["times"]["broadcast_write_durable"]["count"] > 0
     assert found["core"]["times"]["loop_lag"]["count"] > 3
     names = [one["function"] for one in found["by_total_time"] + found["by_own_time"]]
