@@ -199,6 +199,8 @@ BY_BEHAVIOUR = {
     "web/routes/publishing.py": "web/test_routes.py",
     "web/routes/signing_in.py": "web/test_routes.py",
     "web/routes/rights.py": "web/test_routes.py",
+    "web/routes/tracing.py": "web/test_routes.py",
+    "web/trace_routes.py": "integration/test_traces_live.py",
     "web/request_body.py": "integration/test_rest.py",
     "web/key_fetch.py": "integration/test_keys_live.py",
     "web/listener.py": "integration/test_descriptors_live.py",

@@ -5,7 +5,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from wsserver.errors import ServerError
-from wsserver.web.query import asked_choice, asked_flag, asked_id, check_query, page_limit
+from wsserver.web.query import asked_choice, asked_flag, asked_id, asked_number, check_query, page_limit
 
 
 def query(text: str) -> web.Request:
@@ -33,6 +33,13 @@ def test_a_limit_is_a_number_from_1_to_1000() -> None:
     for text in ("0", "1001", "-1", "1.5", "+1", "", "٣", "9" * 5000, "1e3", " 1"):
         with pytest.raises(ServerError, match="1003"):
             page_limit(query(f"limit={text}"))
+
+
+def test_a_number_is_a_whole_one_within_its_bound() -> None:
+    assert [asked_number(query(text), "n", 20) for text in ("", "n=0", "n=20", "n=007")] == [0, 0, 20, 7]
+    for text in ("21", "-1", "1.5", "", "x", "٣", "9" * 5000):
+        with pytest.raises(ServerError, match="1003"):
+            asked_number(query(f"n={text}"), "n", 20)
 
 
 def test_ids_choices_and_flags_are_what_they_must_be() -> None:

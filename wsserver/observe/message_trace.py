@@ -84,7 +84,7 @@ class ArmedTrace:
             "trace_id": self.trace_id,
             "state": self.state,
             "armed_at": utc_text(self.armed_at),
-            "by": self.by if mask is None else mask(self.by),
+            "by": self.by,
             "criteria": criteria,
             "messages": self.order.messages,
             "seconds": self.order.seconds,
@@ -290,6 +290,8 @@ class MessageTraces:
 
 def _beginning(content: object) -> str | None:
     """The first bytes of what a message says, as JSON where it is any."""
+    if content is None:
+        return None
     if not isinstance(content, bytes):
         try:
             content = msgspec.json.encode(content)

@@ -15,6 +15,7 @@ from wsserver.web.prometheus import PrometheusRoute
 from wsserver.web.rest import Rest
 from wsserver.web.settings_route import SettingsRoute
 from wsserver.web.sign_in_routes import SignInRoutes
+from wsserver.web.trace_routes import TraceRoutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Handlers:
     debugging: DebuggingRoutes
     prometheus: PrometheusRoute
     sign_in: SignInRoutes
+    traces: TraceRoutes
     demo: Demo
     settings: SettingsRoute
 
@@ -45,6 +47,7 @@ class Handlers:
             debugging=DebuggingRoutes(service, door),
             prometheus=PrometheusRoute(service, door),
             sign_in=SignInRoutes(service, door),
+            traces=TraceRoutes(service, door),
             demo=Demo(service),
             settings=SettingsRoute(service, door),
         )

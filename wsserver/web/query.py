@@ -35,6 +35,14 @@ def page_limit(request: web.Request) -> int:
     return int(given)
 
 
+def asked_number(request: web.Request, name: str, most: int) -> int:
+    """A whole number from 0, 0 where it is not given; raises ServerError 1003 for any other."""
+    given = request.query.get(name, "0")
+    if not re.fullmatch("[0-9]{1,9}", given) or int(given) > most:
+        raise ServerError(INVALID_MESSAGE, f"{name} must be a whole number from 0 to {most}.")
+    return int(given)
+
+
 def asked_id(request: web.Request, name: str) -> str | None:
     """An id, None where it is not given; raises ServerError 1003 for what is none."""
     given = request.query.get(name)

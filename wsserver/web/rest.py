@@ -43,7 +43,7 @@ class Rest:
 
     async def broadcast_to_patient(self, request: web.Request) -> web.StreamResponse:
         """``POST /ws/broadcast/patient/{patient_id}``: the body is the message."""
-        with self._trail() as trail:
+        with self._trail(request) as trail:
             principal = await self._bearer.require(request, "broadcast:patient")
             topic = Topic.of_patient(request.match_info["patient_id"])
             return await self._publish(request, principal, topic, trail)
@@ -52,7 +52,7 @@ class Rest:
         """``POST /ws/broadcast/type/{subscription_type}``: the body is the message."""
         name = request.match_info["subscription_type"]
         scopes = ("broadcast:type", "broadcast:patient") if name == PATIENT else ("broadcast:type",)
-        with self._trail() as trail:
+        with self._trail(request) as trail:
             principal = await self._bearer.require(request, *scopes)
             if name == ANY:
                 # The topic of everything has a door of its own, with a scope of its own.
@@ -62,14 +62,14 @@ class Rest:
 
     async def broadcast_to_all(self, request: web.Request) -> web.StreamResponse:
         """``POST /ws/broadcast/all``: the body is the message."""
-        with self._trail() as trail:
+        with self._trail(request) as trail:
             principal = await self._bearer.require(request, "broadcast:all")
             return await self._publish(request, principal, EVERYTHING, trail)
 
-    def _trail(self) -> Trail | NoTrail:
+    def _trail(self, request: web.Request) -> Trail | NoTrail:
         """Where to note how a message goes, if somebody looks for any."""
         traces = self._service.traces
-        return traces.begin("rest") if traces.is_armed else NO_TRAIL
+        return traces.begin("rest", topic=_addressed(request)) if traces.is_armed else NO_TRAIL
 
     async def _publish(
         self, request: web.Request, principal: Principal, topic: Topic, trail: Trail | None
@@ -176,6 +176,17 @@ class Rest:
             details={name: value for name, value in details.items() if value is not None},
         )
         return success({"connections": concerned, "took_ms": took})
+
+
+def _addressed(request: web.Request) -> Topic | None:
+    """Where a message is to go, as far as its path says so."""
+    patient_id, name = (request.match_info.get(key) for key in ("patient_id", "subscription_type"))
+    try:
+        if patient_id is not None:
+            return Topic.of_patient(patient_id)
+        return EVERYTHING if name is None else Topic(PATIENT, ANY) if name == PATIENT else Topic.of(name)
+    except InvalidTopic:
+        return None
 
 
 def _canonical(value: str | int, what: str) -> str:

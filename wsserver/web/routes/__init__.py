@@ -18,6 +18,7 @@ from wsserver.web.routes.settings import SETTINGS_IN_FORCE
 from wsserver.web.routes.signing_in import SIGNING_IN
 from wsserver.web.routes.status_page import STATUS_PAGE
 from wsserver.web.routes.subscriptions import SUBSCRIPTIONS
+from wsserver.web.routes.tracing import TRACING
 
 ROUTES: Final = (
     *CONNECTING,
@@ -26,6 +27,7 @@ ROUTES: Final = (
     *DRAIN,
     *FIGURES,
     *EXPLAINING,
+    *TRACING,
     *SUBSCRIPTIONS,
     *DEBUGGING,
     *ALERTS,
