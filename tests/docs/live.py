@@ -57,6 +57,7 @@ CHANGING = frozenset(
     {
         *("connection_id", "session_id", "subscription_id", "message_id", "id", "log", "seq", "cursor"),
         *("ts", "server_time", "expires_in", "took_ms", "connected_at", "ended_at"),
+        *("trace_id", "armed_at"),
         *("sent", "bytes_sent", "received", "bytes_received"),
     }
 )

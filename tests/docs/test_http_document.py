@@ -7,18 +7,22 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import pytest
 from aiohttp import ClientSession, web
 from documents import DOCS, bare, blocks, table
 from hand_store import HandStore
 from live import AUTH, SCOPES, client, serving, stable, token
 
+from wsserver.cli.armed_trace import message_text
 from wsserver.connection_manager import ConnectionManager
+from wsserver.observe.message_trail import STAGES
 from wsserver.overload import Cause
 from wsserver.service import Service
 from wsserver.settings import Settings
 from wsserver.web.app import setup
 from wsserver.web.responses import answer_in_json
+from wsserver.web.routes.tracing import TracedMessage
 
 HTTP = DOCS / "http.md"
 CURLS = [block for block in blocks(HTTP, "sh") if block.text.startswith("curl ")]
@@ -128,6 +132,15 @@ async def run(command: str) -> dict:
 
 def shape(value: object) -> object:
     return {name: shape(member) for name, member in value.items()} if isinstance(value, dict) else None
+
+
+def test_the_traced_message_is_one_and_its_stages_are_those_of_the_table():
+    (shown,) = [json.loads(one.text) for one in blocks(HTTP, "json") if one.text.startswith('{"trace_id"')]
+    msgspec.convert(shown, TracedMessage, strict=True)
+    assert set(shown) == set(TracedMessage.__struct_fields__)
+    (printed,) = [one.text for one in blocks(HTTP, "") if "--follow" in one.text]
+    assert message_text(shown) in printed
+    assert [bare(row[0]) for row in table(HTTP, "stage", "reached when")] == list(STAGES)
 
 
 async def test_the_figures_of_the_table_are_in_the_document_of_metrics(running: Running):

@@ -43,6 +43,11 @@ def post(url: URL, token: str, body: bytes, *, unsure: str = "", key: str | None
     return asyncio.run(_ask("POST", url, token, body, f"; {unsure}" if unsure else "", key))
 
 
+def delete(url: URL, token: str) -> Any:
+    """DELETE and return the ``data`` of the answer. Raises Failure for anything but success."""
+    return asyncio.run(_ask("DELETE", url, token, None, ""))
+
+
 async def _ask(
     method: str,
     url: URL,
