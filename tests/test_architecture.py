@@ -63,6 +63,7 @@ FLOORS = [
         "sessions.session_archive",
         "subscriptions.match_explainer",
         "load.load_signals",
+        "connections.break_glass",
         "connections.drain",
     },
     {"overload", "publishing.bystanders", "publishing.delivery_explainer"},

@@ -15,6 +15,7 @@ from typing import Any, Final
 from wsserver.access.principal import Principal
 from wsserver.access.roles import RolePolicy
 from wsserver.audit.access_audit import AccessAudit
+from wsserver.audit.access_notes import AccessNotes
 from wsserver.backpressure import BackpressureHandler
 from wsserver.broadcast_engine import BroadcastEngine
 from wsserver.clock import Clock, SystemClock
@@ -100,8 +101,9 @@ class ConnectionManager:
         self.index = TopicIndex()
         self.scopes = ScopeTable()
         self.policy = RolePolicy(self.settings.access)
-        self.audit = AccessAudit(self.clock)
+        self.audit = AccessAudit(self.settings.audit, self.clock)
         """Who watched or was refused which patient, and what operators did."""
+        self.access_notes = AccessNotes(self.audit)
         connection = self.settings.connection
         self.limits = ConnectionLimits(
             connection.max_connections,
@@ -119,6 +121,7 @@ class ConnectionManager:
             filter_settings=self.settings.filter,
             max_connections=connection.max_connections,
             clock=self.clock,
+            audit=self.audit,
         )
         self.health_monitor = HealthMonitor(
             self.hub, self.clock, self.connections, connection, end=self._end_silent
@@ -183,6 +186,7 @@ class ConnectionManager:
     def configure(self, settings: Settings) -> None:
         """Take new settings; what is open stays open. Limits hold for whatever comes next."""
         self.settings = settings
+        self.audit.configure(settings.audit)
         self.hub.batch_size = settings.broadcast.batch_size
         self.hub.flush_interval = settings.broadcast.flush_interval
         self.backpressure.configure(settings)
@@ -242,6 +246,7 @@ class ConnectionManager:
         if principal is None:
             principal = self._vouched_principal(_id(user_id, "user_id"), role, patient)
         if patient is not None and not principal.may_see(patient):
+            self.access_notes.connection_refused(principal, patient)
             raise ServerError(PERMISSION_DENIED)
         if connection_id is not None and connection_id in self._connections:
             raise ValueError("this connection id is in use")
@@ -261,6 +266,8 @@ class ConnectionManager:
         if not self.accepting:
             self.reserve -= 1
         self.hub.set_out(metadata.handle, self.broadcasts.logs.heads())
+        if patient is not None:
+            self.access_notes.connected(metadata.connection_id, principal, patient)
         return AwaitableText(metadata.connection_id)
 
     def check_accepting(self, *, resuming: bool = False) -> None:
@@ -336,7 +343,11 @@ class ConnectionManager:
         self.health_monitor.stop_monitoring(metadata.connection_id)
         self.sessions.end(metadata)
         self.catch_ups.leave(metadata)
-        self.subscription_manager.clear(metadata)
+        ended = self.subscription_manager.clear(metadata)
+        if ended or metadata.patient_id is not None:
+            self.access_notes.disconnected(
+                metadata.connection_id, metadata.principal, metadata.patient_id, ended, code
+            )
         self.index.dismiss(metadata.handle)
         del self._connections[metadata.connection_id]
         self.disconnects[code] += 1
@@ -356,6 +367,8 @@ class ConnectionManager:
         before, metadata.principal = metadata.principal, principal
         if (before.patients, before.rights) != (principal.patients, principal.rights):
             metadata.rights_changed_at = self.clock.monotonic()
+            if self.subscription_manager.count(metadata):
+                self.access_notes.rights_changed(metadata.connection_id, principal)
         self.catch_ups.changed(metadata)
         # What waits for a slow reader was allowed when it was queued and must not leave now.
         if principal.patients is not None:

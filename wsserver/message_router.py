@@ -11,6 +11,7 @@ from wsserver.access.authenticator import TokenReader
 from wsserver.access.refusal import AuthenticationFailed
 from wsserver.clock import utc_text
 from wsserver.connection_manager import ConnectionManager
+from wsserver.connections.break_glass import BreakGlass
 from wsserver.connections.connection_metadata import ConnectionMetadata
 from wsserver.errors import (
     AUTHENTICATION_FAILED,
@@ -30,6 +31,7 @@ from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import EVERY_PATIENT, EVERYTHING, InvalidTopic, Topic
 from wsserver.rate_limiter import RateLimiter
+from wsserver.subscriptions.subscription import Subscription
 from wsserver_core.connection import (
     PAUSED_FOR_CATCH_UP,
     PAUSED_FOR_CREDENTIALS,
@@ -67,12 +69,17 @@ class MessageRouter:
         rates: RateLimiter,
         *,
         renewed: Renewed,
+        glass: BreakGlass | None = None,
     ) -> None:
-        """``renewed`` is called when a connection has a new token, so that its expiry is looked after."""
+        """``renewed`` is called when a connection has a new token, so that its expiry is looked after.
+
+        Without ``glass`` nobody can break it.
+        """
         self._manager = manager
         self._authenticator = authenticator
         self._rates = rates
         self._renewed = renewed
+        self._glass = glass
         self._tasks: set[asyncio.Task[None]] = set()
         self._budget = TurnBudget[ConnectionMetadata](manager.loop_port, self._go_on)
         self._received_at: float | None = None
@@ -235,9 +242,7 @@ class MessageRouter:
     def _subscribe(self, metadata: ConnectionMetadata, command: commands.Subscribe) -> None:
         self._rates.take_subscribe(metadata)
         topic = command.address()
-        subscription, replaced = self._manager.subscription_manager.subscribe(
-            metadata, topic, command.filters
-        )
+        subscription, replaced = self._made(metadata, topic, command)
         self._rates.charge_patterns(metadata, subscription.program)
         answer = control.SubscriptionConfirmed(
             request_id=command.request_id,
@@ -247,8 +252,18 @@ class MessageRouter:
             filters=subscription.filters,
             replaced=replaced,
             hint=self._manager.hints.first(metadata, subscription),
+            break_glass=topic.patient_id in metadata.principal.beyond,
         )
         metadata.say(answer)
+
+    def _made(
+        self, metadata: ConnectionMetadata, topic: Topic, command: commands.Subscribe
+    ) -> tuple[Subscription, bool]:
+        if command.break_glass is None:
+            return self._manager.subscription_manager.subscribe(metadata, topic, command.filters)
+        if self._glass is None:
+            raise ServerError(PERMISSION_DENIED)
+        return self._glass.subscribe(metadata, topic, command.filters, command.break_glass)
 
     def _unsubscribe(self, metadata: ConnectionMetadata, command: commands.Unsubscribe) -> None:
         self._rates.take_subscribe(metadata)
@@ -261,6 +276,8 @@ class MessageRouter:
             topic, existed = Topic(ended.subscription_type, ended.target_id), True
         else:
             existed = subscriptions.remove_subscription(metadata.connection_id, *topic)
+        if self._glass is not None and metadata.principal.beyond:
+            self._glass.settle(metadata)
         answer = control.Unsubscribed(
             request_id=command.request_id,
             subscription_type=topic.subscription_type,
@@ -303,14 +320,14 @@ class MessageRouter:
         given = command.message.get("type")
         message_type = given if isinstance(given, str) else None
         if not all(principal.may_publish(door, message_type) for door in _doors(topic)):
-            raise ServerError(PERMISSION_DENIED)
+            raise self._may_not_publish(metadata, topic.patient_id, "publish")
         # The sender is the server's word, whatever the client wrote there.
         body = {**command.message, "sender": principal.user_id}
         limit = self._manager.settings.broadcast.max_message_size
         severities = self._manager.subscription_manager.filters.severities
         published = PublishedMessage(body, topic=topic, max_size=limit, severities=severities)
-        if published.patient_id is not None and not principal.may_see(published.patient_id):
-            raise ServerError(PERMISSION_DENIED)
+        if published.patient_id is not None and not principal.may_speak_of(published.patient_id):
+            raise self._may_not_publish(metadata, published.patient_id, "patients")
         exclude = 0 if command.echo else metadata.handle
         broadcasts = self._manager.broadcasts
         if metadata.awaiting is not None and not broadcasts.is_durable(published):
@@ -322,6 +339,15 @@ class MessageRouter:
             self._answer_when_stored(metadata, report, command.request_id)
         else:
             self._acknowledge(metadata, report, command.request_id)
+
+    def _may_not_publish(
+        self, metadata: ConnectionMetadata, patient_id: str | None, lacking: str
+    ) -> ServerError:
+        if patient_id is not None:
+            self._manager.access_notes.publishing_refused(
+                metadata.principal, patient_id, lacking, metadata.connection_id
+            )
+        return ServerError(PERMISSION_DENIED)
 
     def _acknowledge(
         self, metadata: ConnectionMetadata, report: DeliveryReport, request_id: str | None
@@ -373,6 +399,8 @@ class MessageRouter:
         except Exception:
             self.refuse(metadata, internal_error("checking a token"), command.request_id)
             return
+        if self._glass is not None:
+            principal = self._glass.kept(metadata, principal)
         for ended in self._manager.replace_principal(metadata, principal):
             self.announce_withdrawn(metadata, Topic(ended.subscription_type, ended.target_id))
         metadata.expiry_warned = False

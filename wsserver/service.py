@@ -14,6 +14,7 @@ from wsserver.access.tokens import TokenVerifier
 from wsserver.connection_manager import DRAIN, NEVER, ConnectionManager
 from wsserver.connection_manager import connection_manager as default_manager
 from wsserver.connections.admission import Admission
+from wsserver.connections.break_glass import BreakGlass
 from wsserver.connections.client_sink import ClientSink
 from wsserver.connections.connection_metadata import ConnectionMetadata
 from wsserver.connections.drain import Drain
@@ -101,11 +102,17 @@ class Service:
             self.verifier, self.manager.policy, provider, self.revocations, self.manager.scopes
         )
         self.sign_in = SignIn(settings.operators, self.authenticator, self.clock)
+        self.alerts = AlertBook(thresholds_of(settings), settings.alerts, self.clock)
+        self.glass = BreakGlass(self.manager, self.authenticator, self.alerts)
         self.expiries = ExpirySchedule()
         self.rates = RateLimiter(settings.rate_limit, self.clock, self.manager.limits.by_user)
         self.manager.on_departure = self.rates.leave
         self.router = MessageRouter(
-            self.manager, self.authenticator, self.rates, renewed=self._look_after_token
+            self.manager,
+            self.authenticator,
+            self.rates,
+            renewed=self._look_after_token,
+            glass=self.glass,
         )
         inbound = settings.inbound
         self.read_limits = ReadLimits(*_sizes(inbound.max_message_size, inbound))
@@ -130,7 +137,6 @@ class Service:
         self.operations = Operations()
         self.audit = self.manager.audit
         """What has to be accounted for is noted here."""
-        self.alerts = AlertBook(thresholds_of(settings), settings.alerts, self.clock)
         self.traces = self.manager.traces
         self.traces.bystanders = Bystanders(self.manager).of
         self.store_keeper = StoreKeeper(self.manager, self.alerts)
@@ -158,6 +164,7 @@ class Service:
         every(0, self.admission.tick)
         every(0, self.health.tick)
         every(0, self._end_expired)
+        every(0, self.glass.tick)
         every(lambda: self.manager.cleanup_interval, self.revocations.prune)
         every(
             lambda: self.overload.hurried(self.manager.subscription_manager.settings.cleanup_interval),
@@ -172,6 +179,7 @@ class Service:
         every(RATE_INTERVAL, self.rates.sweep)
         every(SIGN_IN_INTERVAL, self.sign_in.sweep)
         every(STORE_INTERVAL, self.store_keeper.sweep)
+        every(0, lambda: self.audit.tick(self.alerts))
 
     def _overload(self) -> Overload:
         clock = self.clock
@@ -249,12 +257,17 @@ class Service:
     # -- life
 
     async def start(self) -> None:
-        """Load keys, open the store, bind to the running loop and begin.
+        """Load keys, open the audit and the store, bind to the running loop and begin.
 
-        Raises what loading the keys raises, and CannotOpenStore.
+        Raises what loading the keys raises, CannotOpenAudit and CannotOpenStore.
         """
         await self.verifier.keys.load()
-        stored = await self.store_keeper.open(self.settings)
+        await self.audit.open()
+        try:
+            stored = await self.store_keeper.open(self.settings)
+        except BaseException:
+            await self.audit.close()
+            raise
         if self.store_keeper.store.durability == "fsync":
             self.archive.begin(self.store_keeper.store, stored)
         loop = asyncio.get_running_loop()
@@ -356,6 +369,7 @@ class Service:
         self.sign_in.close()
         self.archive.end()
         await self.store_keeper.close()
+        await self.audit.close()
         self.manager.bind(None)
         # Whoever has this manager next begins afresh.
         self.departure = None
@@ -377,6 +391,8 @@ class Service:
         """
         if user_id is not None and patients is not None:
             self.revocations.revoke_patients(user_id, patients)
+            for patient_id in patients:
+                self.manager.access_notes.withdrawn(user_id, patient_id)
         elif user_id is not None:
             self.revocations.revoke_user(user_id)
         if token_id is not None:

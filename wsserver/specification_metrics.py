@@ -51,6 +51,7 @@ def specification_metrics(service: Service) -> dict[str, Any]:
             "duplicates": service.idempotency.duplicates,
         },
         "storage": service.store_keeper.get_metrics(),
+        "auditing": service.audit.get_metrics(),
         "subscriptions": {
             "total": subscriptions["total"],
             "active": subscriptions["active"],

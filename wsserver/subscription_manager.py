@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from wsserver.access.principal import Principal
+from wsserver.audit.access_audit import AccessAudit
+from wsserver.audit.access_notes import AccessNotes
 from wsserver.clock import Clock, SystemClock
 from wsserver.connections.connection_metadata import ConnectionMetadata
 from wsserver.errors import PERMISSION_DENIED, ConnectionNotFound, ServerError
@@ -15,7 +18,7 @@ from wsserver.protocol.control import SubscriptionExpired, SubscriptionExpiring
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.topic import ANY, EVERY_PATIENT, PATIENT, Topic
 from wsserver.sessions.catch_up import CatchUps
-from wsserver.settings import FilterSettings, SubscriptionSettings
+from wsserver.settings import AuditSettings, FilterSettings, SubscriptionSettings
 from wsserver.subscriptions.subscription import Subscription
 from wsserver.subscriptions.subscription_expiry import SubscriptionExpiry
 from wsserver.subscriptions.subscription_limits import SubscriptionLimits
@@ -42,9 +45,12 @@ class SubscriptionManager:
         filter_settings: FilterSettings | None = None,
         max_connections: int = 10_000,
         clock: Clock | None = None,
+        audit: AccessAudit | None = None,
     ) -> None:
         """``max_connections`` says what an even share of the pool is: see SubscriptionLimits."""
         clock = clock or SystemClock()
+        self._audit = audit or AccessAudit(AuditSettings(), clock)
+        self._notes = AccessNotes(self._audit)
         self.settings = settings or SubscriptionSettings()
         self.filters = FilterEngine(filter_settings or FilterSettings())
         self.history = EventHistory(self.settings.event_history_size, clock)
@@ -115,11 +121,21 @@ class SubscriptionManager:
         return made, errors
 
     def subscribe(
-        self, metadata: ConnectionMetadata, topic: Topic, filters: object
+        self,
+        metadata: ConnectionMetadata,
+        topic: Topic,
+        filters: object,
+        *,
+        restored: bool = False,
+        reason: str | None = None,
     ) -> tuple[Subscription, bool]:
-        """The same as ``add_subscription``; also says whether an older one was replaced."""
+        """The same as ``add_subscription``; also says whether an older one was replaced.
+
+        ``restored`` (from a session) and ``reason`` (for breaking the glass) are for the audit. Raises 1015
+        besides while access cannot be accounted for and has to be.
+        """
         self.operations += 1
-        self.authorise(metadata, topic)
+        self._check_access(metadata, topic)
         handle = metadata.handle
         number = self._index.find(handle, *topic)
         existed = number != 0
@@ -146,7 +162,28 @@ class SubscriptionManager:
         if self.on_change is not None:
             self.on_change(metadata)
         self.note("replaced" if existed else "subscribed", subscription)
+        self._notes.subscribed(
+            metadata.connection_id,
+            metadata.principal,
+            topic,
+            replaced=existed,
+            restored=restored,
+            reason=reason,
+        )
         return subscription, existed
+
+    def _check_access(self, metadata: ConnectionMetadata, topic: Topic) -> None:
+        """Raise 1011 or 1015 for what this connection may not follow now, and note that it tried."""
+        lacking = lacking_right(metadata.principal, topic)
+        try:
+            if lacking is not None:
+                raise ServerError(PERMISSION_DENIED)
+            self._audit.check()
+        except ServerError as error:
+            self._notes.subscription_refused(
+                metadata.connection_id, metadata.principal, topic, lacking or "audit", error.kind
+            )
+            raise
 
     def _check_patterns(self, handle: int, replaced: int, program: Program) -> None:
         if program.patterns:
@@ -164,18 +201,6 @@ class SubscriptionManager:
         self._by_type[topic.subscription_type] += 1
         self._wildcards += topic.target_id == ANY
         return number
-
-    def authorise(self, metadata: ConnectionMetadata, topic: Topic) -> None:
-        """Raise 1011 unless this connection may follow the topic with today's rights."""
-        principal = metadata.principal
-        # Everything is every type: asking for ``*`` takes the right to subscribe to ``*``.
-        allowed = principal.may_subscribe(topic.subscription_type)
-        if topic.is_wildcard:
-            allowed = allowed and principal.may_wildcard()
-        elif topic.patient_id is not None:
-            allowed = allowed and principal.may_see(topic.patient_id)
-        if not allowed:
-            raise ServerError(PERMISSION_DENIED)
 
     def validate_subscription_filters(self, filters: object) -> dict[str, Any]:
         """The filter in its normal form; raises ServerError 1008 with the path and the reason."""
@@ -220,15 +245,23 @@ class SubscriptionManager:
         """End every subscription of a connection that may have left the registry already."""
         records = self._index.records(metadata.handle)
         for record in records:
-            self._end(record, why)
+            # Of a connection that ends one record of the audit speaks for all its subscriptions.
+            self._end(record, why, is_noted=why != "disconnected")
         return len(records)
 
-    def _end(self, record: Record, why: EventKind) -> Subscription:
+    def _end(self, record: Record, why: EventKind, *, is_noted: bool = True) -> Subscription:
         if self._index.remove(record.number) is not None:
             self._ended(record)
         subscription = self.view(record)
         self.note(why, subscription)
+        if is_noted:
+            self._note_end(record, why)
         return subscription
+
+    def _note_end(self, record: Record, why: EventKind) -> None:
+        owner = record.owner
+        topic = Topic(record.subscription_type, record.target_id)
+        self._notes.ended(owner.connection_id, owner.principal, topic, why)
 
     def _ended(self, record: Record) -> None:
         self.filters.give_back(record.program)
@@ -250,10 +283,10 @@ class SubscriptionManager:
             self._ended(record)
             ended.append(self.view(record))
             self.note("revoked", ended[-1])
+            self._note_end(record, "revoked")
         for record in self._index.records(metadata.handle):
-            try:
-                self.authorise(metadata, Topic(record.subscription_type, record.target_id))
-            except ServerError:
+            topic = Topic(record.subscription_type, record.target_id)
+            if lacking_right(metadata.principal, topic) is not None:
                 ended.append(self._end(record, "revoked"))
         return ended
 
@@ -460,6 +493,20 @@ class SubscriptionManager:
         """End every subscription."""
         for record in self._index.all_records():
             self._end(record, "disconnected")
+
+
+def lacking_right(principal: Principal, topic: Topic) -> str | None:
+    """What keeps somebody from following a topic: ``subscribe``, ``wildcard`` or ``patients``; None: nothing.
+
+    Everything is every type: asking for ``*`` takes the right to subscribe to ``*``.
+    """
+    if not principal.may_subscribe(topic.subscription_type):
+        return "subscribe"
+    if topic.is_wildcard:
+        return None if principal.may_wildcard() else "wildcard"
+    if topic.patient_id is not None and not principal.may_see(topic.patient_id):
+        return "patients"
+    return None
 
 
 def _limits(settings: SubscriptionSettings, max_connections: int) -> SubscriptionLimits:

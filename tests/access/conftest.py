@@ -58,6 +58,7 @@ class Role:
     all_patients: bool = False
     publish: tuple[str, ...] = ()
     publish_types: tuple[str, ...] = ()
+    break_glass: bool = False
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ COMMANDS = [example for example in EXAMPLES if example.get("type") in COMMAND_TY
 CONTROLS = [example for example in EXAMPLES if example.get("type") in CONTROL_TYPES]
 
 ROLES = {
-    "doctor": RoleSettings(subscribe=("*",), wildcard=True, publish=("patient",), publish_types=("note",)),
+    "doctor": RoleSettings(
+        subscribe=("*",), wildcard=True, break_glass=True, publish=("patient",), publish_types=("note",)
+    ),
     "service": RoleSettings(publish=("patient", "type", "all"), publish_types=("*",)),
 }
 

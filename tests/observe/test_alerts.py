@@ -66,7 +66,7 @@ def test_connection_thresholds_follow_the_limit_unless_given():
 
 def test_every_alert_has_a_unit_and_all_but_the_states_a_threshold():
     assert set(UNITS) == set(ALERT_NAMES)
-    assert set(ALERT_THRESHOLDS) == set(ALERT_NAMES) - {"SYSTEM_OVERLOAD", "store"}
+    assert set(ALERT_THRESHOLDS) == set(ALERT_NAMES) - {"SYSTEM_OVERLOAD", "audit", "break_glass", "store"}
 
 
 def test_a_value_at_its_threshold_raises_at_once(watch):

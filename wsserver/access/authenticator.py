@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Protocol
 
 from wsserver.access.claims import Claims
-from wsserver.access.principal import Principal
+from wsserver.access.principal import Granter, Principal
 from wsserver.access.provider import NOBODY, AccessProvider, CachedAccessProvider, TokenAccessProvider
 from wsserver.access.refusal import AuthenticationFailed, Reason
 from wsserver.access.revocation import RevocationList
-from wsserver.access.roles import RolePolicy
+from wsserver.access.roles import RolePolicy, RoleRights
 from wsserver.access.tokens import TokenVerifier
 from wsserver_core.scopes import ScopeTable
 
@@ -61,8 +61,12 @@ class Authenticator:
         """
         if principal.claims is None:
             return principal
-        fresh = await self._admit(principal.claims)
-        same = fresh.scope is principal.scope and fresh.rights == principal.rights
+        fresh = self.widened(await self._admit(principal.claims), principal.beyond)
+        same = (
+            fresh.scope is principal.scope
+            and fresh.rights == principal.rights
+            and fresh.beyond == principal.beyond
+        )
         return principal if same else fresh
 
     def without(self, principal: Principal, patients: Collection[str]) -> Principal:
@@ -75,7 +79,20 @@ class Authenticator:
         if left == principal.patients:
             return principal
         scope = self._scopes.intern(left)
-        return replace(principal, patients=scope.patients, scope=scope)
+        beyond = principal.beyond.difference(patients)
+        return replace(principal, patients=scope.patients, scope=scope, beyond=beyond)
+
+    def widened(self, principal: Principal, beyond: frozenset[str]) -> Principal:
+        """The principal with these patients besides, by breaking the glass, if its role may do that."""
+        if not beyond or principal.patients is None or not principal.rights.break_glass:
+            return principal
+        beyond -= principal.patients - principal.beyond
+        scope = self._scopes.intern(principal.patients | beyond)
+        return replace(principal, patients=scope.patients, scope=scope, beyond=principal.beyond | beyond)
+
+    def is_withheld(self, principal: Principal, patient_id: str) -> bool:
+        """Whether the right to this patient was revoked from the user: no glass to break there."""
+        return principal.claims is not None and patient_id in self.revocations.withheld(principal.claims)
 
     def stands(self, claims: Claims) -> bool:
         """Whether a token that was valid is neither revoked nor of a role that is gone."""
@@ -114,7 +131,13 @@ class Authenticator:
             issued_at=claims.issued_at,
             rest_scopes=claims.rest_scopes,
             claims=claims,
+            granted_by=self._granter(claims, rights),
         )
+
+    def _granter(self, claims: Claims, rights: RoleRights) -> Granter:
+        if not isinstance(self._provider, TokenAccessProvider):
+            return "provider"
+        return "all_patients" if claims.patients is None and rights.all_patients else "token"
 
     def _check_standing(self, claims: Claims) -> None:
         if self.revocations.is_revoked(claims):

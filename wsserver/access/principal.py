@@ -1,10 +1,15 @@
 """Who is on a connection and what they may do at this moment."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from wsserver.access.claims import Claims
 from wsserver.access.roles import RoleRights
 from wsserver_core.scopes import Scope
+
+Granter = Literal["token", "all_patients", "provider", "host"]
+"""Who says which patients somebody may see: the token, the role's right, an access provider, or the program
+that runs the server and vouches for a connection of its own."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -29,10 +34,21 @@ class Principal:
     rest_scopes: frozenset[str] = frozenset()
     claims: Claims | None = None
     """What to derive the rights from again; None if they do not come from a token."""
+    granted_by: Granter = "host"
+    beyond: frozenset[str] = frozenset()
+    """Those of ``patients`` whom nothing but breaking the glass shows."""
 
     def may_see(self, patient_id: str) -> bool:
         """Whether messages about this patient (a canonical id) may reach the user."""
         return self.patients is None or patient_id in self.patients
+
+    def right_to(self, patient_id: str) -> str:
+        """Why the user may see this patient: who granted it, or ``break_glass``."""
+        return "break_glass" if patient_id in self.beyond else self.granted_by
+
+    def may_speak_of(self, patient_id: str) -> bool:
+        """Whether the user may publish about this patient. Breaking the glass shows, and no more."""
+        return self.may_see(patient_id) and patient_id not in self.beyond
 
     def may_subscribe(self, subscription_type: str) -> bool:
         """Whether the role may subscribe to this type."""

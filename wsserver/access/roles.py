@@ -17,6 +17,8 @@ class RoleSettings(Protocol):
     @property
     def all_patients(self) -> bool: ...
     @property
+    def break_glass(self) -> bool: ...
+    @property
     def publish(self) -> Sequence[str]: ...
     @property
     def publish_types(self) -> Sequence[str]: ...
@@ -38,6 +40,7 @@ class RoleRights:
     all_patients: bool = False
     publish: frozenset[str] = frozenset()
     publish_types: frozenset[str] = frozenset()
+    break_glass: bool = False
 
     def may_subscribe(self, subscription_type: str) -> bool:
         """Whether this type may be subscribed to; which patients it shows is another question."""
@@ -68,6 +71,7 @@ class RolePolicy:
                 subscribe=frozenset(role.subscribe),
                 wildcard=role.wildcard,
                 all_patients=role.all_patients,
+                break_glass=role.break_glass,
                 publish=frozenset(role.publish),
                 publish_types=frozenset(role.publish_types),
             )

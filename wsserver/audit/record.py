@@ -8,7 +8,7 @@ import msgspec
 Outcome = Literal["allowed", "refused"]
 
 
-class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Who did what, or was refused it. Members that say nothing are left out of its JSON.
 
     It never holds a payload, the values of a filter, or a token.

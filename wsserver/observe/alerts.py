@@ -28,6 +28,8 @@ AlertName = Literal[
     "descriptors",
     "slow_connections",
     "store",
+    "audit",
+    "break_glass",
     "SYSTEM_OVERLOAD",
 ]
 ALERT_NAMES: Final[tuple[AlertName, ...]] = get_args(AlertName)
@@ -42,6 +44,8 @@ UNITS: Final[Mapping[AlertName, str]] = {
     "descriptors": "percent",
     "slow_connections": "percent",
     "store": "active",
+    "audit": "active",
+    "break_glass": "active",
     "SYSTEM_OVERLOAD": "active",
 }
 
@@ -238,10 +242,20 @@ class AlertBook:
             self._change(name, alert, level, value, thresholds, now, None)
         return level
 
-    def switch(self, name: AlertName, on: bool, details: Mapping[str, Any] | None = None) -> None:
-        """Set an alert that is a state and not a measurement; both ways at once, and idempotent."""
+    def switch(
+        self,
+        name: AlertName,
+        on: bool,
+        details: Mapping[str, Any] | None = None,
+        *,
+        level: Level = Level.CRITICAL,
+    ) -> None:
+        """Set an alert that is a state and not a measurement; both ways at once, and idempotent.
+
+        ``level`` is how bad it is while it is on.
+        """
         alert, now = self._alerts[name], self._clock.monotonic()
-        level = Level.CRITICAL if on else Level.OK
+        level = level if on else Level.OK
         alert.value = 1.0 if on else 0.0
         if level is not alert.level:
             self._change(name, alert, level, None, _ON_OR_OFF, now, details)
@@ -261,9 +275,11 @@ class AlertBook:
             logger.info("alert %s is acknowledged", name)
         return alert.acknowledged, is_new
 
-    def notify(self, name: str, details: Mapping[str, Any] | None = None) -> None:
+    def notify(
+        self, name: str, details: Mapping[str, Any] | None = None, *, level: Level = Level.CRITICAL
+    ) -> None:
         """Pass on a notice of somebody else's: it is told and remembered, and has no state."""
-        self._tell(AlertChange(name, Level.OK, Level.CRITICAL, self._clock.time(), details=details))
+        self._tell(AlertChange(name, Level.OK, level, self._clock.time(), details=details))
 
     def level(self, name: AlertName) -> Level:
         """How bad it is now."""

@@ -8,7 +8,15 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 from wsserver.clock import Clock, utc_text
 
 EventKind: TypeAlias = Literal[
-    "subscribed", "replaced", "unsubscribed", "expired", "revoked", "disconnected", "expiring", "hint"
+    "subscribed",
+    "replaced",
+    "unsubscribed",
+    "expired",
+    "revoked",
+    "disconnected",
+    "expiring",
+    "hint",
+    "break_glass",
 ]
 
 EVENT_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)

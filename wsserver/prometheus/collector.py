@@ -6,6 +6,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from wsserver.prometheus.condition import (
+    audit_families,
     heartbeat_families,
     load_families,
     memory_families,
@@ -34,6 +35,7 @@ class ServiceCollector(Collector):
         yield from delivery_families(service)
         yield from subscription_families(service)
         yield from memory_families(service)
+        yield from audit_families(service)
         yield from load_families(service)
         yield from heartbeat_families(service)
         yield from process_families(service)

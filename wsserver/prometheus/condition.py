@@ -127,6 +127,19 @@ def memory_families(service: Service) -> Iterator[Metric]:
     yield gauge("wsserver_store_file_bytes", "Its size.", store["file_bytes"])
 
 
+def audit_families(service: Service) -> Iterator[Metric]:
+    """Whether what has to be accounted for is."""
+    audit = service.audit.get_metrics()
+    yield info("wsserver_audit", "Where records of the audit are kept.", {"kind": audit["kind"]})
+    yield counter("wsserver_audit_records_total", "Records of the audit.", audit["recorded"])
+    yield counter("wsserver_audit_written_total", "Those of them in the file.", audit["written"])
+    yield counter(
+        "wsserver_audit_lost_total", "Records that could not be kept, as too many waited.", audit["lost"]
+    )
+    yield gauge("wsserver_audit_pending", "Records yet to be written.", audit["pending"])
+    yield gauge("wsserver_audit_fault", "1 while records cannot be written.", audit["fault"] is not None)
+
+
 def load_families(service: Service) -> Iterator[Metric]:
     """Whether the server keeps up."""
     manager, signals, overload = service.manager, service.overload.signals, service.overload

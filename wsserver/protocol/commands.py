@@ -87,6 +87,8 @@ class Subscribe(_Command, tag="subscribe", frozen=True, kw_only=True):
     target_id: _Id = None
     topic: str | None = None
     filters: Any = None
+    break_glass: Annotated[str, Meta(min_length=8, max_length=200)] | None = None
+    """Why the user has to see a patient whom the user may not see otherwise."""
 
     def address(self) -> Topic:
         """The topic asked for; raises InvalidTopic."""

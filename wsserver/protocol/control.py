@@ -79,7 +79,10 @@ class Connected(Control, tag="connected", frozen=True, kw_only=True):
 
 
 class SubscriptionConfirmed(Control, tag="subscription_confirmed", frozen=True, kw_only=True):
-    """``replaced`` says that the topic was already subscribed and now has these filters."""
+    """``replaced`` says that the topic was already subscribed and now has these filters.
+
+    ``break_glass`` is there when the patient is seen for the reason that was stated, and for a time.
+    """
 
     subscription_id: str
     subscription_type: str
@@ -87,6 +90,7 @@ class SubscriptionConfirmed(Control, tag="subscription_confirmed", frozen=True, 
     filters: Any
     replaced: bool
     hint: str | None = None
+    break_glass: bool = False
 
 
 class Unsubscribed(Control, tag="unsubscribed", frozen=True, kw_only=True):

@@ -106,7 +106,9 @@ class Resumption:
     def _restore(self, held: Held, beginning: Beginning) -> None:
         topic = held.topic
         try:
-            self._manager.subscription_manager.subscribe(self._metadata, topic, held.program.source)
+            self._manager.subscription_manager.subscribe(
+                self._metadata, topic, held.program.source, restored=True
+            )
         except ServerError as error:
             self._errors.append({**error.as_dict(), "topic": topic.text})
             for log, start in zip(self._manager.broadcasts.logs, beginning.start, strict=True):
@@ -135,6 +137,15 @@ class Resumption:
 
     def _welcome(self, replayed: int, trimmed: list[control.Gap]) -> None:
         manager, metadata = self._manager, self._metadata
+        if replayed:
+            logs = manager.broadcasts.logs
+            manager.access_notes.replayed(
+                metadata.connection_id,
+                metadata.principal,
+                replayed,
+                after=logs.cursor(manager.position_of(metadata)),
+                upto=logs.cursor(logs.heads()),
+            )
         self._gaps += trimmed
         state = control.SessionState(resumed=True, replayed=replayed, gaps=self._gaps)
         subscriptions = manager.subscription_manager.get_connection_subscriptions(metadata.connection_id)

@@ -6,6 +6,7 @@ from wsserver.settings.flow import BackpressureSettings, BroadcastSettings, Inbo
 from wsserver.settings.loading import Loaded, Origin, SettingsError, load_settings
 from wsserver.settings.operation import (
     AlertsSettings,
+    AuditSettings,
     LoggingSettings,
     OverloadSettings,
     ShutdownSettings,
@@ -32,6 +33,7 @@ __all__ = [
     "AccessSettings",
     "AccountSettings",
     "AlertsSettings",
+    "AuditSettings",
     "AuthSettings",
     "BackpressureSettings",
     "BinarySettings",

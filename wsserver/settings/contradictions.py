@@ -46,6 +46,7 @@ def find_contradictions(settings: Settings) -> list[Contradiction]:
         *_importance(settings.backpressure),
         *_network(settings),
         *_store(settings),
+        *_audit(settings),
         *(Contradiction(keys, text) for keys, text in find_key_faults(settings.auth)),
         *_roles(settings.access.roles),
         *_operators(settings.operators),
@@ -268,6 +269,11 @@ def _store(settings: Settings) -> Iterator[Contradiction]:
         yield Contradiction(("store.url",), str(fault))
 
 
+def _audit(settings: Settings) -> Iterator[Contradiction]:
+    if settings.audit.required and settings.audit.path is None:
+        yield Contradiction(("audit.required", "audit.path"), "needs a file to write to: audit.path")
+
+
 def _roles(roles: dict[str, RoleSettings]) -> Iterator[Contradiction]:
     def fault(role: str, text: str) -> Contradiction:
         return Contradiction(("access.roles",), f"{role}: {text}")
@@ -289,6 +295,8 @@ def _roles(roles: dict[str, RoleSettings]) -> Iterator[Contradiction]:
             yield fault(role, "publish and publish_types must be given together")
         if rights.wildcard and not rights.subscribe:
             yield fault(role, "wildcard has no meaning without subscribe")
+        if rights.break_glass and not {*rights.subscribe} & {"patient", *EVERY}:
+            yield fault(role, 'break_glass has no meaning without "patient" in subscribe')
 
 
 def _operators(operators: OperatorsSettings) -> Iterator[Contradiction]:

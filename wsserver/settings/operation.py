@@ -14,6 +14,7 @@ from wsserver.settings.fields import (
     Secret,
     Section,
     SomeSeconds,
+    Text,
 )
 
 WARNING_SHARE = 0.80
@@ -164,3 +165,31 @@ class StatusSettings(Section, frozen=True, kw_only=True):
 
     They live on descriptors that no other client gets, of which they take half at the most.
     """
+
+
+class AuditSettings(Section, frozen=True, kw_only=True):
+    """Where it is kept who watched which patient, and what operators did."""
+
+    path: Text | None = None
+    """File that records are appended to; none keeps only the newest 1,000 in memory.
+
+    It and those before it are made readable for their owner only.
+    """
+
+    max_bytes: Annotated[int, Meta(ge=65_536, le=2**40, extra={"unit": "bytes"})] = 64 * 1024 * 1024
+    """Bytes of one file, 64 KiB or more; then it gets a number behind its name and the next one is begun."""
+
+    files: CountOrZero = 0
+    """Files that are kept, the one in use included; the oldest are deleted. 0 keeps all."""
+
+    fsync: Literal["always", "second", "never"] = "second"
+    """When records are brought to the disk: each group of them, once a second, or when the system likes.
+
+    Only a power cut makes the difference, a crash of the server does not.
+    """
+
+    max_pending: Annotated[int, Meta(ge=100, le=10_000_000)] = 50_000
+    """Records that may wait for the disk, 100 or more; what comes beyond it is lost, and counted."""
+
+    required: bool = False
+    """Whether nobody may subscribe while records cannot be written."""

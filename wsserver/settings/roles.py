@@ -24,6 +24,9 @@ class RoleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     all_patients: bool = False
     """Whether it sees every patient where its token lists none; a list in the token narrows it."""
 
+    break_glass: bool = False
+    """Whether it may subscribe to a patient whom the user may not see, for a stated reason and a time."""
+
     publish: tuple[TargetType, ...] = ()
     """Target types it may broadcast to over its own socket. REST goes by the token's scope instead."""
 

@@ -16,6 +16,7 @@ from wsserver.settings.fields import Bytes, Count, CountOrZero, Seconds, Secret,
 from wsserver.settings.flow import BackpressureSettings, BroadcastSettings, InboundSettings, RateLimitSettings
 from wsserver.settings.operation import (
     AlertsSettings,
+    AuditSettings,
     LoggingSettings,
     OverloadSettings,
     ShutdownSettings,
@@ -320,6 +321,9 @@ class AccessSettings(Section, frozen=True, kw_only=True):
     roles: dict[str, RoleSettings] = msgspec.field(default_factory=default_roles)
     """Rights by role. A table given here replaces the example policy as a whole."""
 
+    break_glass_ttl: SomeSeconds = 3600.0
+    """Seconds after which a subscription ends that somebody made by breaking the glass."""
+
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All settings of one server."""
@@ -340,6 +344,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     auth: AuthSettings = AuthSettings()
     access: AccessSettings = msgspec.field(default_factory=AccessSettings)
     operators: OperatorsSettings = msgspec.field(default_factory=OperatorsSettings)
+    audit: AuditSettings = AuditSettings()
     alerts: AlertsSettings = AlertsSettings()
     overload: OverloadSettings = OverloadSettings()
     status: StatusSettings = StatusSettings()

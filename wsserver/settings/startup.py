@@ -10,8 +10,9 @@ STARTUP_ONLY: Final = (
     "server.tls_certificate",
     "server.tls_key",
     "store.url",
+    "audit.path",
 )
-"""By name: what belongs to the listening socket and to the store."""
+"""By name: what belongs to the listening socket, to the store and to the audit."""
 
 
 def restart_needed(running: Settings, wanted: Settings) -> list[str]:

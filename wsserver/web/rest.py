@@ -79,8 +79,7 @@ class Rest:
         if not self._service.running:
             raise ServerError(SHUTTING_DOWN)
         # Before the body is read: whoever may not see a patient learns nothing, not even of its form.
-        if topic.patient_id is not None and not principal.may_see(topic.patient_id):
-            raise ServerError(PERMISSION_DENIED)
+        self._check_patient(principal, topic.patient_id)
         manager = self._service.manager
         limit = manager.settings.broadcast.max_message_size
         body = await read_body(request, limit)
@@ -90,8 +89,7 @@ class Rest:
         principal = await self._service.authenticator.refresh(principal)
         severities = manager.subscription_manager.filters.severities
         published = PublishedMessage.from_json(body, topic=topic, max_size=limit, severities=severities)
-        if published.patient_id is not None and not principal.may_see(published.patient_id):
-            raise ServerError(PERMISSION_DENIED)
+        self._check_patient(principal, published.patient_id)
         if trail is not None:
             trail.validate(topic, published)
 
@@ -110,6 +108,11 @@ class Rest:
             trail.duplicate(answer["message_id"])
         place = {"topic": topic.text, "log": manager.broadcasts.logs.durable.name}
         return success({**place, **answer})
+
+    def _check_patient(self, principal: Principal, patient_id: str | None) -> None:
+        if patient_id is not None and not principal.may_see(patient_id):
+            self._service.manager.access_notes.publishing_refused(principal, patient_id, "patients")
+            raise ServerError(PERMISSION_DENIED)
 
     # -- figures
 

@@ -17,6 +17,7 @@ from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
 from wsserver.access.tokens import mint_token
 from wsserver.access.verification_key import KeyFault
+from wsserver.audit.audit_file import CannotOpenAudit
 from wsserver.incidents import report_incident
 from wsserver.log import set_format, set_level
 from wsserver.service import Service
@@ -108,7 +109,7 @@ class WebSocketServer:
             service.housekeeping.every(1.0, doorman.sweep)
             listener = Listener(doorman, room, context)
             port = await listener.open(settings.server.host, settings.server.port)
-        except CannotOpenStore as fault:
+        except (CannotOpenAudit, CannotOpenStore) as fault:
             await runner.cleanup()
             raise CannotStartError(str(fault)) from None
         except OSError as fault:
