@@ -15,6 +15,8 @@ slow     what a tenth of 10,000 clients, which stop reading for a minute, cost t
          and their own alerts; and whether every loss is accounted for and told
 encodings  an ECG message as JSON, as a binary frame and with LZ4: bytes, time to write and to read
 durable  publishes per second to a store on disk, many in a commit and one each, against memory
+operators  fan-out to 10,000 with two status pages and a Prometheus scrape every 5 s, against the same
+         without them; and what no page, two and fifty cost while nothing is sent
 drain    clients sent away by TERM: how fast they return, to a successor and to another instance,
          how long they are away, how long the process takes to end
 herd     kill -9 under all clients: how long until all are back, and what that does to the loop
@@ -50,7 +52,7 @@ from benchmarks.suite import SUITE, Options
 @click.option(
     "--seconds",
     type=click.FloatRange(0.5, 3600),
-    help="How long idle and slow look on, clients are stalled, and durable publishes.",
+    help="How long idle and slow look on, clients are stalled, durable publishes, a round of operators.",
 )
 @click.option("--rate", type=click.FloatRange(1, 100_000), help="Clients per second that a drain sends back.")
 @click.option(

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from wsserver.access.tokens import mint_token
 from wsserver.clock import SystemClock
-from wsserver.connection_manager import ConnectionManager
+from wsserver.service import Service
 from wsserver.settings import Loaded, load_settings
 from wsserver.settings.descriptors import fit_descriptors
 from wsserver.web.server import WebSocketServer
@@ -53,9 +53,10 @@ def write_tokens(path: Path, count: int, loaded: Loaded, *, ward: int) -> int:
 class RealServer:
     """The running server, as the benchmarks need it."""
 
-    def __init__(self, port: int, manager: ConnectionManager) -> None:
+    def __init__(self, port: int, service: Service) -> None:
         self.port = port
-        self.manager = manager
+        self.service = service
+        self.manager = service.manager
 
     def descriptors(self) -> list[int]:
         """The sockets of all connections, in the order in which a broadcast serves them."""
@@ -71,6 +72,6 @@ async def real_server(loaded: Loaded) -> AsyncIterator[RealServer]:
         assert server.service is not None
         port = urlsplit(server.url or "").port
         assert port is not None
-        yield RealServer(port, server.service.manager)
+        yield RealServer(port, server.service)
     finally:
         await server.stop()

@@ -19,6 +19,7 @@ from benchmarks import (
     idle,
     memory,
     mixed,
+    operators,
     replay,
     slow,
 )
@@ -104,6 +105,11 @@ def _herd(options: Options) -> dict[str, Any]:
     return uvloop.run(herd.herd(options.crowd(10_000, 1_000), options.turns(3, 1), policies))
 
 
+def _operators(options: Options) -> dict[str, Any]:
+    crowd, rounds = options.crowd(10_000, 1_000), options.turns(9, 3)
+    return uvloop.run(operators.operators(crowd, rounds, options.duration(11, 3)))
+
+
 def _durable(options: Options) -> dict[str, Any]:
     return uvloop.run(durable.durable(options.duration(10, 2), options.folder))
 
@@ -127,6 +133,7 @@ SUITE: Final = {
     "encodings": Benchmark(_encodings, encodings.table),
     "durable": Benchmark(_durable, durable.table),
     "replay": Benchmark(_replay, replay.table),
+    "operators": Benchmark(_operators, operators.table),
     "drain": Benchmark(_drain, drain.table),
     "herd": Benchmark(_herd, herd.table),
 }

@@ -21,6 +21,7 @@ from wsserver.protocol.json_rules import MAX_DEPTH
 from wsserver.rate_limiter import FORGIVEN_AFTER, OFFENDERS, PATTERN_COST, REFUSED_FILTER_COST
 from wsserver.settings import AccessSettings, ConnectionSettings, HistorySettings, RoleSettings, Settings
 from wsserver.settings.units import format_size
+from wsserver.status.panels import PANELS, Panel
 from wsserver.web.app import setup
 
 PROTOCOL = DOCS / "protocol.md"
@@ -136,7 +137,7 @@ async def test_who_comes_back_is_answered_as_the_document_shows():
 
 async def test_a_published_message_arrives_as_the_document_shows():
     app, manager = make_app()
-    (example,) = [example for example in EXAMPLES if "_meta" in example]
+    (example,) = [example for example in EXAMPLES if "_meta" in example and "panel" not in example]
     async with serving(app) as port, client(port, token()) as socket:
         await socket.recv()
         await ask(socket, {"type": "subscribe", "topic": "patient:123"})
@@ -144,6 +145,15 @@ async def test_a_published_message_arrives_as_the_document_shows():
         arrived = json.loads(await socket.recv())
     assert stable(arrived) == stable(example)
     assert next(iter(arrived)) == "_meta"
+
+
+def test_the_panel_has_every_member_that_it_is_shown_with_and_each_panel_is_named():
+    (example,) = [example for example in EXAMPLES if "panel" in example]
+    del example["_meta"]
+    assert msgspec.to_builtins(msgspec.convert(example, Panel)) == example
+    assert [row[:2] for row in table(PROTOCOL, "topic", "`panel`")] == [
+        [f"`status:{name}`", f"`{name}`"] for name in PANELS
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What the status page shows, panel by panel: the messages on the topics ``status:<panel>``.
 
-Ids of users and patients are masked in all of them. Lists are bounded, and a count says how much is
-left out. Times are text in UTC.
+Ids of users and patients are masked in all of them as they are sent. Lists are bounded, and a count says
+how much is left out. Times are text in UTC.
 """
 
 from typing import Any, Final, Literal, TypeAlias

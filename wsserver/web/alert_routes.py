@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
+from wsserver.errors import NOT_FOUND, ServerError
 from wsserver.overload import Cause
 from wsserver.service import Service
 from wsserver.web.alert_webhook import AlertWebhook
@@ -50,6 +51,19 @@ class AlertRoutes:
                 "webhook": self._webhook.figures(),
             }
         )
+
+    async def acknowledge(self, request: web.Request) -> web.StreamResponse:
+        """``POST /ws/alerts/{alert}/acknowledge``: somebody looks after it."""
+        operator = await self._door.require(request, "admin:write")
+        check_query(request)
+        name = request.match_info["alert"]
+        found = self._service.alerts.acknowledge(name, operator.name)
+        if found is None:
+            raise ServerError(NOT_FOUND, "No such alert is raised.")
+        acknowledgement, is_new = found
+        if is_new:
+            self._door.note(operator, "acknowledge_alert", details={"alert": name})
+        return success({"alert": name, "acknowledged": acknowledgement.as_dict(), "changed": is_new})
 
     async def emergency(self, request: web.Request) -> web.StreamResponse:
         """``POST /ws/emergency``: ``{active, reason?}`` enters or ends an overload by hand."""

@@ -10,6 +10,7 @@ from wsserver.connection_manager import ConnectionManager
 from wsserver.operators.one_time_key import OneTimeKey
 from wsserver.service import Service
 from wsserver.settings import Settings
+from wsserver.status.live_status import LiveStatus
 from wsserver.web.alert_webhook import AlertWebhook
 from wsserver.web.demo_routes import with_visitors
 from wsserver.web.handlers import Handlers
@@ -20,6 +21,9 @@ from wsserver.web.routes import routes_of
 
 SERVICE: web.AppKey[Service] = web.AppKey("wsserver", Service)
 """Where an application keeps its service."""
+
+LIVE: web.AppKey[LiveStatus] = web.AppKey("wsserver.live", LiveStatus)
+"""Where it keeps what operators watch live."""
 
 
 def setup(
@@ -51,7 +55,8 @@ def setup(
         service.sign_in.key = OneTimeKey(service.clock)
     webhook = AlertWebhook(lambda: service.settings.alerts)
     service.alerts.listeners.append(webhook.put)
-    handlers = Handlers.of(service, webhook)
+    app[LIVE] = live = LiveStatus(service)
+    handlers = Handlers.of(service, webhook, live)
 
     def counted(handler: Handler) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -70,8 +75,11 @@ def setup(
 
     async def life(app: web.Application) -> AsyncIterator[None]:
         await service.start()
-        webhook.start(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        webhook.start(loop)
+        live.start(loop)
         yield
+        await live.stop()
         await service.stop()
         await webhook.close()
         await fetch.close()

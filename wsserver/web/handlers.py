@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from wsserver.service import Service
+from wsserver.status.live_status import LiveStatus
 from wsserver.web.alert_routes import AlertRoutes
 from wsserver.web.alert_webhook import AlertWebhook
 from wsserver.web.debugging_routes import DebuggingRoutes
@@ -15,6 +16,8 @@ from wsserver.web.prometheus import PrometheusRoute
 from wsserver.web.rest import Rest
 from wsserver.web.settings_route import SettingsRoute
 from wsserver.web.sign_in_routes import SignInRoutes
+from wsserver.web.status_endpoint import StatusEndpoint
+from wsserver.web.status_series import SeriesRoute
 from wsserver.web.trace_routes import TraceRoutes
 
 
@@ -30,12 +33,14 @@ class Handlers:
     debugging: DebuggingRoutes
     prometheus: PrometheusRoute
     sign_in: SignInRoutes
+    series: SeriesRoute
+    admin: StatusEndpoint
     traces: TraceRoutes
     demo: Demo
     settings: SettingsRoute
 
     @classmethod
-    def of(cls, service: Service, webhook: AlertWebhook) -> "Handlers":
+    def of(cls, service: Service, webhook: AlertWebhook, live: LiveStatus) -> "Handlers":
         """Those of a service."""
         door = OperatorDoor(service)
         return cls(
@@ -47,6 +52,8 @@ class Handlers:
             debugging=DebuggingRoutes(service, door),
             prometheus=PrometheusRoute(service, door),
             sign_in=SignInRoutes(service, door),
+            series=SeriesRoute(door, live.series),
+            admin=StatusEndpoint(service, door, live.viewers),
             traces=TraceRoutes(service, door),
             demo=Demo(service),
             settings=SettingsRoute(service, door),

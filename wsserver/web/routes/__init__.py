@@ -16,6 +16,7 @@ from wsserver.web.routes.publishing import PUBLISHING
 from wsserver.web.routes.rights import RIGHTS
 from wsserver.web.routes.settings import SETTINGS_IN_FORCE
 from wsserver.web.routes.signing_in import SIGNING_IN
+from wsserver.web.routes.status import STATUS
 from wsserver.web.routes.status_page import STATUS_PAGE
 from wsserver.web.routes.subscriptions import SUBSCRIPTIONS
 from wsserver.web.routes.tracing import TRACING
@@ -31,6 +32,7 @@ ROUTES: Final = (
     *SUBSCRIPTIONS,
     *DEBUGGING,
     *ALERTS,
+    *STATUS,
     *SIGNING_IN,
     *SETTINGS_IN_FORCE,
     *FILES,

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from wsserver.errors import NOT_FOUND
 from wsserver.web.alert_routes import EmergencyRequest
-from wsserver.web.route import Answer, Body, Door, Route
+from wsserver.web.route import Answer, Body, Door, Parameter, Refusal, Route
 from wsserver.web.routes.forms import Instant, LimitQuery
 
 TAG: Final = "Operating"
@@ -89,6 +90,14 @@ class Alerts(msgspec.Struct):
     webhook: Webhook
 
 
+class Acknowledgement(msgspec.Struct):
+    """How it stands now."""
+
+    alert: str
+    acknowledged: Acknowledged
+    changed: Annotated[bool, Meta(description="False when somebody had done so before, who stands.")]
+
+
 class Emergency(msgspec.Struct):
     """How it stands now."""
 
@@ -148,6 +157,30 @@ ALERTS: Final = (
         tag=TAG,
         query=LimitQuery,
         answers=(Answer(text="So it stands.", data=Alerts, example=_EXAMPLE),),
+    ),
+    Route(
+        method="POST",
+        path="/ws/alerts/{alert}/acknowledge",
+        handler=lambda handlers: handlers.alerts.acknowledge,
+        door=Door.OPERATOR,
+        scopes=("admin:write",),
+        summary="Say that you look after a raised alert",
+        description="Shown until the alert is over or gets worse. Whoever was the first stands. Noted in the "
+        "access audit.",
+        tag=TAG,
+        place={"alert": Parameter(text="Its name, as in `GET /ws/alerts`.", example="latency")},
+        answers=(
+            Answer(
+                text="Somebody looks after it.",
+                data=Acknowledgement,
+                example={
+                    "alert": "latency",
+                    "acknowledged": {"by": "olga", "at": "2026-11-25T21:41:30.027Z"},
+                    "changed": True,
+                },
+            ),
+        ),
+        refusals=(Refusal(NOT_FOUND, "No such alert is raised."),),
     ),
     Route(
         method="POST",
