@@ -21,6 +21,7 @@ _COMMANDS = {
     "trace": ("trace", "trace"),
     "explain": ("explain", "explain"),
     "alerts": ("alerts", "alerts"),
+    "top": ("top", "top"),
     "inspect": ("inspect", "inspect"),
     "profile": ("profile", "profile"),
     "doctor": ("doctor", "doctor"),

@@ -15,6 +15,18 @@ _MAX_ANSWER = 64 * 1024 * 1024
 _PATIENCE = 30.0
 
 
+class Unreachable(Failure):
+    """No answer came."""
+
+
+class Refused(Failure):
+    """An answer came that is an error."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 def json_object(text: bytes, param_hint: str) -> bytes:
     """The same text; raises click.BadParameter unless it is a JSON object."""
     try:
@@ -31,7 +43,12 @@ def get(url: URL, token: str, *, patience: float | None = None) -> Any:
 
     Raises Failure for anything but success.
     """
-    return asyncio.run(_ask("GET", url, token, None, "", patience=patience))
+    return asyncio.run(fetch(url, token, patience=patience))
+
+
+async def fetch(url: URL, token: str, *, patience: float | None = None) -> Any:
+    """The same on a loop that runs. Raises Refused and Unreachable for what they stand for."""
+    return await _ask("GET", url, token, None, "", patience=patience)
 
 
 def post(url: URL, token: str, body: bytes, *, unsure: str = "", key: str | None = None) -> Any:
@@ -75,9 +92,9 @@ async def _ask(
                 if len(answer) > _MAX_ANSWER:
                     raise Failure(f"the answer is larger than {_MAX_ANSWER} bytes")
     except TimeoutError:
-        raise Failure(f"{url.origin()} did not answer in time{unsure}") from None
+        raise Unreachable(f"{url.origin()} did not answer in time{unsure}") from None
     except (aiohttp.ClientError, OSError) as error:
-        raise Failure(f"cannot reach {url.origin()}: {escape_controls(str(error))}") from None
+        raise Unreachable(f"cannot reach {url.origin()}: {escape_controls(str(error))}") from None
     except ValueError:
         raise Failure("the token cannot stand in a header") from None
     return _data(response.status, bytes(answer))
@@ -95,4 +112,4 @@ def _data(status: int, answer: bytes) -> Any:
         return document.get("data")
     facts = error if isinstance(error, dict) else {}
     text = f"{facts.get('code', '')} {facts.get('name', '')}: {facts.get('message', '')} (HTTP {status})"
-    raise Failure(escape_controls(text.strip()))
+    raise Refused(escape_controls(text.strip()), status)

@@ -1,0 +1,1 @@
+"""``wsserver top``: a running server in a terminal, live."""
