@@ -20,7 +20,7 @@ class Unreachable(Failure):
 
 
 class Refused(Failure):
-    """An answer came that is an error."""
+    """An answer came that is not what was asked for."""
 
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text)
@@ -106,7 +106,7 @@ def _data(status: int, answer: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise Failure(f"the answer is no JSON object (HTTP {status}): is this a wsserver?")
+        raise Refused(f"the answer is no JSON object (HTTP {status}): is this a wsserver?", status)
     error = document.get("error")
     if status == 200 and error is None:
         return document.get("data")
