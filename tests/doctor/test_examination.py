@@ -1,6 +1,8 @@
 """All together, with settings as an operator has them."""
 
 import http.server
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +26,7 @@ def test_everything_is_looked_at(tmp_path: Path) -> None:
     assert checks(found) == {
         "core", "http_parser", "versions", "clock", "user", "settings", "descriptors", "open_files",
         "accept_queue", "tcp_memory", "local_ports", "send_buffer", "port", "memory", "store",
-        "store_integrity", "tls",
+        "store_integrity", "store_room", "audit", "tls",
     }  # fmt: skip
     # What surprises in the settings is a line each.
     texts = [one.text for one in found if one.check == "settings"]
@@ -88,3 +90,15 @@ def test_a_stranger_is_not_one_of_us(stranger: int) -> None:
     tls = settings_with(server={"tls_certificate": "c", "tls_key": "k"})
     assert not answers_health(tls, "127.0.0.1", stranger)
     assert not answers_health(settings_with(), "127.0.0.1", 1)
+
+
+def test_a_core_that_is_missing_is_told_and_not_tripped_over() -> None:
+    script = (
+        "import sys\n"
+        "sys.modules['wsserver_core'] = None\n"
+        "from wsserver.doctor.examination import examine\n"
+        "print(*[f'{one.check} {one.level}' for one in examine(None, {'WSSERVER_AUTH__SECRET': 'x' * 40})])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("core fault "), done.stderr
+    assert " memory " in done.stdout

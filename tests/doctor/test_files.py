@@ -10,6 +10,7 @@ from cryptography import x509
 from self_signed import make_certificate
 from workbench import settings_with
 
+from wsserver.doctor import files
 from wsserver.doctor.files import examine_store, examine_tls, examine_user
 from wsserver.doctor.finding import Finding
 from wsserver.settings import Settings
@@ -36,7 +37,9 @@ def make_store(path: Path) -> None:
 
 def test_a_store_in_memory_and_one_yet_to_be_made_are_good(tmp_path: Path) -> None:
     assert by_check(list(examine_store(Settings()))) == {"store": "ok"}
-    assert by_check(stored(tmp_path / "store.db")) == {"store": "ok", "store_integrity": "ok"}
+    assert by_check(stored(tmp_path / "store.db")) == {
+        "store": "ok", "store_integrity": "ok", "store_room": "ok",
+    }  # fmt: skip
 
 
 def test_a_place_that_is_none_is_a_fault(tmp_path: Path) -> None:
@@ -51,8 +54,7 @@ def test_a_whole_file_is_told_from_a_damaged_one(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[4096:8192] = bytes(4096)
     path.write_bytes(data)
-    (_, damaged) = stored(path)
-    assert damaged.level == "fault"
+    assert by_check(stored(path))["store_integrity"] == "fault"
     path.write_bytes(b"no database at all" * 100)
     assert by_check(stored(path))["store_integrity"] == "fault"
 
@@ -72,6 +74,16 @@ def test_what_still_waits_beside_the_file_is_for_the_server(tmp_path: Path) -> N
     make_store(path)
     (tmp_path / "store.db-wal").write_bytes(b"x")
     assert by_check(stored(path))["store_integrity"] == "skipped"
+
+
+def test_the_store_needs_room_to_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, most = tmp_path / "store.db", Settings().store.max_bytes
+    for free, level in ((int(1.5 * most), "ok"), (int(1.5 * most) - 1, "warning")):
+        monkeypatch.setattr(files, "free_bytes", lambda folder, free=free: free)
+        assert by_check(stored(path))["store_room"] == level
+    # What it has already it need not find again.
+    path.write_bytes(b"x" * 10)
+    assert by_check(stored(path))["store_room"] == "ok"
 
 
 def test_root_is_told_that_it_proves_little() -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from workbench import settings_with
 
-from wsserver.doctor.memory_bound import PROCESS, examine_memory, parts
+from wsserver.doctor.memory_bound import PROCESS, VIEWER, examine_memory, parts
 from wsserver.observe.process_memory import MemoryUsage
 from wsserver.settings import Settings
+from wsserver.status.viewers import QUEUED_BYTES
 
 MIB = 2**20
 
@@ -26,6 +27,14 @@ def test_every_bound_of_bytes_in_the_settings_counts() -> None:
         changed = {"store": {"url": "sqlite:///x.db"}}
         changed[section] = {**changed.get(section, {}), name: now + 2**30}
         assert sum(size for _, size in parts(settings_with(**changed))) == whole + 2**30, name
+
+
+def test_viewers_of_the_status_page_and_records_of_the_audit_count() -> None:
+    assert VIEWER == QUEUED_BYTES
+    sizes = dict(parts(settings_with(audit={"path": "a.jsonl", "max_pending": 1000})))
+    assert sizes["audit (audit.max_pending)"] == 1000 * 1024
+    assert sizes["viewers of the status page (status.max_viewers)"] == 50 * VIEWER
+    assert dict(parts(Settings()))["audit (audit.max_pending)"] == 0
 
 
 def test_more_clients_take_more() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from wsserver.access.keys import KeyTable
 from wsserver.access.verification_key import KeyFault
 from wsserver.clock import SystemClock
+from wsserver.doctor.audit import examine_audit
 from wsserver.doctor.build import examine_build, examine_clock
 from wsserver.doctor.files import examine_store, examine_tls, examine_user
 from wsserver.doctor.finding import Finding, fault, ok, warning
@@ -46,6 +47,7 @@ def examine(
     yield examine_port(settings, answers or (lambda host, port: answers_health(settings, host, port)))
     yield examine_memory(settings)
     yield from examine_store(settings)
+    yield from examine_audit(settings)
     yield from examine_tls(settings)
 
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import ssl
 import stat
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from wsserver.doctor.finding import Finding, fault, ok, skipped, warning
 from wsserver.settings import Settings
 from wsserver.settings.store_url import store_path
 from wsserver.store.store_place import find_place_fault
+
+ROOM_FACTOR: Final = 1.5
+"""A file of messages is larger than they are, and has its log beside it."""
 
 SOON: Final = timedelta(days=30)
 """Before its end a certificate is warned of for so long."""
@@ -44,13 +48,14 @@ def examine_store(settings: Settings) -> Iterator[Finding]:
         return
     yield ok("store", f"{path} can be written to")
     yield _integrity(path)
+    yield _room(path, settings.store.max_bytes)
 
 
 def _integrity(path: Path) -> Finding:
     name = "store_integrity"
     if not path.exists():
         return ok(name, f"{path} is yet to be made")
-    if _is_locked(path.with_name(path.name + ".lock")):
+    if is_locked(path):
         return skipped(name, f"{path} is in use by a server, which has checked it")
     log = path.with_name(path.name + "-wal")
     if log.exists() and log.stat().st_size:
@@ -76,9 +81,10 @@ def _integrity(path: Path) -> Finding:
     return ok(name, f"{path} is whole")
 
 
-def _is_locked(lock: Path) -> bool:
+def is_locked(path: Path) -> bool:
+    """Whether a server has the file: by its lock beside it, which is only looked at."""
     try:
-        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -88,6 +94,23 @@ def _is_locked(lock: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _room(path: Path, most: int) -> Finding:
+    free, there = free_bytes(path.parent), path.stat().st_size if path.exists() else 0
+    if free + there < ROOM_FACTOR * most:
+        return warning(
+            "store_room",
+            f"the store may grow to {most / 2**20:.0f} MiB and more, and {(free + there) / 2**20:.0f} MiB "
+            "are there for it",
+            "make room, or lower store.max_bytes",
+        )
+    return ok("store_room", f"{free / 2**20:.0f} MiB are free")
+
+
+def free_bytes(folder: Path) -> int:
+    """What may still be written there."""
+    return shutil.disk_usage(folder).free
 
 
 def examine_tls(settings: Settings, now: datetime | None = None) -> Iterator[Finding]:

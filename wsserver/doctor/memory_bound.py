@@ -25,6 +25,12 @@ EVENT: Final = 400
 KEY: Final = 1024
 """Bytes of an idempotency key with its answer."""
 
+RECORD: Final = 1024
+"""Bytes of a record of the audit that waits for the disk."""
+
+VIEWER: Final = 512 * 1024
+"""Bytes that may wait for one viewer (wsserver.status.viewers, whose import loads the core)."""
+
 Part = tuple[str, int]
 
 
@@ -45,6 +51,8 @@ def parts(settings: Settings) -> list[Part]:
         ("ended connections (records.connections)", settings.records.connections * EVENT),
         ("waiting for the disk (store.max_pending_bytes)", store.max_pending_bytes if on_disk else 0),
         ("idempotency keys (store.max_keys)", 0 if on_disk else store.max_keys * KEY),
+        ("audit (audit.max_pending)", settings.audit.max_pending * RECORD if settings.audit.path else 0),
+        ("viewers of the status page (status.max_viewers)", settings.status.max_viewers * VIEWER),
         ("send buffers in the kernel (backpressure.send_buffer)", socket_memory(settings)),
     ]
     return sorted(found, key=lambda part: -part[1])
