@@ -10,6 +10,10 @@ import pytest
 from families_table import families, name_of
 from scrape import PROMTOOL
 
+from wsserver.api_documents.asyncapi import asyncapi
+from wsserver.web.openapi import openapi
+from wsserver.web.routes import routes_of
+
 FILES = {"prometheus-rules": "wsserver.rules.yml", "grafana": "wsserver.dashboard.json"}
 OTHERS = {
     "systemd": ["wsserver.service"],
@@ -17,13 +21,22 @@ OTHERS = {
     "nginx": ["wsserver.nginx.conf"],
     "haproxy": ["wsserver.haproxy.cfg"],
 }
+DOCUMENTS = {"openapi": "wsserver.openapi.json", "asyncapi": "wsserver.asyncapi.json"}
 
 
 def exported(invoke, what: str, directory: Path) -> str:
     result = invoke("export", what, str(directory))
     assert result.exit_code == 0, result.output
-    assert result.stdout == f"{directory / FILES[what]}\n"
-    return (directory / FILES[what]).read_text()
+    file = directory / {**FILES, **DOCUMENTS}[what]
+    assert result.stdout == f"{file}\n"
+    return file.read_text()
+
+
+@pytest.mark.parametrize(("what", "document"), [("openapi", openapi(routes_of())), ("asyncapi", asyncapi())])
+def test_the_documents_are_those_that_are_served(invoke, tmp_path: Path, what: str, document: object) -> None:
+    text = exported(invoke, what, tmp_path)
+    assert json.loads(text) == json.loads(json.dumps(document))
+    assert text.count("\n") > 1000, "for people too"
 
 
 @pytest.mark.parametrize("what", FILES)

@@ -62,7 +62,7 @@ async def exchange(port: int, wire: bytes) -> Answer:
             headers = {
                 name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)
             }
-            length = headers.get("content-length")
+            length = "0" if wire.startswith(b"HEAD ") else headers.get("content-length")
             body = await reader.read() if length is None else await reader.readexactly(int(length))
             return Answer(int(first.split(" ")[1]), headers, body)
         finally:

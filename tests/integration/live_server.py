@@ -9,6 +9,7 @@ from typing import Any
 
 import jwt
 from aiohttp import web
+from documented import check_answer
 from http_request import Answer, request
 from raw_socket import RawSocket
 from ward_client import WardClient
@@ -161,7 +162,9 @@ class LiveServer:
     async def http(
         self, method: str, target: str, body: Any = None, *, token: str | None = None, **how: Any
     ) -> Answer:
-        return await request(self.port, method, target, body, token=token, **how)
+        answer = await request(self.port, method, target, body, token=token, **how)
+        check_answer(method, target, answer.status, answer.headers, answer.body)
+        return answer
 
     async def publish(self, door: str, message: Any, **claims: Any) -> dict[str, Any]:
         """Broadcast over REST with every right; returns the report."""

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import websockets
 from binary_frames import BinaryFrame, read_frame
+from documented import check_message
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
 
@@ -109,6 +110,10 @@ class WardClient:
             self.socket.transport.abort()
         await self.socket.wait_closed()
 
+    @property
+    def _hears_itself(self) -> bool:
+        return self.socket.request is not None and self.socket.request.path.startswith("/ws/echo")
+
     async def _read(self) -> dict[str, Any]:
         async with asyncio.timeout(PATIENCE):
             data = await self.socket.recv()
@@ -117,6 +122,8 @@ class WardClient:
             assert isinstance(data, str)
             message = json.loads(data)
             assert isinstance(message, dict)
+            if not self._hears_itself:
+                check_message(message)
             return message
         assert isinstance(data, bytes)
         self.latest = frame = read_frame(data)
@@ -128,4 +135,5 @@ class WardClient:
                 "seq": frame.seq,
                 "ts": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             }
+        check_message(frame.body)
         return frame.body

@@ -13,9 +13,11 @@ from wsserver.settings import Settings
 from wsserver.status.live_status import LiveStatus
 from wsserver.web.alert_webhook import AlertWebhook
 from wsserver.web.demo_routes import with_visitors
+from wsserver.web.documents import Documents
 from wsserver.web.handlers import Handlers
 from wsserver.web.http_log import protect_http_log
 from wsserver.web.key_fetch import KeyFetch
+from wsserver.web.openapi import openapi
 from wsserver.web.responses import Handler, errors_as_json
 from wsserver.web.routes import routes_of
 
@@ -56,7 +58,8 @@ def setup(
     webhook = AlertWebhook(lambda: service.settings.alerts)
     service.alerts.listeners.append(webhook.put)
     app[LIVE] = live = LiveStatus(service)
-    handlers = Handlers.of(service, webhook, live)
+    routes = routes_of(dev=dev, demo=demo)
+    handlers = Handlers.of(service, webhook, live, Documents(lambda: openapi(routes)))
 
     def counted(handler: Handler) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -66,7 +69,7 @@ def setup(
 
         return handle
 
-    for route in routes_of(dev=dev, demo=demo):
+    for route in routes:
         serve = errors_as_json(route.handler(handlers))
         if not route.is_probe:
             serve = counted(serve)

@@ -8,6 +8,7 @@ from wsserver.web.alert_routes import AlertRoutes
 from wsserver.web.alert_webhook import AlertWebhook
 from wsserver.web.debugging_routes import DebuggingRoutes
 from wsserver.web.demo_routes import Demo
+from wsserver.web.documents import Documents
 from wsserver.web.draining import Draining
 from wsserver.web.endpoint import Endpoint
 from wsserver.web.inspection import Inspection
@@ -38,10 +39,13 @@ class Handlers:
     traces: TraceRoutes
     demo: Demo
     settings: SettingsRoute
+    documents: Documents
 
     @classmethod
-    def of(cls, service: Service, webhook: AlertWebhook, live: LiveStatus) -> "Handlers":
-        """Those of a service."""
+    def of(
+        cls, service: Service, webhook: AlertWebhook, live: LiveStatus, documents: Documents
+    ) -> "Handlers":
+        """Those of a service, of its status page's feed, and those that give its documents."""
         door = OperatorDoor(service)
         return cls(
             endpoint=Endpoint(service),
@@ -57,4 +61,5 @@ class Handlers:
             traces=TraceRoutes(service, door),
             demo=Demo(service),
             settings=SettingsRoute(service, door),
+            documents=documents,
         )

@@ -45,7 +45,7 @@ class Answer:
     """When it is given, in one sentence."""
     status: int = 200
     data: Any = None
-    """The type of the document, or of the envelope's ``data``; None for an answer without a JSON document."""
+    """The type of the document or of the envelope's ``data``; a tuple: any of its types; None: no JSON."""
     example: Any = None
     """A value of that type."""
     envelope: bool = True

@@ -7,6 +7,7 @@ from wsserver.web.routes.alerts import ALERTS
 from wsserver.web.routes.connecting import CONNECTING, ECHO
 from wsserver.web.routes.debugging import DEBUGGING
 from wsserver.web.routes.demo import demo_routes
+from wsserver.web.routes.documents import DOCUMENTS
 from wsserver.web.routes.drain import DRAIN
 from wsserver.web.routes.explaining import EXPLAINING
 from wsserver.web.routes.figures import FIGURES
@@ -38,6 +39,7 @@ ROUTES: Final = (
     *FILES,
     *STATUS_PAGE,
     *PROBES,
+    *DOCUMENTS,
 )
 """What every server serves."""
 

@@ -47,7 +47,12 @@ class ProfileQuery(msgspec.Struct):
     seconds: (
         Annotated[
             int,
-            Meta(ge=MIN_SECONDS, le=MAX_SECONDS, extra_json_schema={"default": DEFAULT_SECONDS}),
+            Meta(
+                ge=MIN_SECONDS,
+                le=MAX_SECONDS,
+                examples=[MIN_SECONDS],
+                extra_json_schema={"default": DEFAULT_SECONDS},
+            ),
         ]
         | UnsetType
     ) = UNSET

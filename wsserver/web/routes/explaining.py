@@ -236,7 +236,7 @@ EXPLAINING: Final = (
             },
         ),
         query=RevealQuery,
-        answers=(Answer(text="So it would go.", data=MatchTrace | ConnectionTrace, example=_TRACE),),
+        answers=(Answer(text="So it would go.", data=(MatchTrace, ConnectionTrace), example=_TRACE),),
         refusals=(Refusal(NOT_FOUND, "There is no such connection."),),
     ),
     Route(

@@ -71,6 +71,17 @@ class StorageFigures(msgspec.Struct):
     file_bytes: Count
 
 
+class AuditFigures(msgspec.Struct):
+    """The access audit, since the start."""
+
+    kind: Literal["memory", "file"]
+    recorded: Count
+    written: Count
+    pending: Annotated[int, Meta(ge=0, description="Records that wait for the disk now.")]
+    lost: Annotated[int, Meta(ge=0, description="Records that are in no file, as it could not be written.")]
+    fault: Annotated[str | None, Meta(description="Why records cannot be written at the moment.")]
+
+
 class SubscriptionTotals(msgspec.Struct):
     """Subscriptions held now: ``total`` = ``active`` + ``expired``."""
 
@@ -136,6 +147,7 @@ class Metrics(msgspec.Struct):
     messages: MessageFigures
     deliveries: DeliveryFigures
     storage: StorageFigures
+    auditing: AuditFigures
     subscriptions: SubscriptionTotals
     sessions: SessionFigures
     remembered: RememberedFigures
@@ -206,6 +218,7 @@ _METRICS: Final = {
         "messages": 0,
         "file_bytes": 0,
     },
+    "auditing": {"kind": "file", "recorded": 64, "written": 64, "pending": 0, "lost": 0, "fault": None},
     "subscriptions": {"total": 12, "active": 12, "expired": 0, "operations": 16},
     "sessions": {
         "waiting": 3,
