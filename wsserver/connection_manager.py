@@ -20,6 +20,7 @@ from wsserver.backpressure import BackpressureHandler
 from wsserver.broadcast_engine import BroadcastEngine
 from wsserver.clock import Clock, SystemClock
 from wsserver.compression import Message, decompress_message
+from wsserver.connections.connection_info import ConnectionInfo, ConnectionInspector
 from wsserver.connections.connection_limits import ConnectionLimits
 from wsserver.connections.connection_metadata import ConnectionMetadata
 from wsserver.connections.foreign_link import ForeignLink
@@ -40,7 +41,7 @@ from wsserver.observe.delivery_records import DeliveryRecords
 from wsserver.observe.message_trace import MessageTraces
 from wsserver.observe.message_trail import Door, Trail
 from wsserver.protocol.binary_encoding import BinaryEncoding
-from wsserver.protocol.control import Error
+from wsserver.protocol.control import Error, Gap
 from wsserver.protocol.durability import DurabilityRules
 from wsserver.protocol.encoding import JSON
 from wsserver.protocol.message import PublishedMessage
@@ -158,12 +159,20 @@ class ConnectionManager:
             self.broadcasts.logs,
             self.loop_port,
             lambda: self.subscription_manager.filters.severities,
-            tell=self.sessions.note_told,
+            tell=self._note_told,
         )
         self.subscription_manager.catch_ups = self.catch_ups
         self.subscription_manager.on_change = self.sessions.note_change
-        self.backpressure.on_told = lambda metadata, gap: self.sessions.note_told(
+        self.backpressure.on_told = lambda metadata, gap: self._note_told(
             metadata, gap, self.position_of(metadata)
+        )
+        self.inspector = ConnectionInspector(
+            self.connections,
+            self.hub,
+            self.subscription_manager,
+            self.health_monitor,
+            self.sessions,
+            self.clock,
         )
         self.reserve = 0
         """Clients that may come back into their sessions while an overload keeps all others out."""
@@ -591,6 +600,17 @@ class ConnectionManager:
         """Up to where a connection has been sent everything: how far the logs have got, or its catch-up."""
         catch_up = metadata.catch_up
         return catch_up.position if isinstance(catch_up, CatchUp) else self.broadcasts.logs.heads()
+
+    def _note_told(self, metadata: ConnectionMetadata, gap: Gap, position: Position) -> None:
+        metadata.note_told(self.clock.time(), gap)
+        self.sessions.note_told(metadata, gap, position)
+
+    def get_connection_info(self, connection_id: str) -> ConnectionInfo:
+        """All that is known of an open connection: figures, subscriptions, events, losses, token, session.
+
+        Names people, and never a secret: for operators. Raises ConnectionNotFound.
+        """
+        return self.inspector.info(connection_id)
 
     def slow_connections(self) -> int:
         """Connections that do not keep up with what is sent to them."""

@@ -286,6 +286,11 @@ class HealthMonitor:
             average_rtt_ms=_milliseconds(average),
         )
 
+    def is_late(self, metadata: ConnectionMetadata) -> bool:
+        """Whether a connection that is monitored let a ping pass and has not been heard since."""
+        figures = self._pulse.figures(metadata.handle)
+        return figures is not None and figures[1] > 0
+
     @property
     def round_trips(self) -> Histogram:
         """How long pings took to be answered since the start."""

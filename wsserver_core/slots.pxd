@@ -34,6 +34,7 @@ cdef struct Slot:
     uint64_t frames_written
     uint64_t bytes_written
     uint64_t queued_bytes
+    uint64_t frames_dropped    # since it was opened, for whatever reason
     double last_received       # the hub's coarse clock
     int fd                     # -1: everything goes through the transport
     uint32_t generation

@@ -103,6 +103,9 @@ class SlotTable:
     def connection_figures(self, handle: int) -> tuple[int, int, int, int] | None:
         """``(frames_written, bytes_written, queued_messages, queued_bytes)``, or None when gone."""
 
+    def dropped_of(self, handle: int) -> int | None:
+        """Frames of this connection that never left, since it was opened; None when it is gone."""
+
     def fileno(self, handle: int) -> int:
         """The descriptor used for direct sends right now, or -1. For diagnostics and benchmarks only."""
 

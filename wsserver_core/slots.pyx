@@ -123,6 +123,11 @@ cdef class SlotTable:
             return None
         return slot.frames_written, slot.bytes_written, slot.count, slot.queued_bytes
 
+    def dropped_of(self, uint64_t handle):
+        """Frames of this connection that never left, since it was opened; None when it is gone."""
+        cdef Slot *slot = self.slot_of(handle)
+        return None if slot == NULL else slot.frames_dropped
+
     def fileno(self, uint64_t handle):
         """The descriptor used for direct sends right now, or -1. For diagnostics and benchmarks only."""
         cdef Slot *slot = self.slot_of(handle)
@@ -214,7 +219,7 @@ cdef class SlotTable:
         slot.fd = fd
         slot.capacity = INLINE_FRAMES
         slot.head = slot.count = slot.leaving = slot.copied = 0
-        slot.frames_written = slot.bytes_written = slot.queued_bytes = 0
+        slot.frames_written = slot.bytes_written = slot.queued_bytes = slot.frames_dropped = 0
         slot.last_received = slot.renewed_at = self.now
         memset(slot.base, 0, sizeof(slot.base))
         memset(slot.sent, 0, sizeof(slot.sent))
@@ -374,6 +379,7 @@ cdef class SlotTable:
     cdef void let_go(self, Slot *slot, Frame frame, int reason):
         """Count a frame, which its slot does not hold any more, as dropped."""
         slot.queued_bytes -= size_of(slot, frame)
+        slot.frames_dropped += 1
         frame.dropped_by[reason] += 1
         frame.queued -= 1
         if frame.fates is not None:

@@ -13,6 +13,25 @@ from wsserver_core.outgoing import DROP_REASONS, Frame
 SLOW, CLOSED = DROP_REASONS.index("slow"), DROP_REASONS.index("closed")
 
 
+class TestDropped:
+    def test_what_never_left_is_counted_for_its_connection_alone_and_anew_for_the_next_owner(
+        self, pier: Pier
+    ) -> None:
+        (one, _), (other, _) = pier.open(), pier.open()
+        shared = Frame(b"to both")
+        pier.ledger.enqueue(one, shared)
+        pier.ledger.enqueue(other, shared)
+        pier.ledger.enqueue(one, Frame(b"to one"))
+        assert (pier.hub.dropped_of(one), pier.hub.dropped_of(other)) == (0, 0)
+        assert pier.hub.discard(one, CLOSED) == 2
+        pier.loop.run()
+        assert (pier.hub.dropped_of(one), pier.hub.dropped_of(other)) == (2, 0)
+        pier.hub.release(one)
+        again, _ = pier.open()
+        assert pier.hub.dropped_of(again) == 0
+        assert pier.hub.dropped_of(one) is None
+
+
 class TestHandles:
     def test_a_handle_is_its_slot_and_its_generation_and_never_0(self, pier: Pier) -> None:
         first, _ = pier.open()
@@ -32,6 +51,7 @@ class TestHandles:
         handle, transport = pier.open()
         assert pier.ledger.enqueue(stale, Frame(b"x")) == REFUSED_GONE
         assert pier.hub.connection_figures(stale) is None
+        assert pier.hub.dropped_of(stale) is None
         pier.loop.run()
         assert transport.calls == []
         assert pier.hub.connection_figures(handle) == (0, 0, 0, 0)

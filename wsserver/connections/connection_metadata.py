@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from wsserver.access.principal import Principal
-from wsserver.protocol.control import Control
+from wsserver.connections.told_gaps import ToldGaps
+from wsserver.protocol.control import Control, Gap
 from wsserver.protocol.encoding import Encoding
 from wsserver.protocol.report import DeliveryReport
 from wsserver_core.outgoing import Frame
@@ -97,6 +98,7 @@ class ConnectionMetadata:
         "rights_changed_at",
         "rtt",
         "session",
+        "told",
     )
 
     def __init__(
@@ -146,12 +148,20 @@ class ConnectionMetadata:
         """For each log the last message that was sent to it alone; None for none."""
         self.catch_up: object = None
         """How far it has caught up, see CatchUps; None once it has."""
+        self.told: ToldGaps | None = None
+        """The losses that its client was told of; None for none."""
 
     def take_lineage(self) -> Lineage:
         """What stands for this connection and for those that take its session up."""
         if self.lineage is None:
             self.lineage = Lineage(self.handle)
         return self.lineage
+
+    def note_told(self, at: float, gap: Gap) -> None:
+        """Its client is told of a loss; ``at`` is in seconds since 1970 UTC."""
+        if self.told is None:
+            self.told = ToldGaps()
+        self.told.add(at, gap)
 
     def say(self, message: Control) -> int:
         """Queue a control message; 0 is success, else the hub's reason to refuse."""

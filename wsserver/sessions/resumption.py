@@ -147,6 +147,8 @@ class Resumption:
                 upto=logs.cursor(logs.heads()),
             )
         self._gaps += trimmed
+        for gap in self._gaps:
+            metadata.note_told(manager.clock.time(), gap)
         state = control.SessionState(resumed=True, replayed=replayed, gaps=self._gaps)
         subscriptions = manager.subscription_manager.get_connection_subscriptions(metadata.connection_id)
         send_connected(

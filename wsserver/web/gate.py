@@ -116,6 +116,11 @@ class Pass:
         self._gate: Gate | None = gate
         self._address = address
 
+    @property
+    def address(self) -> str:
+        """Whose place it is: a key of ``limit_key``."""
+        return self._address
+
     def leave(self) -> None:
         """Give the place back. Every call but the first does nothing."""
         gate, self._gate = self._gate, None

@@ -6,6 +6,7 @@ from wsserver.service import Service
 from wsserver.status.live_status import LiveStatus
 from wsserver.web.alert_routes import AlertRoutes
 from wsserver.web.alert_webhook import AlertWebhook
+from wsserver.web.connection_routes import ConnectionRoutes
 from wsserver.web.debugging_routes import DebuggingRoutes
 from wsserver.web.demo_routes import Demo
 from wsserver.web.documents import Documents
@@ -37,6 +38,7 @@ class Handlers:
     series: SeriesRoute
     admin: StatusEndpoint
     traces: TraceRoutes
+    connections: ConnectionRoutes
     demo: Demo
     settings: SettingsRoute
     documents: Documents
@@ -59,6 +61,7 @@ class Handlers:
             series=SeriesRoute(door, live.series),
             admin=StatusEndpoint(service, door, live.viewers),
             traces=TraceRoutes(service, door),
+            connections=ConnectionRoutes(service, door),
             demo=Demo(service),
             settings=SettingsRoute(service, door),
             documents=documents,

@@ -5,6 +5,7 @@ from typing import Final
 from wsserver.web.route import Route
 from wsserver.web.routes.alerts import ALERTS
 from wsserver.web.routes.connecting import CONNECTING, ECHO
+from wsserver.web.routes.connections import CONNECTIONS
 from wsserver.web.routes.debugging import DEBUGGING
 from wsserver.web.routes.demo import demo_routes
 from wsserver.web.routes.documents import DOCUMENTS
@@ -30,6 +31,7 @@ ROUTES: Final = (
     *FIGURES,
     *EXPLAINING,
     *TRACING,
+    *CONNECTIONS,
     *SUBSCRIPTIONS,
     *DEBUGGING,
     *ALERTS,
