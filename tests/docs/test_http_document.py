@@ -107,12 +107,14 @@ async def test_curl_examples_answer_as_the_document_shows(running: Running, curl
         if "/ws/explain" in command:
             report = running.manager.broadcast_to_patient(123, {"type": "vitals", "vitals": {"hr": 135}})
             command = re.sub(r"m_\w+", report.message_id, command)
-            command = re.sub(r"c_\w+", next(iter(running.manager.connections)), command)
+        if "/ws/explain" in command or "/ws/connections/" in command:
+            command = re.sub(r"c_[0-9a-f]+", next(iter(running.manager.connections)), command)
         answer = await run(command)
     if shown is None:
         assert answer["status"] == "success"
     elif any(
-        f"/ws/{route}" in curl.text for route in ("metrics", "health", "subscriptions", "alerts", "settings")
+        f"/ws/{route}" in curl.text
+        for route in ("metrics", "health", "connections?", "subscriptions", "alerts", "settings")
     ):
         assert shape(answer) == shape(shown)
     else:

@@ -6,7 +6,13 @@ from http_request import Answer
 from live_server import LiveServer
 from operator_accounts import PASSWORDS
 
+from wsserver.audit.record import AuditRecord
+
 COOKIE = "wsserver_operator"
+ACTIONS = {
+    "sign_in", "sign_in_refused", "sign_out", "reveal", "disconnect_connection", "disconnect_user",
+    "drain", "cancel_drain", "emergency", "revoke",
+}  # fmt: skip
 
 
 class OperatorPage:
@@ -49,6 +55,11 @@ class OperatorPage:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {name: value for name, value in {**self.headers, **names}.items() if value is not None}
         return await self.server.http(method, target, body, headers=sent)
+
+
+def noted(server: LiveServer) -> list[AuditRecord]:
+    """What operators did, or were refused, by the audit; the newest first."""
+    return [one for one in server.service.audit.latest() if one.action in ACTIONS]
 
 
 def own_origin(server: LiveServer) -> str:

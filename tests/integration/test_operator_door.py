@@ -8,7 +8,7 @@ from aiohttp.test_utils import make_mocked_request
 from http_request import exchange
 from live_server import LiveServer, StartServer, token_of
 from operator_accounts import ACCOUNTS
-from operator_page import COOKIE, OperatorPage, own_origin
+from operator_page import COOKIE, OperatorPage, noted, own_origin
 
 from wsserver.errors import ServerError
 from wsserver.web.operator_door import OperatorDoor
@@ -66,8 +66,8 @@ async def test_an_operator_changes_things_and_it_is_audited(olga: OperatorPage) 
         assert (await olga.send(method, path, body)).status == 200, path
     assert (await olga.post("/ws/drain", {"notice": 0, "timeout": 0})).status == 202
     assert (await olga.send("DELETE", "/ws/drain")).status == 200
-    noted = [(one.action, one.actor, one.role, one.right) for one in olga.server.service.audit.latest(6)]
-    assert noted == [
+    done = [(one.action, one.actor, one.role, one.right) for one in noted(olga.server)]
+    assert done == [
         (action, "olga", "operator", "password")
         for action in ("cancel_drain", "drain", "cancel_drain", "emergency", "revoke", "sign_in")
     ]
@@ -98,7 +98,7 @@ async def test_what_another_page_may_have_caused_changes_nothing(
     for (method, path), body in WRITES.items():
         answer = await olga.send(method, path, body, **changed)
         assert (answer.status, answer.error) == (403, REFUSED), path
-    assert [one.action for one in olga.server.service.audit.latest()] == ["sign_in"]
+    assert [one.action for one in noted(olga.server)] == ["sign_in"]
 
 
 async def test_two_origins_or_two_csrf_values_are_none(olga: OperatorPage) -> None:

@@ -9,7 +9,7 @@ import pytest
 from http_request import Answer, request
 from live_server import LiveServer, StartServer, settings_of, token_of
 from operator_accounts import ACCOUNTS, HASHES, OPERATOR_PASSWORD
-from operator_page import COOKIE, OperatorPage, own_origin
+from operator_page import COOKIE, OperatorPage, noted, own_origin
 
 from wsserver.operators.sign_in_throttle import TRIES
 from wsserver.settings import AccountSettings
@@ -29,7 +29,7 @@ async def login(server: LiveServer, body: Any, **headers: str) -> Answer:
 
 
 def actions(server: LiveServer) -> list[tuple[str, str, int | None]]:
-    return [(one.action, one.actor, one.code) for one in server.service.audit.latest()]
+    return [(one.action, one.actor, one.code) for one in noted(server)]
 
 
 # -- with a password
@@ -55,7 +55,7 @@ async def test_a_sign_in_gives_a_cookie_that_scripts_and_other_sites_never_get(w
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", data["csrf_token"])
     assert cookie[1] not in answer.body.decode()
     assert actions(ward) == [("sign_in", "olga", None)]
-    (record,) = ward.service.audit.latest()
+    (record,) = noted(ward)
     assert record.details == {"by": "password", "address": "127.0.0.1"}
 
 
@@ -112,7 +112,7 @@ async def test_what_does_not_count_is_answered_alike_and_audited_without_what_wa
     answer = await login(ward, body)
     assert (answer.status, answer.error) == (401, ANONYMOUS)
     assert "set-cookie" not in answer.headers
-    (record,) = ward.service.audit.latest()
+    (record,) = noted(ward)
     assert (record.action, record.outcome, record.code) == ("sign_in_refused", "refused", 1001)
     assert record.actor == (body.get("name") if body.get("name") in ACCOUNTS else "unknown")
     assert not any(value in record.encode().decode() for value in body.values() if value not in ACCOUNTS)
