@@ -602,7 +602,9 @@ class ConnectionManager:
         return catch_up.position if isinstance(catch_up, CatchUp) else self.broadcasts.logs.heads()
 
     def _note_told(self, metadata: ConnectionMetadata, gap: Gap, position: Position) -> None:
+        """A client is being told of a loss; its cursor may be this position by now, and not beyond."""
         metadata.note_told(self.clock.time(), gap)
+        self.records.gaps.note(metadata.handle, gap)
         self.sessions.note_told(metadata, gap, position)
 
     def get_connection_info(self, connection_id: str) -> ConnectionInfo:

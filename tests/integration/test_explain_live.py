@@ -55,7 +55,7 @@ async def test_each_outcome_is_told_as_it_is(server: LiveServer) -> None:
         )
     }  # fmt: skip
     assert reasons == {
-        "got": "written", "filtered": "filtered", "denied": "denied", "elsewhere": "not_subscribed",
+        "got": "written", "filtered": "filtered", "denied": "denied", "elsewhere": "other_topic",
         "gone": "ended_before", "late": "connected_later",
     }  # fmt: skip
     verdict = await explained(server, message_id, filtered)

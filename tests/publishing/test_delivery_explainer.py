@@ -12,7 +12,8 @@ from wsserver.clock import utc_text
 from wsserver.observe.delivery_records import DeliveryRecord
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import Topic
-from wsserver.publishing.delivery_explainer import REASONS, TEXTS, DeliveryExplainer, DeliveryVerdict, Reason
+from wsserver.publishing.delivery_explainer import DeliveryExplainer
+from wsserver.publishing.delivery_verdict import REASONS, TEXTS, DeliveryVerdict, Reason
 from wsserver.settings import RecordsSettings
 from wsserver_core.outgoing import ALERT, DATA, DROP_REASONS, Frame
 
@@ -165,6 +166,17 @@ def replayed(inquiry: Inquiry) -> tuple[DeliveryReport, str]:
     return report, one
 
 
+def never_subscribed(inquiry: Inquiry) -> tuple[DeliveryReport, str]:
+    one, _ = inquiry.bench.connect("u1", "doctor", 1)
+    return inquiry.publish(), one
+
+
+def subscribed_later(inquiry: Inquiry) -> tuple[DeliveryReport, str]:
+    report, one = never_subscribed(inquiry)
+    assert inquiry.manager.subscribe(one, "patient", 1)
+    return report, one
+
+
 CASES: dict[Reason, Case] = {
     "acknowledged": sent(
         after=lambda inquiry, one, report: inquiry.manager.records.acknowledge(
@@ -192,7 +204,12 @@ CASES: dict[Reason, Case] = {
     "connected_later": connected_later,
     "ended_before": sent(before=lambda inquiry, one: inquiry.manager.disconnect(one)),
     "denied": sent(topic="patient:*", patient=2),
-    "not_subscribed": sent(topic="ecg:*"),
+    "not_subscribed": never_subscribed,
+    "other_topic": sent(topic="ecg:*"),
+    "subscribed_later": subscribed_later,
+    "subscription_ended": sent(
+        before=lambda inquiry, one: inquiry.manager.unsubscribe(one, "patient", 1)
+    ),
     "subscription_expired": sent(before=expire),
     "filtered": sent(filters={"n": 2}),
     "changed": sent(
@@ -504,9 +521,18 @@ def test_a_token_that_is_renewed_with_the_same_rights_changes_nothing(inquiry: I
 
 def test_who_never_subscribed_is_told_so(inquiry: Inquiry) -> None:
     one, _ = inquiry.bench.connect("u1", "doctor", 1)
-    assert inquiry.manager.subscribe(one, "ecg")
     verdict = inquiry.ask(inquiry.publish(), one)
     assert (verdict.reason, verdict.certain, verdict.remarks) == ("not_subscribed", True, ())
+
+
+def test_who_subscribed_to_other_topics_only_is_told_to_which(inquiry: Inquiry) -> None:
+    one, _ = inquiry.bench.connect("u1", "doctor", 1)
+    for number in range(5):
+        assert inquiry.manager.subscribe(one, "ecg", f"room{number}")
+    verdict = inquiry.ask(inquiry.publish(), one)
+    assert (verdict.reason, verdict.certain) == ("other_topic", True)
+    assert verdict.remarks == ("These are ecg:room0, ecg:room1, ecg:room2 and 2 more.",)
+    assert verdict.as_dict()["topics"] == ["ecg:room0", "ecg:room1", "ecg:room2"]
 
 
 def test_who_unsubscribed_before_is_told_when(inquiry: Inquiry) -> None:
@@ -514,7 +540,7 @@ def test_who_unsubscribed_before_is_told_when(inquiry: Inquiry) -> None:
     inquiry.bench.clock.advance(1)
     inquiry.manager.unsubscribe(one, "patient", 1)
     verdict = inquiry.ask(inquiry.publish(), one)
-    assert (verdict.reason, verdict.certain) == ("not_subscribed", True)
+    assert (verdict.reason, verdict.certain) == ("subscription_ended", True)
     assert "patient:1 was ended by the client at 2" in verdict.text()
 
 
@@ -532,8 +558,70 @@ def test_who_subscribed_afterwards_is_told_when(inquiry: Inquiry) -> None:
     report = inquiry.publish()
     assert inquiry.manager.subscribe(one, "patient", 1)
     verdict = inquiry.ask(report, one)
-    assert (verdict.reason, verdict.certain) == ("changed", False)
+    assert (verdict.reason, verdict.certain) == ("subscribed_later", True)
     assert "patient:1 was made at" in verdict.text()
+
+
+def test_who_was_subscribed_before_and_again_afterwards_is_told_both(inquiry: Inquiry) -> None:
+    one, _ = inquiry.watcher()
+    inquiry.manager.unsubscribe(one, "patient", 1)
+    report = inquiry.publish()
+    assert inquiry.manager.subscribe(one, "patient", 1)
+    inquiry.manager.unsubscribe(one, "patient", 1)
+    verdict = inquiry.ask(report, one)
+    assert (verdict.reason, verdict.certain) == ("subscribed_later", True)
+    assert [remark.split(" at ")[0] for remark in verdict.remarks] == [
+        "Its subscription to patient:1 was ended by the client",
+        "Its subscription to patient:1 was made",
+        "Its subscription to patient:1 was ended by the client",
+    ]
+
+
+def test_who_had_a_filter_then_that_is_gone_was_not_subscribed_later(inquiry: Inquiry) -> None:
+    one, _ = inquiry.watcher(filters={"n": 2})
+    report = inquiry.publish()
+    inquiry.manager.unsubscribe(one, "patient", 1)
+    assert inquiry.manager.subscribe(one, "patient", 1)
+    verdict = inquiry.ask(report, one)
+    assert (verdict.reason, verdict.certain) == ("changed", False)
+
+
+def test_a_second_subscription_made_later_does_not_hide_the_first(inquiry: Inquiry) -> None:
+    one, _ = inquiry.watcher(filters={"n": 2})
+    report = inquiry.publish()
+    assert inquiry.manager.subscribe(one, "patient", "*", {"n": 3})
+    verdict = inquiry.ask(report, one)
+    assert (verdict.reason, verdict.certain) == ("filtered", False)
+
+
+def test_whether_it_was_subscribed_later_is_not_claimed_beyond_the_history(inquiry: Inquiry) -> None:
+    report, one = subscribed_later(inquiry)
+    inquiry.manager.subscription_manager.history.resize(1)
+    inquiry.watcher("u2", 2)
+    verdict = inquiry.ask(report, one)
+    assert (verdict.reason, verdict.certain) == ("changed", False)
+
+
+def test_what_a_client_was_told_of_its_loss_is_told(inquiry: Inquiry) -> None:
+    one, handle = inquiry.watcher()
+    inquiry.slow(one)
+    inquiry.manager.hub.max_queue_messages = 4
+    reports = [inquiry.publish({"type": "vitals"}) for _ in range(5)]
+    verdict = inquiry.ask(reports[0], one)
+    assert (verdict.reason, "gap" in verdict.members) == ("conflated", False)
+    at = inquiry.bench.clock.time()
+    inquiry.manager.hub.unblock(handle)
+    inquiry.bench.loop.run()
+    inquiry.bench.clock.advance(60)
+    verdict = inquiry.ask(reports[0], one)
+    assert verdict.reason == "conflated"
+    assert verdict.remarks[-1] == f"Its client was told of the gap at {utc_text(at)}."
+    lost = [report.seq for report in reports if inquiry.ask(report, one).reason == "conflated"]
+    assert verdict.as_dict()["gap"] == {
+        "told_at": utc_text(at), "reason": "conflated", "from": lost[0], "to": lost[-1], "count": len(lost),
+    }  # fmt: skip
+    # The last of them has arrived: nothing is told of that.
+    assert "gap" not in inquiry.ask(reports[-1], one).members
 
 
 @pytest.mark.parametrize("now", [{"n": 1}, {"n": 3}])

@@ -1,7 +1,8 @@
 """Why a connection did or did not get a message that was sent, told from what is kept of it."""
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, Protocol, TypeAlias, get_args
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final, Protocol
 
 from wsserver.clock import utc_text
 from wsserver.connection_manager import ConnectionManager
@@ -11,59 +12,8 @@ from wsserver.observe.event_history import Event
 from wsserver.observe.filter_explanation import FilterExplanation
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.topic import EVERYTHING
+from wsserver.publishing.delivery_verdict import DeliveryVerdict, Reason
 from wsserver.subscriptions.match_explainer import MatchExplainer, MatchVerdict, reaches
-
-Reason: TypeAlias = Literal[
-    "acknowledged",
-    "written",
-    "replayed",
-    "queued",
-    "conflated",
-    "slow",
-    "expired",
-    "closed",
-    "shutdown",
-    "uncertain",
-    "refused_slow",
-    "refused_closing",
-    "refused_catching_up",
-    "own_message",
-    "other_connection",
-    "connected_later",
-    "ended_before",
-    "denied",
-    "not_subscribed",
-    "subscription_expired",
-    "filtered",
-    "changed",
-]
-
-REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
-
-TEXTS: Final[dict[Reason, str]] = {
-    "acknowledged": "The client said that it has handled it.",
-    "written": "It was handed to the kernel of this machine, which delivers it or closes the connection.",
-    "replayed": "It was handed to the kernel when the connection came back, from the history.",
-    "queued": "It waits for the connection to take it.",
-    "conflated": "The client read too slowly, and a newer message of the same kind took its place.",
-    "slow": "It was dropped because the client read too slowly.",
-    "expired": "It was dropped because it waited for too long.",
-    "closed": "The connection ended, or lost the right to it, while it waited.",
-    "shutdown": "The server went down while it waited.",
-    "uncertain": "It was handed to the kernel or dropped; which of the two is not known any more.",
-    "refused_slow": "The queue of the connection was full.",
-    "refused_closing": "The connection was being closed when the message came.",
-    "refused_catching_up": "The connection was catching up when the message came.",
-    "own_message": "It was sent by this connection, which did not ask for an echo.",
-    "other_connection": "It was sent to one other connection.",
-    "connected_later": "The connection was opened after the message.",
-    "ended_before": "The connection had ended before the message.",
-    "denied": "This user may not see the patient.",
-    "not_subscribed": "The connection is not subscribed to the topic of the message.",
-    "subscription_expired": "The subscription had expired.",
-    "filtered": "The filter of each subscription to the topic is false for the message.",
-    "changed": "It was not for this connection, and what decided that has changed since.",
-}
 
 MAX_SUBSCRIPTIONS: Final = 20
 """Subscriptions of one connection that are explained: a filter with many patterns takes 4 ms."""
@@ -73,6 +23,10 @@ MAX_STEPS: Final = 1_000
 
 _REFUSALS: Final[dict[int, Reason]] = {1: "refused_slow", 4: "refused_catching_up"}
 _ENDINGS: Final = ("unsubscribed", "expired", "revoked", "disconnected")
+_RECEIVED: Final = ("acknowledged", "written", "replayed", "queued")
+
+OTHER_TOPICS: Final = 3
+"""Topics that are named where somebody was subscribed to others only."""
 
 
 class Asker(Protocol):
@@ -81,44 +35,6 @@ class Asker(Protocol):
     def may_see(self, patient_id: str) -> bool:
         """Whether values out of this patient's messages may be shown."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryVerdict:
-    """What became of one message at one connection."""
-
-    connection_id: str
-    open: bool
-    reason: Reason
-    certain: bool = True
-    """Whether it is known, and not just what can be told from how things are now."""
-    remarks: tuple[str, ...] = ()
-    """More for people: what has changed since, and when."""
-    members: dict[str, Any] = field(default_factory=dict)
-    """More for programs: ``into``, ``waiting``."""
-    subscriptions: tuple[MatchVerdict, ...] = ()
-    connected_at: float = 0.0
-    """Seconds since 1970 UTC."""
-    ended_at: float | None = None
-    """The same; None while it is open."""
-
-    def text(self) -> str:
-        """The verdict for people."""
-        return " ".join([TEXTS[self.reason], *self.remarks])
-
-    def as_dict(self) -> dict[str, Any]:
-        """The verdict for JSON."""
-        return {
-            "connection_id": self.connection_id,
-            "open": self.open,
-            "connected_at": utc_text(self.connected_at),
-            "ended_at": None if self.ended_at is None else utc_text(self.ended_at),
-            "reason": self.reason,
-            "certain": self.certain,
-            "text": self.text(),
-            **self.members,
-            "subscriptions": [one.as_dict() for one in self.subscriptions],
-        }
 
 
 class DeliveryExplainer:
@@ -156,14 +72,25 @@ class DeliveryExplainer:
     def _told_open(
         self, record: DeliveryRecord, metadata: ConnectionMetadata, asker: Asker
     ) -> DeliveryVerdict:
-        verdict = self._of_open(record, metadata, asker)
+        verdict = self._with_gap(record, metadata.handle, self._of_open(record, metadata, asker))
         return replace(verdict, connected_at=self._wall(metadata.connected_at))
 
     def _told_ended(self, record: DeliveryRecord, ended: EndedConnection) -> DeliveryVerdict:
-        verdict = self._of_ended(record, ended)
+        verdict = self._with_gap(record, ended.handle, self._of_ended(record, ended))
         return replace(
             verdict, connected_at=self._wall(ended.connected_at), ended_at=self._wall(ended.ended_at)
         )
+
+    def _with_gap(self, record: DeliveryRecord, handle: int, verdict: DeliveryVerdict) -> DeliveryVerdict:
+        """The verdict with what its client has been told, if it lacks the message and was told so."""
+        if verdict.reason in _RECEIVED:
+            return verdict
+        told = self._manager.records.gaps.find(handle, record.report)
+        if told is None:
+            return verdict
+        remark = f"Its client was told of the gap at {utc_text(told.at)}."
+        members = {**verdict.members, "gap": told.as_dict()}
+        return replace(verdict, remarks=(*verdict.remarks, remark), members=members)
 
     def _wall(self, moment: float) -> float:
         """What the clock on the wall showed at a monotonic moment, unless it was set since."""
@@ -289,7 +216,10 @@ class DeliveryExplainer:
             (number, event) for number, event in history.of(connection_id) if _concerns(event, record)
         ]
         since = [event for number, event in concerning if number >= record.events_before]
-        certain = history.reaches(record.events_before) and not since and not rights
+        reaches_back = history.reaches(record.events_before) and not rights
+        if reaches_back and not _was_subscribed(addressed, since):
+            return self._unsubscribed(metadata, concerning, record.events_before)
+        certain = reaches_back and not since
         remarks = (*rights, *(_remark(event) for event in since[-3:]))
         withheld = patient_id is not None and not asker.may_see(patient_id)
         shown = tuple(_without_values(one) if withheld else one for one in addressed)
@@ -303,11 +233,40 @@ class DeliveryExplainer:
         if since and before and before[-1].kind not in _ENDINGS:
             # It was subscribed then, and what its filter was is not known any more.
             return DeliveryVerdict(connection_id, True, "changed", False, remarks)
-        if before and before[-1].kind in _ENDINGS:
-            remarks = (_remark(before[-1]), *remarks)
-            if before[-1].kind == "expired":
-                return DeliveryVerdict(connection_id, True, "subscription_expired", certain, remarks)
-        return DeliveryVerdict(connection_id, True, "not_subscribed", certain, remarks)
+        return self._unsubscribed(metadata, concerning, record.events_before, certain=certain, rights=rights)
+
+    def _unsubscribed(
+        self,
+        metadata: ConnectionMetadata,
+        concerning: list[tuple[int, Event]],
+        events_before: int,
+        *,
+        certain: bool = True,
+        rights: tuple[str, ...] = (),
+    ) -> DeliveryVerdict:
+        """It had no subscription to the topic: since when, or until when, or to what instead."""
+        before = [event for number, event in concerning if number < events_before]
+        since = [event for number, event in concerning if number >= events_before]
+        had_ended = bool(before) and before[-1].kind in _ENDINGS
+        reason: Reason = "not_subscribed"
+        members: dict[str, Any] = {}
+        remarks = (*((_remark(before[-1]),) if had_ended else ()), *map(_remark, since[-3:]))
+        if since and certain:
+            reason = "subscribed_later"
+        elif had_ended:
+            reason = "subscription_expired" if before[-1].kind == "expired" else "subscription_ended"
+        else:
+            manager = self._manager.subscription_manager
+            others = [
+                f"{one.subscription_type}:{one.target_id}"
+                for one in manager.get_connection_subscriptions(metadata.connection_id)
+            ]
+            if others:
+                reason, members = "other_topic", {"topics": others[:OTHER_TOPICS]}
+                more = f" and {len(others) - OTHER_TOPICS} more" if len(others) > OTHER_TOPICS else ""
+                remarks = (f"These are {', '.join(others[:OTHER_TOPICS])}{more}.", *remarks)
+        remarks = (*rights, *remarks)
+        return DeliveryVerdict(metadata.connection_id, True, reason, certain, remarks, members)
 
     def _rights(self, record: DeliveryRecord, metadata: ConnectionMetadata) -> tuple[str, ...]:
         """That the rights of a connection have changed since, if so."""
@@ -334,6 +293,20 @@ def _plain_reason(record: DeliveryRecord, handle: int, connected_at: float) -> R
     if record.target is not None:
         return "denied" if handle == record.target else "other_connection"
     return "own_message" if handle == record.excluded else None
+
+
+def _was_subscribed(addressed: list[MatchVerdict], since: Iterable[Event]) -> bool:
+    """Whether it may have been subscribed to the topic then, by what it has and what has happened since."""
+    first: dict[tuple[str | None, str | None], str] = {}
+    for event in since:
+        first.setdefault((event.subscription_type, event.target_id), event.kind)
+    now = {(one.subscription.subscription_type, one.subscription.target_id) for one in addressed}
+    # Of very many subscriptions not all have been looked at.
+    return (
+        len(addressed) >= MAX_SUBSCRIPTIONS
+        or any(kind != "subscribed" for kind in first.values())
+        or not now <= first.keys()
+    )
 
 
 def _concerns(event: Event, record: DeliveryRecord) -> bool:

@@ -6,8 +6,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from wsserver.errors import NOT_FOUND
+from wsserver.protocol.control import GapReason
 from wsserver.protocol.report import Durability
-from wsserver.publishing.delivery_explainer import Reason
+from wsserver.publishing.delivery_verdict import Reason
 from wsserver.subscriptions.match_explainer import Outcome
 from wsserver.web.inspection import TraceRequest
 from wsserver.web.route import Answer, Body, Door, Parameter, Refusal, Route
@@ -111,6 +112,16 @@ class Waiting(msgspec.Struct):
     leaving: Annotated[bool, Meta(description="Whether it has begun to leave.")]
 
 
+class ToldGap(msgspec.Struct, rename={"from_": "from"}):
+    """What the client has been told that it lacks."""
+
+    told_at: Instant
+    reason: GapReason
+    from_: int | None
+    to: int | None
+    count: Annotated[int | None, Meta(description="Null where they may be fewer.")]
+
+
 class DeliveryVerdict(msgspec.Struct):
     """What became of one message at one connection."""
 
@@ -124,6 +135,8 @@ class DeliveryVerdict(msgspec.Struct):
     subscriptions: list[MatchVerdict]
     into: Replacement | UnsetType = UNSET
     waiting: Waiting | UnsetType = UNSET
+    gap: ToldGap | UnsetType = UNSET
+    topics: Annotated[list[str], Meta(description="What it is subscribed to instead.")] | UnsetType = UNSET
     values_withheld: bool | UnsetType = UNSET
 
 

@@ -11,7 +11,7 @@ from wsserver.observe.message_trail import Door as MessageDoor
 from wsserver.observe.message_trail import Stage
 from wsserver.observe.trace_order import TraceOrder
 from wsserver.protocol.report import Durability
-from wsserver.publishing.delivery_explainer import Reason
+from wsserver.publishing.delivery_verdict import Reason
 from wsserver.web.query import DEFAULT_LIMIT
 from wsserver.web.route import Answer, Body, Door, Parameter, Refusal, Route
 from wsserver.web.routes.forms import Instant, Limit, Reveal, RevealQuery
