@@ -233,6 +233,7 @@ BY_BEHAVIOUR = {
     "settings/fields.py": "settings/test_sections.py",
     "settings/flow.py": "settings/test_sections.py",
     "settings/operation.py": "settings/test_sections.py",
+    "publishing/delivery_verdict.py": "publishing/test_delivery_explainer.py",
     "store/memory_store.py": "store/test_store_contract.py",
     "store/store_batch.py": "store/test_store_contract.py",
 }
