@@ -186,12 +186,14 @@ def test_every_module_loads_by_itself_without_warnings():
 # Only real sockets show what these do; their tests are named for the behaviour.
 BY_BEHAVIOUR = {
     "web/alert_routes.py": "integration/test_alerts_live.py",
+    "web/audit_routes.py": "integration/test_audit_live.py",
     "web/app.py": "integration/test_embedding.py",
     "web/bearer.py": "integration/test_rest.py",
     "web/draining.py": "integration/test_drain_live.py",
     "web/demo_routes.py": "browser/test_demo_page.py",
     "web/endpoint.py": "integration/test_connect.py",
     "web/handlers.py": "integration/test_embedding.py",
+    "web/routes/auditing.py": "web/test_routes.py",
     "web/routes/connecting.py": "web/test_routes.py",
     "web/routes/demo.py": "web/test_routes.py",
     "web/routes/documents.py": "integration/test_api_documents_live.py",

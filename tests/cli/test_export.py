@@ -52,9 +52,7 @@ def test_what_is_there_is_only_overwritten_when_told_so(invoke, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_each_example_is_written_under_the_name_that_it_is_used_by(
-    invoke, tmp_path: Path, what: str
-) -> None:
+def test_each_example_is_written_under_the_name_that_it_is_used_by(invoke, tmp_path: Path, what: str) -> None:
     result = invoke("export", what, str(tmp_path))
     assert result.stdout.splitlines() == [str(tmp_path / name) for name in OTHERS[what]]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(OTHERS[what])

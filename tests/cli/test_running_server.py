@@ -67,8 +67,13 @@ async def test_a_late_loop_and_a_shut_door_are_told(well: RestDouble) -> None:
 @pytest.mark.parametrize(
     ("apart", "level"),
     [
-        (0.0, "ok"), (0.7, "ok"), (-0.7, "ok"), (2.5, "warning"), (-2.5, "warning"),
-        (6.5, "fault"), (-6.5, "fault"),
+        (0.0, "ok"),
+        (0.7, "ok"),
+        (-0.7, "ok"),
+        (2.5, "warning"),
+        (-2.5, "warning"),
+        (6.5, "fault"),
+        (-6.5, "fault"),
     ],
 )
 async def test_clocks_that_differ_are_told(well: RestDouble, apart: float, level: str) -> None:

@@ -15,7 +15,7 @@ from wsserver.settings import AuthSettings
 
 SECRET = "at least 32 bytes, from your vault ..."
 AUTH = AuthSettings(secret=SECRET)
-SCOPES = "broadcast:patient broadcast:type broadcast:all metrics:read admin:read admin:write"
+SCOPES = "broadcast:patient broadcast:type broadcast:all metrics:read admin:read admin:write audit:read"
 
 
 @asynccontextmanager

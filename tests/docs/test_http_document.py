@@ -114,7 +114,7 @@ async def test_curl_examples_answer_as_the_document_shows(running: Running, curl
         assert answer["status"] == "success"
     elif any(
         f"/ws/{route}" in curl.text
-        for route in ("metrics", "health", "connections?", "subscriptions", "alerts", "settings")
+        for route in ("metrics", "health", "connections?", "subscriptions", "alerts", "audit", "settings")
     ):
         assert shape(answer) == shape(shown)
     else:

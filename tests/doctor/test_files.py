@@ -127,9 +127,7 @@ def test_a_key_of_another_certificate_and_one_for_everybody_are_told(tls: Settin
     other = tmp_path / "other"
     other.mkdir()
     _, key = make_certificate(other)
-    mixed = settings_with(
-        server={"tls_certificate": tls.server.tls_certificate, "tls_key": str(key)}
-    )
+    mixed = settings_with(server={"tls_certificate": tls.server.tls_certificate, "tls_key": str(key)})
     (problem,) = examine_tls(mixed)
     assert problem.level == "fault"
     assert "BEGIN" not in problem.text

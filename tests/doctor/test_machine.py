@@ -91,9 +91,7 @@ def test_what_is_short_is_warned_of_with_what_to_do(
 
 def test_a_proxy_next_door_needs_a_port_for_each_connection(tmp_path: Path) -> None:
     for proxies, level in ((("127.0.0.1",), "warning"), (("127.0.0.0/8",), "warning"), (("10.0.0.1",), "ok")):
-        settings = settings_with(
-            server={"trusted_proxies": proxies}, connection={"max_connections": 28_233}
-        )
+        settings = settings_with(server={"trusted_proxies": proxies}, connection={"max_connections": 28_233})
         assert examined(tmp_path, settings)["local_ports"].level == level, proxies
     settings = settings_with(
         server={"trusted_proxies": ("127.0.0.1",)}, connection={"max_connections": 28_232}

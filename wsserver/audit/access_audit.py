@@ -198,6 +198,11 @@ class AccessAudit:
         """The file in use; None while records are only in memory."""
         return None if self._writer is None else self._writer.file.path
 
+    @property
+    def kept(self) -> int:
+        """How many records are in memory."""
+        return len(self._recent)
+
     def latest(self, limit: int = 100, *, action: str | None = None) -> list[AuditRecord]:
         """At most ``limit`` of the records kept in memory, the newest first; only of one action if given."""
         wanted = (one for one in reversed(self._recent) if action is None or one.action == action)

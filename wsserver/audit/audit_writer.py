@@ -116,8 +116,7 @@ class AuditWriter:
             time.sleep(min(GATHER, self._due - now))
             return False
         try:
-            while self._waiting and len(self._group) < MOST_TOGETHER:
-                self._group.append(self._waiting.popleft())
+            self._gather()
             if self._group or self.fault is not None:
                 self.file.append(self._group)
                 self.written += len(self._group)
@@ -132,6 +131,14 @@ class AuditWriter:
             logger.warning("the audit can be written to again")
             self.fault, self._delay = None, RETRY_FIRST
         return True
+
+    def _gather(self) -> None:
+        # A group goes into one file: small files want small groups.
+        room = self.file.settings.max_bytes // 4 - sum(map(len, self._group))
+        while self._waiting and len(self._group) < MOST_TOGETHER and room > 0:
+            text = self._waiting.popleft()
+            room -= len(text)
+            self._group.append(text)
 
     def _begin_fault(self, fault: Exception) -> None:
         if not isinstance(fault, OSError):

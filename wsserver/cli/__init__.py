@@ -22,6 +22,7 @@ _COMMANDS = {
     "explain": ("explain", "explain"),
     "alerts": ("alerts", "alerts"),
     "top": ("top", "top"),
+    "audit": ("audit", "audit"),
     "inspect": ("inspect", "inspect"),
     "profile": ("profile", "profile"),
     "doctor": ("doctor", "doctor"),

@@ -6,6 +6,7 @@ from wsserver.service import Service
 from wsserver.status.live_status import LiveStatus
 from wsserver.web.alert_routes import AlertRoutes
 from wsserver.web.alert_webhook import AlertWebhook
+from wsserver.web.audit_routes import AuditRoutes
 from wsserver.web.connection_routes import ConnectionRoutes
 from wsserver.web.debugging_routes import DebuggingRoutes
 from wsserver.web.demo_routes import Demo
@@ -32,6 +33,7 @@ class Handlers:
     inspection: Inspection
     draining: Draining
     alerts: AlertRoutes
+    audit: AuditRoutes
     debugging: DebuggingRoutes
     prometheus: PrometheusRoute
     sign_in: SignInRoutes
@@ -55,6 +57,7 @@ class Handlers:
             inspection=Inspection(service, door),
             draining=Draining(service, door),
             alerts=AlertRoutes(service, door, webhook),
+            audit=AuditRoutes(service, door),
             debugging=DebuggingRoutes(service, door),
             prometheus=PrometheusRoute(service, door),
             sign_in=SignInRoutes(service, door),

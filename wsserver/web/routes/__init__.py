@@ -4,6 +4,7 @@ from typing import Final
 
 from wsserver.web.route import Route
 from wsserver.web.routes.alerts import ALERTS
+from wsserver.web.routes.auditing import AUDITING
 from wsserver.web.routes.connecting import CONNECTING, ECHO
 from wsserver.web.routes.connections import CONNECTIONS
 from wsserver.web.routes.debugging import DEBUGGING
@@ -36,6 +37,7 @@ ROUTES: Final = (
     *DEBUGGING,
     *ALERTS,
     *STATUS,
+    *AUDITING,
     *SIGNING_IN,
     *SETTINGS_IN_FORCE,
     *FILES,
