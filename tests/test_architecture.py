@@ -69,7 +69,7 @@ FLOORS = [
         "connections.connection_pages",
     },
     {"overload", "publishing.bystanders", "publishing.delivery_verdict"},
-    {"publishing.delivery_explainer"},
+    {"publishing.delivery_explainer", "publishing.message_flow"},
     {"connections.connection_state", "subscriptions.subscription_health", "profiling"},
     {"debugging"},
     {"message_router", "lifecycle"},

@@ -1,5 +1,6 @@
 """The specification's debugging functions, on the server of this process."""
 
+import io
 import logging
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ from wsserver.debugging import (
     debug_subscription_matching,
     inspect_connection_state,
     profile_websocket_operations,
+    trace_message_flow,
 )
 from wsserver.errors import ConnectionNotFound, ServerError
 from wsserver.subscription_manager import subscription_manager
@@ -129,3 +131,26 @@ def test_the_profiler_prints_ten_functions_and_touches_no_connection(
     assert lines[1:] == found.lines()
     assert len(found.functions) == 10
     assert (len(manager.connections), manager.opened, manager.hub.frames_written) == before
+
+
+def test_the_tracer_prints_its_report_and_sends_nothing_unless_told_to(
+    manager: ConnectionManager, capsys: pytest.CaptureFixture[str]
+) -> None:
+    websocket = RecordingWebSocket()
+    doctor = str(manager.connect(websocket, "secret-user", "doctor", 7))
+    manager.subscribe(doctor, "patient", 7)
+    message = {"type": "ecg_data", "patient_id": 7, "data": [1.0]}
+    flow = trace_message_flow("m\x1b[2J1", message)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "=== Message Flow Trace [m\\x1b[2J1] ===", "Message type: ecg_data", "Message size: 47 bytes",
+    ]  # fmt: skip
+    assert "Matching subscriptions: 1" in lines
+    assert (flow.match.matching, flow.report, websocket.messages) == (1, None, [])
+    assert not any("secret" in line for line in lines)
+    there = io.StringIO()
+    flow = trace_message_flow("m1", message, deliver=True, file=there)
+    assert flow.report == 1
+    assert "Delivered: 1, Failed: 0" in there.getvalue().splitlines()
+    assert capsys.readouterr().out == ""
+    assert [one["data"] for one in websocket.messages] == [[1.0]]

@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
 from wsserver.connection_manager import connection_manager
 from wsserver.connections.connection_state import ConnectionState, connection_state
+from wsserver.log import escape_controls
 from wsserver.profiling.rehearsal import OperationsProfile, rehearse
+from wsserver.publishing.message_flow import MessageFlow, message_flow
 from wsserver.subscriptions.match_explainer import MatchExplainer, MatchVerdict
 from wsserver.subscriptions.subscription_health import subscription_health
 
@@ -60,3 +62,19 @@ def profile_websocket_operations(iterations: int = 100) -> OperationsProfile:
     profile = rehearse(iterations)
     print("\n".join(["=== WebSocket Performance Profile ===", *profile.lines()]))
     return profile
+
+
+def trace_message_flow(
+    message_id: str, message_data: Mapping[str, Any], *, deliver: bool = False, file: TextIO | None = None
+) -> MessageFlow:
+    """Say who would get a message and why not the others; print it (to ``file``) and return it.
+
+    Nothing is sent unless ``deliver`` is given: then the message is broadcast to its patient, or to its
+    type, and the stages of its way and what became of it at each connection are told, too.
+    ``message_id`` names it in the report; a message that is sent has an id of the server's. Raises what
+    broadcasting raises.
+    """
+    flow = message_flow(connection_manager, message_id, message_data, deliver=deliver)
+    # What is in a message must not move the cursor of whoever reads this.
+    print("\n".join(map(escape_controls, flow.lines())), file=file)
+    return flow

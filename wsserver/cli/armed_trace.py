@@ -12,6 +12,7 @@ from wsserver.cli.failures import Failure
 from wsserver.cli.remote import http_url, one_line
 from wsserver.cli.rest_call import delete, get, post
 from wsserver.log import escape_controls
+from wsserver.observe.traced_message import way_text
 
 PAUSE: Final = 0.5
 """Seconds between two questions of whoever follows."""
@@ -112,7 +113,7 @@ def message_text(one: Mapping[str, Any]) -> str:
     head = (
         f"{one['number']}  {one['message_id'] or 'no id'}  {one['type'] or 'no type'} to {one['topic']}{size}"
     )
-    lines = [f"{head}, {one['door']}{who}", f"    {_way(one['stages'])}"]
+    lines = [f"{head}, {one['door']}{who}", f"    {way_text(one['stages'])}"]
     error = one["error"]
     if error is not None:
         lines.append(f"    refused at {one['stage']}: {error['code']} {error['name']}: {error['message']}")
@@ -127,21 +128,6 @@ def message_text(one: Mapping[str, Any]) -> str:
     if one["body"] is not None:
         lines.append(f"    says {one['body']}")
     return "\n".join(escape_controls(line) for line in lines)
-
-
-def _way(stages: Sequence[Mapping[str, Any]]) -> str:
-    parts = []
-    for stage in stages:
-        if "us" not in stage:
-            continue
-        note = ""
-        if "encodings" in stage:
-            sizes = (f"{name} {one['bytes']} B" for name, one in stage["encodings"].items())
-            note = f" ({', '.join(sizes)})"
-        elif "considered" in stage or "matching" in stage:
-            note = f" ({stage.get('considered', stage.get('matching'))})"
-        parts.append(f"{stage['stage']} {stage['us'] / 1000:.3f}{note}")
-    return f"{' > '.join(parts)} ms"
 
 
 def _sums(queued: Mapping[str, Any], written: Mapping[str, Any]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """One message as a trace has seen it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from wsserver.clock import utc_text
@@ -126,6 +126,22 @@ class TracedMessage:
         if self.copies is not None:
             told.append({"stage": "written", **self.copies.stage()})
         return told
+
+
+def way_text(stages: Sequence[Mapping[str, Any]]) -> str:
+    """The stages of a message for people, with milliseconds and figures."""
+    parts = []
+    for stage in stages:
+        if "us" not in stage:
+            continue
+        note = ""
+        if "encodings" in stage:
+            sizes = (f"{name} {one['bytes']} B" for name, one in stage["encodings"].items())
+            note = f" ({', '.join(sizes)})"
+        elif "considered" in stage or "matching" in stage:
+            note = f" ({stage.get('considered', stage.get('matching'))})"
+        parts.append(f"{stage['stage']} {stage['us'] / 1000:.3f}{note}")
+    return f"{' > '.join(parts)} ms"
 
 
 def topic_text(topic: Topic, mask: Mask | None) -> str:
