@@ -26,6 +26,8 @@ _CHAPTERS: Final = {
     "Figures": "For those who watch it.",
     "Explaining": "Why somebody did or did not get a message.",
     "Subscriptions": "What is subscribed to, and what became of it.",
+    "Connections": "Who is connected, and ending that.",
+    "Auditing": "Who watched whom, and what operators did.",
     "Debugging": "The specification's tools.",
     "Status page": "For browsers of operators.",
     "Files": "For browsers and bundlers.",
