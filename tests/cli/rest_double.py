@@ -10,12 +10,14 @@ class RestDouble:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, str | None]] = []
+        self.bodies: list[bytes] = []
         self.data: Any = None
         self.by_path: dict[str, Any] = {}
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.seen.append((request.method, request.path_qs, request.headers.get("Authorization")))
+        self.bodies.append(await request.read())
         data = self.by_path.get(request.path, self.data)
         if isinstance(data, web.Response):
             # Made anew, as one response answers one request.

@@ -21,6 +21,8 @@ _COMMANDS = {
     "trace": ("trace", "trace"),
     "explain": ("explain", "explain"),
     "alerts": ("alerts", "alerts"),
+    "connections": ("connections", "connections"),
+    "disconnect": ("connections", "disconnect"),
     "top": ("top", "top"),
     "audit": ("audit", "audit"),
     "inspect": ("inspect", "inspect"),
