@@ -4,7 +4,7 @@ One server and one crowd; rounds of fan-out with two status pages that watch eve
 every five seconds take turns with rounds without them, in a changing order. A ratio is that of two
 neighbouring rounds. The pages and the scraper run on the processor of the load client, as those of an
 operator run elsewhere. Then the same server is left in peace, and its processor time is taken with no
-page, two and fifty.
+page, two, fifty, and two with the scraper.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ VIEWERS = 2
 SCRAPE_INTERVAL = 5.0
 """Seconds."""
 
-CROWDS = (0, VIEWERS, 50)
-"""Pages that look on while nothing is sent."""
+CROWDS = ((0, 0.0), (VIEWERS, 0.0), (50, 0.0), (VIEWERS, SCRAPE_INTERVAL))
+"""Pages that look on while nothing is sent, and seconds between two scrapes or 0 for none."""
 
 READINGS = 1000
 
@@ -86,8 +86,8 @@ async def operators(size: int, rounds: int, seconds: float) -> dict[str, Any]:
                         note(series, *measured)
             check = await check_delivery(ours)
             idle = []
-            for viewers in CROWDS:
-                await others.watch(viewers, 0)
+            for viewers, interval in CROWDS:
+                await others.watch(viewers, interval)
                 began, cpu = time.monotonic(), time.process_time()
                 await asyncio.sleep(seconds)
                 cost = (time.process_time() - cpu) / (time.monotonic() - began)
@@ -159,7 +159,8 @@ def table(result: dict[str, Any]) -> str:
     took = sum(one["scrape_s"] for one in result["seen"]) / max(scrapes, 1)
     lines.append(f"  they saw {panels:,} panels and {scrapes} scrapes, {took * 1000:.0f} ms each")
     lines += [
-        f"  nothing sent, {one['viewers']:2} pages: {one['cpu_ms_per_second']:.2f} ms of CPU a second, "
+        f"  nothing sent, {one['viewers']:2} pages{' and a scraper' if one['scrapes'] else ''}: "
+        f"{one['cpu_ms_per_second']:.2f} ms of CPU a second, "
         f"{one['panels']} panels, {one['panel_bytes'] / max(one['panels'], 1):,.0f} bytes each"
         for one in result["idle"]
     ]

@@ -257,6 +257,20 @@ def test_replay_gives_everybody_what_they_missed(tmp_path: Path) -> None:
     assert result["meanwhile"]["missing"] == result["quiet"]["missing"] == 0
 
 
+def test_operators_look_on_and_everybody_gets_everything(tmp_path: Path) -> None:
+    result = run("operators", tmp_path, "--quick", "--connections", "20", "--rounds", "1", "--seconds", "2")
+    assert result["check"]["received"] == 20 * 20
+    assert result["check"]["missing"] == result["check"]["lost"] == 0
+    assert list(result["contestants"]) == ["nobody looks on", "two pages and a scraper"]
+    # The round that does not count, and the one that does.
+    assert len(result["seen"]) == 2
+    assert all(one["panels"] >= 2 and one["scrapes"] == 1 for one in result["seen"])
+    assert [one["viewers"] for one in result["idle"]] == [0, 2, 50, 2]
+    assert [one["panels"] > 0 for one in result["idle"]] == [False, True, True, True]
+    assert [one["scrapes"] for one in result["idle"]] == [0, 0, 0, 1]
+    assert 0 < result["reading_us"]["min"] <= result["reading_us"]["median"]
+
+
 def test_an_unknown_benchmark_is_a_usage_error() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "coffee"], cwd=ROOT, capture_output=True, timeout=60, check=False
