@@ -142,6 +142,12 @@ class TopicIndex:
     def topic_sizes(self) -> list[tuple[str, str, int]]:
         """(type, target, subscriptions) for each topic."""
 
+    def largest_topics(self, most: int) -> list[tuple[str, str, int]]:
+        """The same of ``most`` topics, those with the most subscriptions, the largest first.
+
+        Looks at each topic and makes nothing for those that are not among them.
+        """
+
     def select(
         self,
         subscription_type: str | None,

@@ -513,6 +513,34 @@ cdef class TopicIndex:
         finally:
             wake(collecting)
 
+    def largest_topics(self, Py_ssize_t most):
+        """The same of ``most`` topics, those with the most subscriptions, the largest first.
+
+        Looks at each topic and makes nothing for those that are not among them.
+        """
+        cdef bint collecting
+        cdef dict targets
+        cdef Topic topic
+        cdef list found = []
+        cdef Py_ssize_t least = 0   # the size of the smallest of them, once there are enough
+        if most <= 0:
+            return found
+        collecting = PyGC_Disable()
+        try:
+            for targets in self.catalogue.types.values():
+                for topic in targets.values():
+                    if topic.everyone.size <= least:
+                        continue
+                    found.append((topic.subscription_type, topic.target_id, topic.everyone.size))
+                    if len(found) >= most:
+                        found.sort(key=_size, reverse=True)
+                        del found[most:]
+                        least = _size(found[most - 1])
+        finally:
+            wake(collecting)
+        found.sort(key=_size, reverse=True)
+        return found
+
     # -- messages
 
     def select(self, str subscription_type, str target_id, str patient_id, dict message not None,
@@ -625,6 +653,10 @@ cdef class TopicIndex:
             topic.subscription_type, topic.target_id, <Program>subscription.group.program,
             subscription.renewed_at, bool(subscription.warned), bool(subscription.hinted),
         )
+
+
+def _size(tuple entry):
+    return entry[2]
 
 
 cdef int _total(Shelf shelf, bint counted, dict totals) except -1:

@@ -667,6 +667,15 @@ def test_topics_are_listed_with_their_sizes(ward: Ward) -> None:
     assert ward.index.topics == 4
 
 
+def test_the_largest_topics_come_first(ward: Ward) -> None:
+    assert ward.index.largest_topics(3) == []
+    for slot, topic in enumerate(["ecg:1", "ecg:2", "ecg:2", "patient:1", "ecg:2", "ecg:1", "*"]):
+        ward.add(slot, topic)
+    assert ward.index.largest_topics(2) == [("ecg", "2", 3), ("ecg", "1", 2)]
+    assert len(ward.index.largest_topics(9)) == 4
+    assert ward.index.largest_topics(0) == ward.index.largest_topics(-1) == []
+
+
 # -- removing
 
 

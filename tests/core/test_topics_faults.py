@@ -321,6 +321,7 @@ CALLS: dict[str, tuple[object, ...]] = {
     "figures": ("number",),
     "filters": (),
     "topic_sizes": (),
+    "largest_topics": (3,),
     "addressed": ("ecg", None, 100),
     "select": ("ecg", None, "7", {}, {}, Recipients()),
     "preview": ("ecg", None, "7", {}, {}),

@@ -608,6 +608,11 @@ class Stepper:
         )
         assert len(self.filters) == len(totals)
         assert sorted(self.index.topic_sizes()) == sorted((*address, size) for address, size in sizes.items())
+        for most in (0, 1, 3, 1000):
+            largest = self.index.largest_topics(most)
+            assert [size for *_, size in largest] == sorted(sizes.values(), reverse=True)[:most]
+            assert len({one[:2] for one in largest}) == len(largest)
+            assert all(sizes[kind, target] == size for kind, target, size in largest)
         assert sorted(self.index.all_numbers()) == sorted(record.number for record in self.records())
         enough = self.dice.randrange(30)
         barren = []
