@@ -13,6 +13,8 @@ filters  time to find a message's receivers among 12,500 to 100,000 subscription
          memory and time per subscription
 slow     what a tenth of 10,000 clients, which stop reading for a minute, cost the others, the memory
          and their own alerts; and whether every loss is accounted for and told
+trace    what the message trace costs publishing and fan-out: with nothing armed, with one armed for
+         others and for these, against the same server without the tracer
 encodings  an ECG message as JSON, as a binary frame and with LZ4: bytes, time to write and to read
 durable  publishes per second to a store on disk, many in a commit and one each, against memory
 operators  fan-out to 10,000 with two status pages and a Prometheus scrape every 5 s, against the same

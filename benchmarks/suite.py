@@ -22,6 +22,7 @@ from benchmarks import (
     operators,
     replay,
     slow,
+    trace,
 )
 from wsserver.settings import ShutdownSettings
 
@@ -110,6 +111,10 @@ def _operators(options: Options) -> dict[str, Any]:
     return uvloop.run(operators.operators(crowd, rounds, options.duration(11, 3)))
 
 
+def _trace(options: Options) -> dict[str, Any]:
+    return uvloop.run(trace.trace(options.crowd(1_000, 200), options.turns(40, 3)))
+
+
 def _durable(options: Options) -> dict[str, Any]:
     return uvloop.run(durable.durable(options.duration(10, 2), options.folder))
 
@@ -133,6 +138,7 @@ SUITE: Final = {
     "encodings": Benchmark(_encodings, encodings.table),
     "durable": Benchmark(_durable, durable.table),
     "replay": Benchmark(_replay, replay.table),
+    "trace": Benchmark(_trace, trace.table),
     "operators": Benchmark(_operators, operators.table),
     "drain": Benchmark(_drain, drain.table),
     "herd": Benchmark(_herd, herd.table),

@@ -271,6 +271,19 @@ def test_operators_look_on_and_everybody_gets_everything(tmp_path: Path) -> None
     assert 0 < result["reading_us"]["min"] <= result["reading_us"]["median"]
 
 
+def test_trace_looks_on_where_it_is_armed_and_loses_nothing(tmp_path: Path) -> None:
+    result = run("trace", tmp_path, "--quick", "--connections", "20", "--rounds", "1")
+    assert result["questions"] == 8
+    assert set(result["publish"]) == set(result["fanout"]) == {
+        "without the tracer", "nothing armed", "armed for others", "armed for these",
+    }  # fmt: skip
+    assert all(one["us"]["min"] > 0 for one in (*result["publish"].values(), *result["fanout"].values()))
+    # One round that does not count and one that does, of twenty messages each.
+    assert result["traced"] == 40
+    check = result["check"]
+    assert (check["received"], check["missing"], check["duplicates"]) == (400, 0, 0)
+
+
 def test_an_unknown_benchmark_is_a_usage_error() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "coffee"], cwd=ROOT, capture_output=True, timeout=60, check=False
