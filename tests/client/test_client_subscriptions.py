@@ -8,6 +8,7 @@ from hand_clock import settle
 from receiving import taken
 
 from wsserver.client import (
+    ClientError,
     ConnectionEnded,
     ConnectionLost,
     Gap,
@@ -363,3 +364,88 @@ class TestCommands:
         assert isinstance(message, Message)
         await client.acknowledge(message)
         assert scene.server.last.said("ack")[0]["message_id"] == "m_d1"
+
+
+def breaking(command: dict[str, Any], view: dict[str, Any]) -> dict[str, Any]:
+    """As a server answers that lets the glass be broken."""
+    mark = {"break_glass": True} if "break_glass" in command else {}
+    return {"type": "subscription_confirmed", **view, "replaced": False, **mark}
+
+
+class TestBreakingTheGlass:
+    async def broken(self, scene, **how: Any) -> Any:
+        scene.server.answers["subscribe"] = lambda _, command: breaking(command, scene.server.view(command))
+        client = await scene.connected(**how)
+        made = await client.subscribe("patient", "9", break_glass="cannot wait")
+        assert made.break_glass is True
+        return client
+
+    def reasons(self, scene) -> list[tuple[str, str | None]]:
+        return [(one["target_id"], one.get("break_glass")) for one in scene.server.last.said("subscribe")]
+
+    async def test_the_reason_is_sent_and_not_in_the_first_frame(self, scene) -> None:
+        scene.server.answers["subscribe"] = lambda _, command: breaking(command, scene.server.view(command))
+        client = scene.client()
+        asking = asyncio.ensure_future(client.subscribe("patient:9", break_glass="cannot wait"))
+        await settle()
+        await client.connect()
+        assert (await asking).break_glass is True
+        assert not scene.server.last.said("connect")[0].get("subscriptions")
+        assert self.reasons(scene) == [("9", "cannot wait")]
+        client.queue_message({"type": "subscribe", "topic": "patient:8", "break_glass": "neither can this"})
+        await settle()
+        assert self.reasons(scene)[1] == ("8", "neither can this")
+
+    async def test_it_ends_with_the_connection_and_is_not_asked_for_again(self, scene) -> None:
+        client = await self.broken(scene)
+        await scene.cut()
+        assert await taken(client, 1) == [Gap("forbidden", topic="patient:9")]
+        await scene.back()
+        assert self.reasons(scene) == []
+
+    @pytest.mark.parametrize(
+        "end",
+        [
+            {"type": "error", "code": 1011, "name": "permission_denied", "message": "Not any more.",
+             "details": {"subscription_type": "patient", "target_id": "9"}},
+            {"type": "subscription_expired", "subscription_type": "patient", "target_id": "9", "code": 1007},
+        ],
+    )  # fmt: skip
+    async def test_nor_when_its_time_is_over(self, scene, end: dict[str, Any]) -> None:
+        client = await self.broken(scene)
+        scene.server.last.say(**end)
+        await settle()
+        assert await taken(client, 1) == [Gap("forbidden", topic="patient:9")]
+        assert len(self.reasons(scene)) == 1
+        await scene.cut()
+        await scene.back()
+        assert self.reasons(scene) == []
+
+    async def test_who_waits_for_another_filter_then_is_told(self, scene) -> None:
+        client = await self.broken(scene)
+        scene.server.answers["subscribe"] = lambda _, command: None
+        asking = asyncio.ensure_future(client.subscribe("patient:9", filters={"n": 1}))
+        await settle()
+        await scene.cut()
+        with pytest.raises(ClientError, match="has ended"):
+            await asking
+        await scene.back()
+        assert self.reasons(scene) == []
+
+    async def test_a_reason_that_was_not_answered_is_stated_on_the_next_connection(self, scene) -> None:
+        client = await scene.connected()
+        scene.server.answers["subscribe"] = lambda _, command: None
+        asking = asyncio.ensure_future(client.subscribe("patient:9", break_glass="cannot wait"))
+        await settle()
+        scene.server.answers["subscribe"] = lambda _, command: breaking(command, scene.server.view(command))
+        await scene.cut()
+        await scene.back()
+        assert (await asking).break_glass is True
+        assert self.reasons(scene) == [("9", "cannot wait")]
+
+    async def test_where_no_glass_had_to_be_broken_it_is_a_subscription_like_any_other(self, scene) -> None:
+        client = await scene.connected()
+        assert not (await client.subscribe("patient:9", break_glass="cannot wait")).break_glass
+        await scene.cut()
+        await scene.back()
+        assert scene.server.last.said("connect")[0]["subscriptions"] == ["patient:9"]

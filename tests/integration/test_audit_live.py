@@ -14,6 +14,7 @@ from wsserver.audit.reading import records
 from wsserver.audit.record import AuditRecord
 from wsserver.audit.verification import verify
 from wsserver.audit.watches import Watches
+from wsserver.client import Gap, Message, ReconnectionConfig, RequestRefused, WebSocketClient
 from wsserver.settings import RoleSettings
 
 ROLES = {
@@ -157,6 +158,37 @@ async def test_a_signed_in_operator_sees_no_ids_unless_they_are_revealed(start_s
     assert server.service.audit.latest(1)[0].action == "reveal"
     viewer = await OperatorPage.sign_in(server, "vera")
     assert (await viewer.get("/ws/audit")).status == 403
+
+
+async def test_the_python_client_breaks_the_glass_and_does_not_do_it_again(start_server: StartServer) -> None:
+    server = await start_server(access={"roles": ROLES})
+    config = ReconnectionConfig(max_attempts=0, initial_delay=0.01, max_delay=0.05, min_uptime=0.0)
+    token = token_of("d1", "doctor", patients=["1"])
+    address = f"ws://127.0.0.1:{server.port}/ws/connect"
+    async with WebSocketClient(address, token=token, subscriptions=["patient:1"], config=config) as client:
+        made = await client.subscribe("patient", "9", break_glass=REASON)
+        assert made.break_glass is True
+        with pytest.raises(RequestRefused):
+            await client.subscribe("patient", "8")
+        server.manager.broadcast_to_patient("9", {"n": 1})
+        got = await client.receive()
+        assert isinstance(got, Message)
+        assert got["n"] == 1
+        (metadata,) = server.manager.connections.values()
+        metadata.link.abort()
+        gap = await client.receive()
+        assert gap == Gap("forbidden", topic="patient:9")
+        await until(
+            lambda: metadata not in server.manager.connections.values() and server.manager.connections
+        )
+        server.manager.broadcast_to_patient("9", {"n": 2})
+        server.manager.broadcast_to_patient("1", {"n": 3})
+        items = []
+        while not (items and isinstance(items[-1], Message)):
+            items.append(await client.receive())
+        assert items[-1]["n"] == 3
+    asked = [one for one in server.service.audit.latest(100) if one.right == "break_glass"]
+    assert len(asked) == 1
 
 
 async def test_a_server_that_is_killed_while_it_writes_leaves_a_log_that_goes_on(

@@ -464,3 +464,87 @@ test("an answer that does not come is not waited for longer than for a connectio
   socket.say({ type: "health", request_id: socket.said("health_check").at(-1).request_id });
   assert.equal(stage.service.state, "connected");
 });
+
+const broken = (socket) => socket.said("subscribe").map(({ topic, break_glass }) => [topic, break_glass]);
+
+function breaking(stage) {
+  stage.server.answers.subscribe = function (socket, { topic, break_glass }) {
+    const frame = { type: "subscription_confirmed", ...this.subscribe(socket, topic) };
+    return break_glass === undefined ? frame : { ...frame, break_glass: true };
+  };
+}
+
+test("breaking the glass sends the reason once, and not in the first frame", async () => {
+  const stage = new Stage();
+  breaking(stage);
+  const asking = stage.service.subscribe("patient", "9", {}, { breakGlass: "cannot wait" });
+  await stage.connect();
+  assert.deepEqual(stage.server.hello.subscriptions ?? [], []);
+  assert.equal((await asking).break_glass, true);
+  stage.service.queueMessage({ type: "subscribe", topic: "patient:8", break_glass: "neither can this" });
+  await settle();
+  assert.deepEqual(broken(stage.server.socket), [
+    ["patient:9", "cannot wait"],
+    ["patient:8", "neither can this"],
+  ]);
+});
+
+test("what the glass was broken for ends with the connection and is not asked for again", async () => {
+  const stage = new Stage();
+  breaking(stage);
+  await stage.connect({ subscriptions: ["patient:1"] });
+  await stage.service.subscribe("patient", "9", null, { breakGlass: "cannot wait" });
+  // The server does not restore it.
+  stage.server.socket.subscriptions.delete("patient:9");
+  await cut(stage);
+  assert.deepEqual(stage.of("gap"), [{ topic: "patient:9", reason: "forbidden" }]);
+  assert.deepEqual(broken(stage.server.socket), []);
+  assert.equal(stage.service.getMetrics().subscriptions, 1);
+});
+
+test("nor is it when its time is over, or when it has expired, or with another filter", async () => {
+  const ends = [
+    { type: "error", ...DENIED, details: { subscription_type: "patient", target_id: "9" } },
+    { type: "subscription_expired", subscription_type: "patient", target_id: "9", code: 1007 },
+  ];
+  for (const end of ends) {
+    for (const again of [false, true]) {
+      const stage = new Stage();
+      breaking(stage);
+      await stage.connect();
+      await stage.service.subscribe("patient", "9", null, { breakGlass: "cannot wait" });
+      if (again) {
+        stage.server.answers.subscribe = () => [];
+        stage.service.subscribe("patient", "9", { n: 1 }).catch(() => {});
+      }
+      stage.server.socket.say(end);
+      await settle();
+      const said = stage.server.socket.said("subscribe").length;
+      assert.equal(said, again ? 2 : 1);
+      await cut(stage);
+      assert.deepEqual(broken(stage.server.socket), []);
+      assert.deepEqual(stage.of("gap"), [{ topic: "patient:9", reason: "forbidden" }]);
+    }
+  }
+});
+
+test("a reason that was not answered is stated on the next connection", async () => {
+  const stage = new Stage();
+  await stage.connect();
+  stage.server.answers.subscribe = () => [];
+  const asking = stage.service.subscribe("patient", "9", null, { breakGlass: "cannot wait" });
+  await settle();
+  breaking(stage);
+  await cut(stage);
+  assert.deepEqual(broken(stage.server.socket), [["patient:9", "cannot wait"]]);
+  assert.equal((await asking).break_glass, true);
+});
+
+test("where no glass had to be broken it is a subscription like any other", async () => {
+  const stage = new Stage();
+  await stage.connect();
+  await stage.service.subscribe("patient", "9", null, { breakGlass: "cannot wait" });
+  await cut(stage);
+  assert.equal(stage.service.getMetrics().subscriptions, 1);
+  assert.deepEqual(stage.of("gap"), []);
+});

@@ -207,9 +207,7 @@ CASES: dict[Reason, Case] = {
     "not_subscribed": never_subscribed,
     "other_topic": sent(topic="ecg:*"),
     "subscribed_later": subscribed_later,
-    "subscription_ended": sent(
-        before=lambda inquiry, one: inquiry.manager.unsubscribe(one, "patient", 1)
-    ),
+    "subscription_ended": sent(before=lambda inquiry, one: inquiry.manager.unsubscribe(one, "patient", 1)),
     "subscription_expired": sent(before=expire),
     "filtered": sent(filters={"n": 2}),
     "changed": sent(

@@ -214,16 +214,21 @@ class WebSocketClient:
         subscription_type: str,
         target_id: str | int | None = None,
         filters: Mapping[str, Any] | None = None,
+        *,
+        break_glass: str | None = None,
     ) -> Subscription:
         """Subscribe, and return when the server has confirmed it; a second time replaces the filters.
 
         ``subscribe("patient", "123")`` and ``subscribe("patient:123")`` are the same. It holds over
-        reconnects, and may be called before there is a connection. Raises RequestRefused, after which
-        what was before still holds, and InvalidOption.
+        reconnects, and may be called before there is a connection. ``break_glass`` states why the user
+        must see a patient whom the user may not see; such a subscription ends with the connection, or
+        before, and is not asked for again. Raises RequestRefused, after which what was before still
+        holds, and InvalidOption.
         """
         topic = Topic.of(subscription_type, target_id)
-        encode_json(filters or {})
-        return await self._memory.subscriber.subscribe(self._supervisor.link, topic, dict(filters or {}))
+        wanted = dict(filters or {})
+        encode_json(wanted)
+        return await self._memory.subscriber.subscribe(self._supervisor.link, topic, wanted, break_glass)
 
     async def unsubscribe(self, subscription_type: str, target_id: str | int | None = None) -> bool:
         """End a subscription; returns whether it was there. Twice is no error."""

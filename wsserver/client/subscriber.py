@@ -27,12 +27,14 @@ class Subscriber:
         self._tell_error = tell_error
         self.wanted = Subscriptions()
 
-    async def subscribe(self, link: Link | None, topic: Topic, filters: Mapping[str, Any]) -> Subscription:
+    async def subscribe(
+        self, link: Link | None, topic: Topic, filters: Mapping[str, Any], reason: str | None = None
+    ) -> Subscription:
         """Want a topic, and return when the server has confirmed it: on this connection or on a later one.
 
-        Raises RequestRefused. Cancelled, it goes on being wanted.
+        ``reason`` is one for breaking the glass. Raises RequestRefused. Cancelled, it goes on being wanted.
         """
-        wanted = self.wanted.want(topic, filters)
+        wanted = self.wanted.want(topic, filters, reason)
         waiter: asyncio.Future[Subscription] = asyncio.get_running_loop().create_future()
         wanted.waiters.append(waiter)
         if link is not None:
@@ -69,7 +71,8 @@ class Subscriber:
         filters = command.get("filters") or {}
         if not isinstance(filters, dict):
             raise InvalidOption("filters", "must be an object")
-        wanted = self.wanted.want(topic, dict(filters))
+        reason = command.get("break_glass")
+        wanted = self.wanted.want(topic, dict(filters), reason if isinstance(reason, str) else None)
         if link is not None:
             link.spawn(self._request(link, wanted))
 
@@ -128,9 +131,18 @@ class Subscriber:
         if error is not None:
             self._gone(wanted, wanted.version, error)
             return
+        if wanted.is_over_with_connection:
+            self.wanted.drop(wanted.topic)
+            self._tell_gap(Gap("forbidden", topic=wanted.topic.text))
+            return
         # What is published until it is confirmed again does not come.
         self._tell_gap(Gap("expired", topic=wanted.topic.text))
         link.spawn(self._request(link, wanted))
+
+    def connection_ended(self) -> None:
+        """Nothing comes any more of what the glass was broken for."""
+        for wanted in self.wanted.end_glass():
+            self._tell_gap(Gap("forbidden", topic=wanted.topic.text))
 
     async def _request(self, link: Link, wanted: Wanted) -> None:
         while self.wanted.find(wanted.topic) is wanted:

@@ -18,6 +18,8 @@ class Subscription(NamedTuple):
     filters: Any
     replaced: bool = False
     hint: str | None = None
+    break_glass: bool = False
+    """The patient is seen for the reason that was stated: it ends with this connection, or before."""
 
     @classmethod
     def of(cls, frame: Mapping[str, Any]) -> "Subscription":
@@ -29,6 +31,7 @@ class Subscription(NamedTuple):
             frame.get("filters"),
             frame.get("replaced", False),
             frame.get("hint"),
+            frame.get("break_glass") is True,
         )
 
 
@@ -45,6 +48,15 @@ class Wanted:
     confirmed: Subscription | None = None
     """What the server has for these filters; None while that is not certain."""
     waiters: list["asyncio.Future[Subscription]"] = field(default_factory=list)
+    reason: str | None = None
+    """For breaking the glass, until the server has confirmed it."""
+    is_glass: bool = False
+    """It ends with the connection, and is not asked for again."""
+
+    @property
+    def is_over_with_connection(self) -> bool:
+        """Whether the server restores it to nobody, and nobody has just given another reason."""
+        return self.is_glass and self.reason is None
 
     def command(self) -> dict[str, Any]:
         """The command that asks for it."""
@@ -52,6 +64,8 @@ class Wanted:
         command: dict[str, Any] = {"type": "subscribe", "subscription_type": name, "target_id": target}
         if self.filters:
             command["filters"] = self.filters
+        if self.reason is not None:
+            command["break_glass"] = self.reason
         return command
 
 
@@ -71,8 +85,8 @@ class Subscriptions:
     def __len__(self) -> int:
         return len(self._wanted)
 
-    def want(self, topic: Topic, filters: Mapping[str, Any]) -> Wanted:
-        """Add a topic, or replace its filters."""
+    def want(self, topic: Topic, filters: Mapping[str, Any], reason: str | None = None) -> Wanted:
+        """Add a topic, or replace its filters. ``reason`` is one for breaking the glass."""
         wanted = self._wanted.get(topic)
         if wanted is None:
             self._wanted[topic] = wanted = Wanted(topic, filters)
@@ -80,6 +94,7 @@ class Subscriptions:
             wanted.filters = filters
             wanted.version += 1
             wanted.confirmed = None
+        wanted.reason = reason
         return wanted
 
     def drop(self, topic: Topic) -> Wanted | None:
@@ -98,10 +113,10 @@ class Subscriptions:
         return None
 
     def topics_for_connect(self, max_bytes: int) -> list[str]:
-        """Topics without filters, which ``connect`` can take along, as many as fit."""
+        """Topics without filters and reasons, which ``connect`` can take along, as many as fit."""
         topics = []
         for wanted in self._wanted.values():
-            if not wanted.filters:
+            if not wanted.filters and wanted.reason is None:
                 max_bytes -= len(wanted.topic.text) + 3
                 if max_bytes < 0:
                     break
@@ -113,6 +128,7 @@ class Subscriptions:
         if wanted.version == version:
             wanted.confirmed = subscription
             wanted.former = wanted.filters
+            wanted.reason, wanted.is_glass = None, subscription.break_glass
             _settle(wanted, subscription)
 
     def refused(self, wanted: Wanted, version: int, error: ClientError) -> bool:
@@ -130,6 +146,14 @@ class Subscriptions:
         del self._wanted[wanted.topic]
         _settle(wanted, error)
         return True
+
+    def end_glass(self) -> list[Wanted]:
+        """The connection has ended, and with it what the glass was broken for; returns what that was."""
+        ended = [one for one in self._wanted.values() if one.is_over_with_connection]
+        for one in ended:
+            del self._wanted[one.topic]
+            _settle(one, ClientError("the right to it has ended"))
+        return ended
 
     def lost(self, topic: Topic) -> Wanted | None:
         """The server has ended it: with the right to it, or by time."""

@@ -120,6 +120,7 @@ class Supervisor:
             return await connection.live()
         finally:
             self.link = None
+            self._memory.subscriber.connection_ended()
             if self._was_in:
                 self._memory.lost_at, self.opened_at = self._clock.monotonic(), None
 

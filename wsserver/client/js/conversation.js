@@ -9,7 +9,7 @@ import { topicOf, topicOfCommand } from "./topic.js";
 /** @import {Metrics} from "./metrics.js" */
 /** @import {Tokens} from "./tokens.js" */
 /** @import {Command, ConnectOptions, Cursor, Filters, Gap, QueueOptions, QueueOutcome} from "./types.js" */
-/** @import {ReconnectionConfig, ServiceEvents} from "./types.js" */
+/** @import {ReconnectionConfig, ServiceEvents, SubscribeOptions} from "./types.js" */
 
 /** Between two attempts to get a new token while the old one still holds. */
 const RENEW_AGAIN = 10_000;
@@ -369,7 +369,8 @@ export class Conversation {
     const requestId = typeof command.request_id === "string" ? command.request_id : undefined;
     if (command.type === "subscribe") {
       const filters = /** @type {Filters | undefined} */ (command.filters);
-      this.#subscriptions.want(topicOfCommand(command), filters, undefined, requestId);
+      const breakGlass = typeof command.break_glass === "string" ? command.break_glass : undefined;
+      this.#subscriptions.want(topicOfCommand(command), filters, undefined, requestId, breakGlass);
     } else {
       const { subscription_id: named } = command;
       const topic = typeof named === "string" ? this.#subscriptions.named(named) : topicOfCommand(command);
@@ -396,9 +397,12 @@ export class Conversation {
     });
   }
 
-  /** @param {string} type @param {string | number | null | undefined} target @param {Filters | null} [filters] */
-  subscribe(type, target, filters) {
-    return this.#subscriptions.subscribe(topicOf(type, target), filters);
+  /**
+   * @param {string} type @param {string | number | null | undefined} target @param {Filters | null} [filters]
+   * @param {SubscribeOptions} [options]
+   */
+  subscribe(type, target, filters, options) {
+    return this.#subscriptions.subscribe(topicOf(type, target), filters, options?.breakGlass);
   }
 
   /** @param {string} type @param {string | number | null} [target] */

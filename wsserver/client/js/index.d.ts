@@ -21,6 +21,7 @@ export type ReconnectingEvent = import("./types.js").ReconnectingEvent;
 export type ReconnectionConfig = import("./types.js").ReconnectionConfig;
 export type ServiceEvents = import("./types.js").ServiceEvents;
 export type State = import("./types.js").State;
+export type SubscribeOptions = import("./types.js").SubscribeOptions;
 export type Subscription = import("./types.js").Subscription;
 /** @typedef {import("./types.js").Address} Address */
 /** @typedef {import("./types.js").Command} Command */
@@ -40,4 +41,5 @@ export type Subscription = import("./types.js").Subscription;
 /** @typedef {import("./types.js").ReconnectionConfig} ReconnectionConfig */
 /** @typedef {import("./types.js").ServiceEvents} ServiceEvents */
 /** @typedef {import("./types.js").State} State */
+/** @typedef {import("./types.js").SubscribeOptions} SubscribeOptions */
 /** @typedef {import("./types.js").Subscription} Subscription */

@@ -24,4 +24,5 @@ export { WebSocketReconnectService } from "./websocket-reconnect.service.js";
 /** @typedef {import("./types.js").ReconnectionConfig} ReconnectionConfig */
 /** @typedef {import("./types.js").ServiceEvents} ServiceEvents */
 /** @typedef {import("./types.js").State} State */
+/** @typedef {import("./types.js").SubscribeOptions} SubscribeOptions */
 /** @typedef {import("./types.js").Subscription} Subscription */

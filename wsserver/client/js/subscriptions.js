@@ -24,6 +24,8 @@ const TRY_AGAIN_AFTER = 1000;
  * @property {Wish | null} former what is in force while this one is being asked for
  * @property {boolean} isOption named in the options of `connect`
  * @property {boolean} isHeld the server has had it, and nobody was told that it is lost
+ * @property {string | undefined} breakGlass the reason for it, until the server has confirmed it
+ * @property {boolean} isGlass it ends with this connection, and is not asked for again
  * @property {Waiting[]} waiting
  */
 
@@ -70,10 +72,11 @@ export class Subscriptions {
   /**
    * @param {Topic} topic
    * @param {Filters | null} [filters]
+   * @param {string} [breakGlass]
    * @returns {Promise<Subscription>}
    */
-  subscribe(topic, filters) {
-    return new Promise((resolve, reject) => this.want(topic, filters, { resolve, reject }));
+  subscribe(topic, filters, breakGlass) {
+    return new Promise((resolve, reject) => this.want(topic, filters, { resolve, reject }, undefined, breakGlass));
   }
 
   /**
@@ -81,9 +84,10 @@ export class Subscriptions {
    * @param {Filters | null} [filters] the wish replaces the one before
    * @param {Waiting} [waiting] for the confirmation
    * @param {string} [requestId] of the caller's own
+   * @param {string} [breakGlass] the reason why the user must see a patient whom the user may not see
    * @throws {ClientError} `too_many_subscriptions`
    */
-  want(topic, filters, waiting, requestId) {
+  want(topic, filters, waiting, requestId, breakGlass) {
     const existing = this.#wishes.get(topic.key);
     if (existing === undefined && this.#wishes.size >= MOST) {
       throw new ClientError("too_many_subscriptions", `More than ${MOST} subscriptions are wanted.`);
@@ -94,7 +98,9 @@ export class Subscriptions {
       wish.subscriptionId = existing.subscriptionId;
       wish.former = existing.standing === "confirmed" ? existing : existing.former;
       wish.isHeld = existing.isHeld;
+      wish.isGlass = existing.isGlass;
     }
+    wish.breakGlass = breakGlass;
     if (waiting !== undefined) wish.waiting.push(waiting);
     this.#wishes.set(topic.key, wish);
     const leaving = this.#leaving.get(topic.key);
@@ -132,9 +138,11 @@ export class Subscriptions {
     return undefined;
   }
 
-  /** The topics for the first frame: those without a filter, which it cannot carry. */
+  /** The topics for the first frame: those without a filter or a reason, which it cannot carry. */
   topics() {
-    return [...this.#wishes.values()].filter((wish) => isEmpty(wish.filters)).map((wish) => wish.text);
+    return [...this.#wishes.values()]
+      .filter((wish) => isEmpty(wish.filters) && wish.breakGlass === undefined)
+      .map((wish) => wish.text);
   }
 
   /**
@@ -202,6 +210,7 @@ export class Subscriptions {
     for (const timer of this.#timers) this.#line.timers.clearTimeout(timer);
     this.#timers.clear();
     for (const [key, wish] of [...this.#wishes]) {
+      if (this.#endGlass(key, wish)) continue;
       wish.requestId = null;
       if (wish.standing !== "confirmed") wish.standing = "waiting";
       if (keep) continue;
@@ -237,6 +246,7 @@ export class Subscriptions {
     const key = `${frame.subscription_type}:${frame.target_id}`;
     const wish = this.#wishes.get(key);
     if (wish === undefined) return;
+    if (this.#endGlass(key, wish)) return;
     // What is published until it is confirmed again does not come.
     this.#lose(wish, "expired");
     this.#ask(key, wish);
@@ -244,10 +254,25 @@ export class Subscriptions {
 
   /** The right to a subscription has ended, and it with it. @param {any} details which the error names */
   withdrawn(details) {
-    const wish = this.#wishes.get(`${details?.subscription_type}:${details?.target_id}`);
-    if (wish?.standing !== "confirmed") return;
+    const key = `${details?.subscription_type}:${details?.target_id}`;
+    const wish = this.#wishes.get(key);
+    if (wish?.standing !== "confirmed" || this.#endGlass(key, wish)) return;
     wish.standing = "refused";
     this.#lose(wish, "forbidden");
+  }
+
+  /**
+   * The server does not restore what somebody had to give a reason for, and nobody gives one for it here: it is wanted
+   * no more. One whose reason the server has not confirmed yet is left alone.
+   *
+   * @param {string} key @param {Wish} wish @returns {boolean} whether it was such a one
+   */
+  #endGlass(key, wish) {
+    if (!wish.isGlass || wish.breakGlass !== undefined) return false;
+    this.#wishes.delete(key);
+    for (const one of wish.waiting.splice(0)) one.reject(new ClientError("replaced", "The right to it has ended."));
+    this.#lose(wish, "forbidden");
+    return true;
   }
 
   /** @param {Wish} wish @param {"forbidden" | "limit" | "expired"} reason */
@@ -262,6 +287,7 @@ export class Subscriptions {
     /** @type {Record<string, any>} */
     const command = { type: "subscribe", topic: wish.text };
     if (wish.filters !== undefined) command.filters = wish.filters;
+    if (wish.breakGlass !== undefined) command.break_glass = wish.breakGlass;
     if (requestId !== undefined) command.request_id = requestId;
     const labelled = this.#line.requests.label(/** @type {any} */ (command));
     wish.standing = "asked";
@@ -292,6 +318,8 @@ export class Subscriptions {
     wish.isHeld = true;
     wish.requestId = null;
     wish.former = null;
+    wish.breakGlass = undefined;
+    wish.isGlass = subscription.break_glass === true;
     wish.subscriptionId = subscription.subscription_id;
     for (const one of wish.waiting.splice(0)) one.resolve(subscription);
   }
@@ -352,6 +380,8 @@ function newWish({ text }, filters, isOption) {
     former: null,
     isOption,
     isHeld: false,
+    breakGlass: undefined,
+    isGlass: false,
     waiting: [],
   };
 }

@@ -196,6 +196,14 @@ export interface Gap {
 }
 
 /** A subscription as the server confirmed it. */
+export interface SubscribeOptions {
+  /**
+   * Why the user must see a patient whom the user may not see: a line of 8 to 200 characters. The subscription ends with
+   * the connection, or before, and is not asked for again.
+   */
+  breakGlass?: string;
+}
+
 export interface Subscription {
   subscription_id: string;
   subscription_type: string;
@@ -205,6 +213,8 @@ export interface Subscription {
   replaced?: boolean;
   /** The filter may not be what was meant. */
   hint?: string;
+  /** The patient is seen for the reason that was stated, and for a time. */
+  break_glass?: boolean;
 }
 
 export interface Unsubscribed {

@@ -1,10 +1,10 @@
 import { ReconnectingSocket } from "./reconnecting-socket.js";
 import type { Address, Command, ConnectOptions, Filters } from "./types.js";
 import type { Metrics as Figures, QueueOptions, QueueOutcome, ReconnectionConfig } from "./types.js";
-import type { ServiceEvents, State, Subscription, Unsubscribed } from "./types.js";
+import type { ServiceEvents, State, SubscribeOptions, Subscription, Unsubscribed } from "./types.js";
 /** @import {Address, Command, ConnectedEvent, ConnectOptions, DisconnectedEvent, Filters} from "./types.js" */
 /** @import {Metrics as Figures, QueueOptions, QueueOutcome, ReconnectionConfig} from "./types.js" */
-/** @import {ServiceEvents, State, Subscription, Unsubscribed} from "./types.js" */
+/** @import {ServiceEvents, State, SubscribeOptions, Subscription, Unsubscribed} from "./types.js" */
 /**
  * A connection to the server that comes back by itself and goes on where it was.
  *
@@ -105,10 +105,11 @@ export declare class WebSocketReconnectService {
      * @param {string} type `patient`, a type, or a whole topic such as `patient:123`, `type:ecg` or `*`
      * @param {string | number | null} [targetId] every target if missing
      * @param {Filters | null} [filters] replaces the filters of a subscription to the same topic
+     * @param {SubscribeOptions} [options] `breakGlass` states why the user must see a patient whom the user may not see
      * @returns {Promise<Subscription>}
      * @throws {ClientError} the server's refusal; what was in force before stays
      */
-    subscribe(type: string, targetId?: string | number | null, filters?: Filters | null): Promise<Subscription>;
+    subscribe(type: string, targetId?: string | number | null, filters?: Filters | null, options?: SubscribeOptions): Promise<Subscription>;
     /**
      * @param {string} type as in `subscribe`
      * @param {string | number | null} [targetId]

@@ -13,7 +13,7 @@ import { ReconnectingSocket } from "./reconnecting-socket.js";
 import { Tokens } from "./tokens.js";
 /** @import {Address, Command, ConnectedEvent, ConnectOptions, DisconnectedEvent, Filters} from "./types.js" */
 /** @import {Metrics as Figures, QueueOptions, QueueOutcome, ReconnectionConfig} from "./types.js" */
-/** @import {ServiceEvents, State, Subscription, Unsubscribed} from "./types.js" */
+/** @import {ServiceEvents, State, SubscribeOptions, Subscription, Unsubscribed} from "./types.js" */
 
 /**
  * A connection to the server that comes back by itself and goes on where it was.
@@ -173,11 +173,12 @@ export class WebSocketReconnectService {
    * @param {string} type `patient`, a type, or a whole topic such as `patient:123`, `type:ecg` or `*`
    * @param {string | number | null} [targetId] every target if missing
    * @param {Filters | null} [filters] replaces the filters of a subscription to the same topic
+   * @param {SubscribeOptions} [options] `breakGlass` states why the user must see a patient whom the user may not see
    * @returns {Promise<Subscription>}
    * @throws {ClientError} the server's refusal; what was in force before stays
    */
-  subscribe(type, targetId, filters) {
-    return quiet(async () => this.#conversation.subscribe(type, targetId, filters));
+  subscribe(type, targetId, filters, options) {
+    return quiet(async () => this.#conversation.subscribe(type, targetId, filters, options));
   }
 
   /**
