@@ -27,7 +27,6 @@ _CHAPTERS: Final = {
     "Explaining": "Why somebody did or did not get a message.",
     "Connections": "Who is here and how they are doing.",
     "Subscriptions": "What is subscribed to, and what became of it.",
-    "Connections": "Who is connected, and ending that.",
     "Auditing": "Who watched whom, and what operators did.",
     "Debugging": "The specification's tools.",
     "Status page": "For browsers of operators.",
