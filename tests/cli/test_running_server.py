@@ -80,6 +80,11 @@ async def test_clocks_that_differ_are_told(well: RestDouble, apart: float, level
     assert (await examined(well, now=NOW - apart))["clock_difference"].level == level
 
 
+async def test_a_second_that_is_cut_off_is_no_difference(well: RestDouble) -> None:
+    # The header says 1 s before this, and on the average it is half of one.
+    assert (await examined(well, now=NOW + 0.95))["clock_difference"].level == "ok"
+
+
 async def test_alerts_and_orphans_are_told(well: RestDouble) -> None:
     well.by_path["/ws/alerts"] = {"active": [{"alert": "mine\x1b", "level": "warning", "since": "now"}]}
     well.by_path["/ws/inspect"] = {"subscription_health": {"orphaned": 2}}

@@ -37,7 +37,7 @@ def connection_state(manager: ConnectionManager) -> ConnectionState:
     return ConnectionState(
         total_connections=len(manager.connections),
         total_subscriptions=len(manager.subscription_manager),
-        by_role={role: count for role, count in manager.limits.by_role.items() if count},
+        by_role=dict(manager.limits.by_role),
         subscriptions=manager.subscription_manager.get_metrics(),
         health=manager.health_monitor.get_health_metrics(),
     )
