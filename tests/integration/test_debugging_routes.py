@@ -34,6 +34,7 @@ async def test_the_inspector_tells_who_is_there(server: LiveServer) -> None:
 async def test_the_self_test_ends_orphans_only_when_told_to(server: LiveServer) -> None:
     await server.enter("d1", "doctor", "patient:1")
     (connection_id,) = server.manager.connections
+    server.manager.health_monitor.stop_monitoring(connection_id)
     metadata = server.manager._connections.pop(connection_id)
     for _ in range(2):
         assert (await told(server, "/ws/inspect"))["subscription_health"]["orphaned"] == 1
