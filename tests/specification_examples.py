@@ -1,7 +1,6 @@
 """The backend examples of the specification, as it writes them.
 
-The tests put the instances that the examples import in here. ``inspect_connection_state``
-ends before the health monitor's figures.
+The tests put the instances that the examples import in here.
 """
 
 # The text is the specification's: it is neither formatted nor improved.
@@ -22,6 +21,7 @@ from wsserver.overload import send_alert, trigger_emergency_cleanup
 
 connection_manager: Any = None
 subscription_manager: Any = None
+health_monitor: Any = None
 mock_websocket = MagicMock()
 logger = logging.getLogger("wsserver.examples")
 
@@ -108,6 +108,10 @@ def inspect_connection_state():
     # Subscription statistics
     sub_stats = subscription_manager.get_metrics()
     print(f"Subscription metrics: {sub_stats}")
+
+    # Health monitor status
+    health_metrics = health_monitor.get_health_metrics()
+    print(f"Health metrics: {health_metrics}")
 
 
 def trace_message_flow(message_id, message_data):

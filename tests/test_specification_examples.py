@@ -10,6 +10,7 @@ from far_end import FarEnd
 from workbench import Bench, Workbench
 
 from wsserver import overload
+from wsserver.connections.connection_state import connection_state
 from wsserver.errors import ServerError
 
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
@@ -26,6 +27,7 @@ FRONTEND = {
 def use(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> None:
     monkeypatch.setattr(examples, "connection_manager", bench.manager)
     monkeypatch.setattr(examples, "subscription_manager", bench.manager.subscription_manager)
+    monkeypatch.setattr(examples, "health_monitor", bench.manager.health_monitor)
 
 
 @pytest.fixture
@@ -148,6 +150,9 @@ async def test_the_inspector_counts_by_role(bench: Workbench, capsys: pytest.Cap
         "  nurse: 2",
     ]
     assert "'total': 3" in lines[6]
+    assert "'healthy_connections': 3" in lines[7]
+    # The server's own tool prints the same.
+    assert connection_state(bench.manager).lines() == lines
 
 
 async def test_the_tracer_finds_who_would_get_a_message_and_sends_it(
