@@ -72,6 +72,8 @@ async def test_it_is_marked_noted_with_the_reason_and_alerted_without_anybodys_i
     (change,) = alerts.history(10)
     assert change.as_dict()["details"] == {"count": 1}
     assert bench.service.glass.of(bench.owner(client)) == {"9": 40.0}
+    info = bench.manager.get_connection_info(bench.owner(client).connection_id)
+    assert [one.break_glass for one in info.subscribed] == [True]
     # Each time is told.
     other = await bench.client("u2", patients=["1"])
     await breaks(bench, other)

@@ -12,6 +12,7 @@ from wsserver.connections.connection_metadata import ConnectionMetadata
 from wsserver.errors import ConnectionNotFound
 from wsserver.health_monitor import HealthMonitor
 from wsserver.protocol.control import Gap
+from wsserver.protocol.topic import PATIENT
 from wsserver.reconnect_service import ReconnectService
 from wsserver.sessions.session import Resumed
 from wsserver.subscription_manager import SubscriptionManager
@@ -65,6 +66,7 @@ class SubscriptionInfo(msgspec.Struct, frozen=True, kw_only=True):
     filters: dict[str, Any]
     complexity: float
     idle_seconds: Annotated[float, Meta(description="Since it was made or renewed by the client.")]
+    break_glass: Annotated[bool, Meta(description="Whether nothing else shows its patient to the user.")]
 
 
 class TokenInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,7 +179,7 @@ class ConnectionInspector:
                 resumed=isinstance(metadata.resumed, Resumed),
             ),
             subscribed=[
-                self._subscription(one)
+                self._subscription(one, metadata)
                 for one in self.subscriptions.get_connection_subscriptions(connection_id)
             ],
             events=[one.as_dict() for one in history.latest(MAX_EVENTS, connection_id=connection_id)],
@@ -244,7 +246,8 @@ class ConnectionInspector:
             patients=None if principal.patients is None else len(principal.patients),
         )
 
-    def _subscription(self, one: Subscription) -> SubscriptionInfo:
+    def _subscription(self, one: Subscription, metadata: ConnectionMetadata) -> SubscriptionInfo:
+        is_patient = one.subscription_type == PATIENT
         return SubscriptionInfo(
             subscription_id=one.subscription_id,
             subscription_type=one.subscription_type,
@@ -252,6 +255,7 @@ class ConnectionInspector:
             filters=one.filters,
             complexity=one.program.complexity,
             idle_seconds=round(max(0.0, self.clock.monotonic() - one.renewed_at), 3),
+            break_glass=is_patient and one.target_id in metadata.principal.beyond,
         )
 
     def _gap(self, at: float, gap: Gap) -> ToldGap:

@@ -83,6 +83,7 @@ _INFO: Final[dict[str, Any]] = {
             "filters": {"severity": "high"},
             "complexity": 1.0,
             "idle_seconds": 424.9,
+            "break_glass": False,
         }
     ],
     "events": [
