@@ -25,6 +25,7 @@ _CHAPTERS: Final = {
     "Operating": "For those who run the server.",
     "Figures": "For those who watch it.",
     "Explaining": "Why somebody did or did not get a message.",
+    "Connections": "Who is here and how they are doing.",
     "Subscriptions": "What is subscribed to, and what became of it.",
     "Auditing": "Who watched whom, and what operators did.",
     "Debugging": "The specification's tools.",
