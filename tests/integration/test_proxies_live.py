@@ -91,6 +91,11 @@ async def test_everybody_has_their_own_address_and_nobody_chooses_another(front:
             await front.enter("d2", source="127.0.0.2", **headers)
         assert refused.value.response.status_code == 429
     await front.enter("d3", source="127.0.0.3")
+    answer = await front.server.http(
+        "GET", "/ws/connections", token=token_of("ops", "admin", scope="admin:read")
+    )
+    rows = answer.json["data"]["connections"]
+    assert {row["user_id"]: row["address"] for row in rows} == {"d1": "127.0.0.2", "d3": "127.0.0.3"}
 
 
 async def test_only_the_socket_and_the_clients_files_are_for_everybody(front: Front) -> None:
