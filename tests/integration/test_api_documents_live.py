@@ -77,7 +77,7 @@ async def sent(server: LiveServer, route: Route) -> Answer:
         if body is not None:
             body = {name: secrets.get(name, value) for name, value in body.items()}
         return await page.send(route.shown_method, target, body)
-    token = token_of("gateway", "service", scope=ALL_SCOPES)
+    token = token_of("gateway", "service", scope=f"{ALL_SCOPES} audit:read")
     return await server.http(route.shown_method, target, body, token=token, headers=headers)
 
 
