@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from live_server import until
 
+PATIENCE = 60.0
+"""Seconds: a late tick of the housekeeping is left out, and on a busy machine many are late."""
+
 
 async def test_it_hears_of_the_start_a_reload_life_and_the_end(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -27,10 +30,10 @@ async def test_it_hears_of_the_start_a_reload_life_and_the_end(
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         monkeypatch.setenv("WATCHDOG_USEC", "300000")
         server = await run()
-        await until(lambda: listen().count("WATCHDOG=1") > 1, "signs of life")
+        await until(lambda: listen().count("WATCHDOG=1") > 1, "signs of life", PATIENCE)
         assert heard[0] == "READY=1"
         server.process.send_signal(signal.SIGHUP)
-        await until(lambda: listen().count("READY=1") == 2, "the end of the reload")
+        await until(lambda: listen().count("READY=1") == 2, "the end of the reload", PATIENCE)
         assert heard.index("RELOADING=1") < len(heard) - 1 - heard[::-1].index("READY=1")
         server.process.send_signal(signal.SIGTERM)
         assert await server.ended() == 0
