@@ -46,7 +46,7 @@ class DescriptorRoom:
         self.limit = 0
         """Descriptors that this process may hold; as of the last ``refresh``."""
         self.client_ceiling = 0
-        """No WebSocket is kept on this descriptor or above: that is for everything else."""
+        """No client's WebSocket is kept on this descriptor or above: that is for everything else."""
         self.request_ceiling = 0
         """No HTTP connection is kept on this descriptor or above: that is for files."""
         self.refresh()
