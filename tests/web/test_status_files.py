@@ -8,6 +8,7 @@ import pytest
 
 import wsserver
 from wsserver.web.client_files import CLIENT_FILES
+from wsserver.web.lean_script import lean_script
 from wsserver.web.status_files import (
     CONTENT_SECURITY_POLICY,
     DOCUMENT,
@@ -22,7 +23,6 @@ UPLOT = SOURCE / "vendor" / "uplot"
 # As published at npm: what `npm pack uplot@1.6.32` brings.
 UPLOT_SHA256 = {
     "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
-    "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
     "LICENSE": "8f989229699b4fe2f1a0432d0e9edc338a8a911e250e2d1b01ecd770a5f5b1bd",
 }
 
@@ -34,21 +34,30 @@ def text(name: str) -> str:
     return STATUS_FILES[name].body.decode()
 
 
+# Decoders of the binary protocol, which this page does not ask for.
+BINARY = {f"client/{name}.js" for name in ("envelope", "envelope-error", "lz4", "messagepack")}
+CLIENT = {f"client/{name}" for name in CLIENT_FILES if name.endswith(".js")}
+
+
 def test_every_script_and_style_sheet_is_served_and_nothing_else():
     on_disk = {path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*") if path.is_file()}
-    assert set(STATUS_FILES) == on_disk - {f"vendor/uplot/{name}" for name in ("LICENSE", "VERSION")}
+    assert set(STATUS_FILES) - CLIENT == on_disk - {f"vendor/uplot/{name}" for name in ("LICENSE", "VERSION")}
+    assert not CLIENT - set(STATUS_FILES)
+
+
+def test_the_client_is_the_one_that_all_are_given():
+    for name in CLIENT:
+        whole = CLIENT_FILES[name.removeprefix("client/")].body.decode()
+        assert text(name) == lean_script(whole)
 
 
 def test_what_is_asked_for_is_there_and_what_is_there_is_asked_for():
     wanted = set(re.findall(r'(?:src|href)="status/([^"]+)"', text(DOCUMENT)))
-    foreign = set()
     for name in STATUS_FILES:
         if name.endswith(".js") and not name.startswith("vendor/"):
-            for target in re.findall(r'(?:from|import\()\s*"([^"]+)"', text(name)):
-                path = urljoin(f"/ws/status/{name}", target)
-                (wanted if path.startswith("/ws/status/") else foreign).add(path.removeprefix("/ws/status/"))
+            targets = re.findall(r'(?:from |import\()"(\./[^"]+)"', text(name))
+            wanted |= {urljoin(name, target) for target in targets}
     assert wanted == set(STATUS_FILES) - {DOCUMENT}
-    assert foreign == {"/ws/client/index.js"}
 
 
 def test_nothing_writes_markup_or_runs_text():
@@ -96,12 +105,8 @@ def test_uplot_is_the_one_that_was_published():
 
 
 def test_all_that_a_browser_can_load_is_small():
-    own = [STATUS_FILES[name].packed for name in STATUS_FILES]
-    # Decoders of the binary protocol, which this page does not ask for.
-    binary = {"envelope.js", "envelope-error.js", "lz4.js", "messagepack.js"}
-    scripts = {name for name in CLIENT_FILES if name.endswith(".js")} - binary
-    client = [CLIENT_FILES[name].packed for name in scripts]
-    total = sum(len(packed) for packed in [*own, *client] if packed is not None)
+    loaded = [file.packed for name, file in STATUS_FILES.items() if name not in BINARY]
+    total = sum(len(packed) for packed in loaded if packed is not None)
     assert total < MOST_COMPRESSED, total
 
 
@@ -112,8 +117,7 @@ def test_the_packed_form_is_the_same_file():
 
 
 def test_scripts_are_short_and_checked():
-    for name in STATUS_FILES:
-        if name.endswith(".js") and not name.startswith("vendor/"):
-            lines = text(name).splitlines()
-            assert lines[0] == "// @ts-check", name
-            assert len(lines) <= 400, name
+    for path in SOURCE.glob("*.js"):
+        lines = path.read_text().splitlines()
+        assert lines[0] == "// @ts-check", path.name
+        assert len(lines) <= 400, path.name

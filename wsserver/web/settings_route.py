@@ -16,6 +16,9 @@ from wsserver.web.responses import success
 _PACKAGES: Final = ("aiohttp", "uvloop", "msgspec", "lz4", "google-re2", "PyJWT", "prometheus-client", "apsw")
 """What the server stands on; a fault in one of them may be a fault of the server."""
 
+DEMO: Final = "/demo/config.json"
+"""Where the demonstration gives tokens out, if it is there."""
+
 
 class SettingsRoute:
     """Handler of the route."""
@@ -33,7 +36,8 @@ class SettingsRoute:
             {"key": row.key, "value": row.value, "default": row.default, "is_default": row.is_default}
             for row in describe_in_force(self._service.settings)
         ]
-        return success({"settings": rows, "versions": self._versions})
+        demo = any(resource.canonical == DEMO for resource in request.app.router.resources())
+        return success({"settings": rows, "versions": self._versions, "demo": demo})
 
 
 def versions() -> dict[str, str]:

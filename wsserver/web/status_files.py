@@ -12,6 +12,8 @@ from aiohttp import web
 
 from wsserver.errors import NOT_FOUND, ServerError
 from wsserver.web.asset import Asset
+from wsserver.web.client_files import CLIENT_FILES
+from wsserver.web.lean_script import lean_script, lean_style
 
 DOCUMENT: Final = "index.html"
 
@@ -40,6 +42,8 @@ _CONTENT_TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
 }
 
+_LEAN: Final = {"js": lean_script, "css": lean_style}
+
 
 def _load(folder: Traversable, prefix: str = "") -> dict[str, Asset]:
     found: dict[str, Asset] = {}
@@ -52,7 +56,18 @@ def _load(folder: Traversable, prefix: str = "") -> dict[str, Asset]:
     return found
 
 
-STATUS_FILES: Final[Mapping[str, Asset]] = _load(files("wsserver").joinpath("web", "status_page"))
+def _lean(page: dict[str, Asset]) -> dict[str, Asset]:
+    """The page with the JavaScript client beside it, both in few bytes; other people's files as they are."""
+    client = {f"client/{name}": file for name, file in CLIENT_FILES.items() if name.endswith(".js")}
+    return {name: _leaner(name, file) for name, file in {**page, **client}.items()}
+
+
+def _leaner(name: str, file: Asset) -> Asset:
+    lean = None if name.startswith("vendor/") else _LEAN.get(name.rpartition(".")[2])
+    return file if lean is None else Asset.of(file.content_type, lean(file.body.decode()).encode())
+
+
+STATUS_FILES: Final[Mapping[str, Asset]] = _lean(_load(files("wsserver").joinpath("web", "status_page")))
 """Every file of the page by its path below ``/ws/status/``, and the document as ``index.html``."""
 
 

@@ -24,6 +24,7 @@ class SettingsInForce(msgspec.Struct):
 
     settings: list[SettingInForce]
     versions: Annotated[dict[str, str], Meta(description="Of the server and of what it stands on.")]
+    demo: Annotated[bool, Meta(description="Whether it shows the demonstration, which gives tokens out.")]
 
 
 SETTINGS_IN_FORCE: Final = (
@@ -51,6 +52,7 @@ SETTINGS_IN_FORCE: Final = (
                         }
                     ],
                     "versions": {"wsserver": "0.1.0", "Python": "CPython 3.11.2"},
+                    "demo": False,
                 },
             ),
         ),

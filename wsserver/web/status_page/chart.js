@@ -14,6 +14,8 @@ import { empty, failed, loading } from "./placeholder.js";
 /** @typedef {{value: number, tone: "warn" | "bad"}} Threshold */
 
 const HEIGHT = 168;
+/** Seconds. */
+const CLOSE = 300;
 /** Distances between grid lines where units go by 1024. */
 const BINARY = Array.from({ length: 44 }, (_, power) => 2 ** power);
 const ROWS = 15;
@@ -130,7 +132,7 @@ export class Chart {
         scales: { y: { range: (_, low, high) => this.#range(low, high) } },
         series: [{}, ...this.#lines.map((line) => ({ stroke: () => tone(line.tone), width: 1.5, spanGaps: line.sparse ?? false, points: { show: false } }))],
         axes: [
-          { ...axis, grid: { show: false }, space: 70, values: (_, splits) => splits.map((at) => minuteTime(at * 1000)), size: 26 },
+          { ...axis, grid: { show: false }, space: 70, values: (plot, splits) => splits.map((at) => this.#time(plot, at * 1000)), size: 26 },
           { ...axis, grid, size: 62, space: 34, ...(this.#base === 1024 ? { incrs: BINARY } : {}), values: (_, splits) => splits.map((value) => this.#format(value)) },
         ],
         hooks: {
@@ -143,6 +145,12 @@ export class Chart {
     );
     this.#plot.root.setAttribute("role", "img");
     this.#plot.root.setAttribute("aria-label", `${this.#title}, as lines over time`);
+  }
+
+  /** With seconds while minutes would all be the same. @param {uPlot} plot @param {number} at milliseconds */
+  #time(plot, at) {
+    const { min = 0, max = 0 } = plot.scales.x;
+    return max - min < CLOSE ? clockTime(at) : minuteTime(at);
   }
 
   get #width() {

@@ -1,5 +1,6 @@
 // @ts-check
 import { el, fill } from "./dom.js";
+import { empty, failed, loading } from "./placeholder.js";
 
 /**
  * @template Row
@@ -13,7 +14,8 @@ import { el, fill } from "./dom.js";
  */
 
 /**
- * A real table in a place of its own that scrolls. Where columns have a `sort`, a click asks for it by `onSort`.
+ * A real table in a place of its own that scrolls, and what stands there while there are no rows. Where columns have
+ * a `sort`, a click asks for it by `onSort`.
  *
  * @template Row
  */
@@ -23,14 +25,23 @@ export class DataTable {
   #head = el("tr");
   #body = el("tbody");
   #sort = "";
+  #scroll;
+  #none;
 
-  /** @param {string} caption @param {Column<Row>[]} columns @param {(sort: string) => void} [onSort] told `name` or `-name` */
-  constructor(caption, columns, onSort) {
+  /**
+   * @param {string} caption
+   * @param {[title: string, text?: string, symbol?: string]} none what is said when there are no rows
+   * @param {Column<Row>[]} columns
+   * @param {(sort: string) => void} [onSort] told `name` or `-name`
+   */
+  constructor(caption, none, columns, onSort) {
+    this.#none = none;
     this.#columns = columns;
     this.#onSort = onSort;
     const table = el("table", null, el("caption", null, caption), el("thead", null, this.#head), this.#body);
     // It can be scrolled by keys only if it can be reached by them.
-    this.element = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, table);
+    this.#scroll = el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Table: ${caption}` }, table);
+    this.element = el("div", null, loading());
     this.#headings();
   }
 
@@ -41,15 +52,22 @@ export class DataTable {
     this.#headings();
   }
 
-  /** @param {Row[]} rows @param {(row: Row) => string} [kind] a class of the row */
-  show(rows, kind) {
+  /** @param {unknown} error @param {() => void} again */
+  fail(error, again) {
+    fill(this.element, failed(error, again));
+  }
+
+  /** @param {Row[]} rows @param {[title: string, text?: string, symbol?: string]} [none] another word for none of them */
+  show(rows, none = this.#none) {
+    if (rows.length === 0) return fill(this.element, empty(...none));
+    if (this.element.firstElementChild !== this.#scroll) fill(this.element, this.#scroll);
     const focused = this.#place();
     fill(
       this.#body,
       rows.map((row) =>
         el(
           "tr",
-          { class: kind?.(row) },
+          null,
           this.#columns.map(({ cell, head, numeric, kind: look }) => {
             const attributes = { class: `${numeric ? "numeric" : ""} ${look ?? ""}`.trim() || null };
             const content = cell(row);

@@ -74,6 +74,9 @@ export function textOf(value) {
   return text.length > MOST_CHARACTERS ? `${text.slice(0, MOST_CHARACTERS)}…` : text;
 }
 
+/** The product's mark and name. */
+export const brand = () => el("div", { class: "brand" }, icon("brand"), el("span", null, "wsserver"));
+
 /** A button. @param {string} text @param {() => void} onclick @param {{icon?: string, kind?: string, title?: string}} [look] */
 export function button(text, onclick, look = {}) {
   const attributes = { type: "button", class: `button ${look.kind ?? ""}`, title: look.title, onclick };
@@ -96,3 +99,37 @@ export function field(label, input, hint) {
 export function choice(attributes, options) {
   return el("select", attributes, Object.entries(options).map(([value, text]) => el("option", { value }, text)));
 }
+
+/** A titled part of a screen. @param {string} title @param {Child} remark beside the title @param {...Child} content */
+export function card(title, remark, ...content) {
+  return el("section", { class: "card", "aria-label": title }, el("header", null, el("h2", null, title), remark), content);
+}
+
+/** What things are called and how they are; written into the same elements again. @param {HTMLElement} list a `dl` @param {Record<string, Child>} facts */
+export function tell(list, facts) {
+  const names = Object.keys(facts);
+  if (list.children.length !== names.length) fill(list, names.map((name) => el("div", null, el("dt", null, name), el("dd"))));
+  Object.values(facts).forEach((value, place) => {
+    const shown = /** @type {Element} */ (list.children[place].lastElementChild);
+    if (value instanceof Node) fill(shown, value);
+    else say(shown, value ?? "–");
+  });
+}
+
+/** A time with its whole value in UTC behind it. @param {string} at @param {(when: string) => string} format */
+export const moment = (at, format) => el("time", { datetime: at, title: at }, format(at));
+
+/** @param {string} text */
+export const mono = (text) => el("span", { class: "mono" }, text);
+
+/** A form that is answered on this page. @param {() => void} act @param {string} kind @param {...Child} content */
+export function form(act, kind, ...content) {
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    act();
+  };
+  return el("form", { class: kind, onsubmit: submit }, content);
+}
+
+/** An input for ids and other words that no dictionary knows. @param {Record<string, any>} [attributes] */
+export const wordInput = (attributes = {}) => el("input", { spellcheck: "false", autocapitalize: "off", autocomplete: "off", ...attributes });

@@ -1,5 +1,5 @@
 // @ts-check
-import { WebSocketReconnectService } from "../client/index.js";
+import { WebSocketReconnectService } from "./client/index.js";
 /** @import {Session} from "./session.js" */
 
 const STALE_MS = 5_000;

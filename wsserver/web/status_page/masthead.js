@@ -1,6 +1,5 @@
 // @ts-check
-import { brand } from "./brand.js";
-import { badge, button, el, fill, icon, say, setIcon } from "./dom.js";
+import { badge, brand, button, el, fill, icon, say, setIcon } from "./dom.js";
 import { duration } from "./figures.js";
 /** @import {LiveFeed} from "./live-feed.js" */
 
@@ -63,7 +62,7 @@ export class Masthead {
     this.element = el(
       "header",
       { class: "head" },
-      el("div", { class: "masthead" }, brand("wsserver"), this.#state, this.#facts, tools),
+      el("div", { class: "masthead" }, brand(), this.#state, this.#facts, tools),
       el("nav", { "aria-label": "Screens" }, el("ul", { class: "tabs" }, links)),
       this.#banner,
     );

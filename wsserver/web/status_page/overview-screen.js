@@ -1,14 +1,13 @@
 // @ts-check
 import { alertName, alertStrip } from "./alert-strip.js";
 import { watch } from "./app.js";
-import { Chart } from "./chart.js";
-import { closeWords } from "./close-words.js";
+import { ChartGroup } from "./chart-group.js";
+import { closeWords, topicOf } from "./connection-words.js";
 import { DataTable } from "./data-table.js";
-import { button, el, fill, icon, say, setIcon } from "./dom.js";
+import { button, card, el, fill, icon, mono, say, setIcon, tell } from "./dom.js";
 import { bytes, bytesPerSecond, compact, count, duration, milliseconds, perSecond, plural } from "./figures.js";
 import { stateOf } from "./masthead.js";
 import { Meter } from "./meter.js";
-import { empty, loading } from "./placeholder.js";
 import { Router } from "./router.js";
 /** @import {App} from "./app.js" */
 
@@ -37,47 +36,60 @@ export class OverviewScreen {
     memory_bytes: new Meter("Memory", bytes),
     descriptors: new Meter("File descriptors", count),
   };
-  /** @type {Chart[]} */
   #charts;
   #disconnects;
   #targets;
-  #disconnectsPlace = el("div", null, loading());
-  #targetsPlace = el("div", null, loading());
   #over = el("span", { class: "muted" });
 
   /** @param {App} app */
   constructor(app) {
     this.#app = app;
-    const { series } = app;
-    this.#charts = [
-      new Chart(series, "Connections", compact, [
-        { column: "connections", label: "Open", tone: "one-tone" },
-        { column: "slow_connections", label: "Slow", tone: "four-tone" },
-      ]),
-      new Chart(series, "Messages per second", compact, [
-        { column: "messages_in", label: "In", tone: "two-tone" },
-        { column: "messages_out", label: "Out", tone: "one-tone" },
-      ]),
-      new Chart(series, "Bytes per second", bytesPerSecond, [
-        { column: "bytes_in", label: "In", tone: "two-tone" },
-        { column: "bytes_out", label: "Out", tone: "one-tone" },
-      ], 1024),
-      new Chart(series, "Broadcast and ping latency", milliseconds, [
-        { column: "write_p50_ms", label: "p50", tone: "two-tone", sparse: true },
-        { column: "write_p95_ms", label: "p95", tone: "three-tone", sparse: true },
-        { column: "write_p99_ms", label: "p99", tone: "four-tone", sparse: true },
-        { column: "rtt_ms", label: "Ping", tone: "one-tone", sparse: true },
-      ]),
-      new Chart(series, "Event loop lag", milliseconds, [{ column: "loop_lag_ms", label: "Worst", tone: "three-tone" }]),
-      new Chart(series, "Memory", bytes, [{ column: "rss_bytes", label: "Resident", tone: "one-tone" }], 1024),
-    ];
-    this.#disconnects = new DataTable("Connections that ended, by close code", [
-      { label: "Code", cell: ([code]) => el("span", { class: "mono" }, code), head: true, kind: "tight" },
+    this.#charts = new ChartGroup(app, [
+      [
+        "Connections",
+        compact,
+        [
+          { column: "connections", label: "Open", tone: "one-tone" },
+          { column: "slow_connections", label: "Slow", tone: "four-tone" },
+        ],
+      ],
+      [
+        "Messages per second",
+        compact,
+        [
+          { column: "messages_in", label: "In", tone: "two-tone" },
+          { column: "messages_out", label: "Out", tone: "one-tone" },
+        ],
+      ],
+      [
+        "Bytes per second",
+        bytesPerSecond,
+        [
+          { column: "bytes_in", label: "In", tone: "two-tone" },
+          { column: "bytes_out", label: "Out", tone: "one-tone" },
+        ],
+        1024,
+      ],
+      [
+        "Broadcast and ping latency",
+        milliseconds,
+        [
+          { column: "write_p50_ms", label: "p50", tone: "two-tone", sparse: true },
+          { column: "write_p95_ms", label: "p95", tone: "three-tone", sparse: true },
+          { column: "write_p99_ms", label: "p99", tone: "four-tone", sparse: true },
+          { column: "rtt_ms", label: "Ping", tone: "one-tone", sparse: true },
+        ],
+      ],
+      ["Event loop lag", milliseconds, [{ column: "loop_lag_ms", label: "Worst", tone: "three-tone" }]],
+      ["Memory", bytes, [{ column: "rss_bytes", label: "Resident", tone: "one-tone" }], 1024],
+    ]);
+    this.#disconnects = new DataTable("Connections that ended, by close code", ["Nobody has left", "Connections that end are counted here by their close code."], [
+      { label: "Code", cell: ([code]) => mono(code), head: true, kind: "tight" },
       { label: "Meaning", cell: ([code]) => closeWords(code), kind: "wrap" },
       { label: "Connections", cell: ([, number]) => count(number), numeric: true },
     ]);
-    this.#targets = new DataTable("Topics with the most subscriptions", [
-      { label: "Topic", cell: (one) => el("span", { class: "mono" }, `${one.subscription_type}:${one.target_id}`), head: true },
+    this.#targets = new DataTable("Topics with the most subscriptions", ["No subscriptions", "Topics appear here when clients subscribe."], [
+      { label: "Topic", cell: topicOf, head: true },
       { label: "Subscriptions", cell: (one) => count(one.subscriptions), numeric: true },
     ]);
     this.#state = el("section", { class: "card state", "aria-label": "State" }, el("div", { class: "what" }, this.#sign, el("div", null, this.#sentence, this.#reason)), this.#facts);
@@ -88,24 +100,14 @@ export class OverviewScreen {
       this.#alerts,
       el("div", { class: "grid four" }, Object.values(this.#meters).map(({ element }) => element)),
       el("div", { class: "title" }, el("h2", null, "Over time"), this.#windows()),
-      el("div", { class: "grid three stretch" }, this.#charts.map(({ element }) => element)),
+      this.#charts.element,
       el(
         "div",
-        { class: "grid two" },
-        el("section", { class: "card", "aria-label": "Disconnects" }, el("header", null, el("h2", null, "Disconnects by code"), this.#over), this.#disconnectsPlace),
-        el(
-          "section",
-          { class: "card", "aria-label": "Top targets" },
-          el("header", null, el("h2", null, "Top targets"), el("a", { href: Router.href("subscriptions") }, "All subscriptions")),
-          this.#targetsPlace,
-        ),
+        { class: "grid two stretch" },
+        card("Disconnects by code", this.#over, this.#disconnects.element),
+        card("Top targets", el("a", { href: Router.href("subscriptions") }, "All subscriptions"), this.#targets.element),
       ),
     );
-    const draw = () => this.#charts.forEach((chart) => chart.update());
-    series.addEventListener("change", draw, { signal: app.left });
-    app.theme.addEventListener("change", () => this.#charts.forEach((chart) => chart.recolour()), { signal: app.left });
-    app.left.addEventListener("abort", () => this.#charts.forEach((chart) => chart.end()));
-    if (series.times.length > 0 || series.fault !== null) draw();
     watch(app, "overview", (overview) => this.#take(overview));
     this.#askThresholds();
   }
@@ -133,9 +135,10 @@ export class OverviewScreen {
         const { warning, critical } = current[name] ?? {};
         return [{ value: warning, tone: /** @type {const} */ ("warn") }, { value: critical, tone: /** @type {const} */ ("bad") }].filter(({ value }) => typeof value === "number");
       };
-      this.#charts[0].thresholds = lines("connection_count");
-      this.#charts[3].thresholds = lines("latency");
-      this.#charts[4].thresholds = lines("loop_lag");
+      const { charts } = this.#charts;
+      charts[0].thresholds = lines("connection_count");
+      charts[3].thresholds = lines("latency");
+      charts[4].thresholds = lines("loop_lag");
     } catch {
       // The charts are of use without them.
     }
@@ -148,10 +151,8 @@ export class OverviewScreen {
     for (const [name, meter] of Object.entries(this.#meters)) meter.show(overview.capacity[name]);
     const ended = Object.entries(overview.disconnects).sort(([, a], [, b]) => /** @type {number} */ (b) - /** @type {number} */ (a));
     say(this.#over, `Last ${duration(overview.disconnects_over_s)}`);
-    if (ended.length > 0) this.#disconnects.show(/** @type {any} */ (ended));
-    put(this.#disconnectsPlace, ended.length > 0 ? this.#disconnects.element : "Nobody has left", "Connections that end are counted here by their close code.");
-    if (overview.top_targets.length > 0) this.#targets.show(overview.top_targets);
-    put(this.#targetsPlace, overview.top_targets.length > 0 ? this.#targets.element : "No subscriptions", "Topics appear here when clients subscribe.");
+    this.#disconnects.show(/** @type {any} */ (ended));
+    this.#targets.show(overview.top_targets);
   }
 
   /** @param {any} overview */
@@ -165,19 +166,13 @@ export class OverviewScreen {
     const calm = `${plural(capacity.connections.current, "client")} connected, no alerts`;
     const named = alerts.map((/** @type {any} */ one) => alertName(one.alert)).join(", ");
     say(this.#reason, reasons.length > 0 ? reasons.join(", ") : troubled ? named : calm);
-    const facts = {
-      "Published": [perSecond(point.published), "Messages that publishers gave, each counted once"],
-      "Waiting to be sent": [bytes(capacity.queue_bytes.current), "Bytes in queues, each shared message once"],
-      "Slow clients": [count(slow), "Connections that read too slowly"],
-      "Round trip": [milliseconds(point.rtt_ms), "Mean of the connections' pings"],
-      "State since": [duration((Date.now() - Date.parse(since)) / 1000), since],
-      "Viewers": [`${viewers} of ${most}`, "Connections to the live figures"],
-    };
-    if (this.#facts.childElementCount === 0) fill(this.#facts, Object.keys(facts).map((name) => el("div", null, el("dt", null, name), el("dd"))));
-    Object.values(facts).forEach(([text, title], place) => {
-      const value = /** @type {HTMLElement} */ (this.#facts.children[place].lastElementChild);
-      say(value, text);
-      value.title = title;
+    tell(this.#facts, {
+      Published: perSecond(point.published),
+      "Waiting to be sent": bytes(capacity.queue_bytes.current),
+      "Slow clients": count(slow),
+      "Round trip": milliseconds(point.rtt_ms),
+      "State since": duration((Date.now() - Date.parse(since)) / 1000),
+      Viewers: `${viewers} of ${most}`,
     });
   }
 
@@ -188,12 +183,5 @@ export class OverviewScreen {
     if (shown === this.#shownAlerts) return;
     this.#shownAlerts = shown;
     fill(this.#alerts, alerts.map((alert) => alertStrip(this.#app, alert)));
-    this.#alerts.hidden = false;
   }
-}
-
-/** @param {HTMLElement} place @param {HTMLElement | string} content a string: nothing is there @param {string} text */
-function put(place, content, text) {
-  if (typeof content === "string") fill(place, empty(content, text));
-  else if (place.firstElementChild !== content) fill(place, content);
 }

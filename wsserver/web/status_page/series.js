@@ -7,6 +7,8 @@ import { ApiError, address } from "./api.js";
 
 /** What is fetched anew when a window's own steps are coarser than the live figures. */
 const REFRESH_MS = 60_000;
+/** Points that are shown though nothing is known of them. */
+const LEAST = 60;
 
 /**
  * The server's own history as columns over time: fetched once, then carried on by the live figures. Event: `change`.
@@ -78,6 +80,15 @@ export class Series extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
+  /** Let go of the time before the server ran, but for a minute, so that lines do not cling to the edge. */
+  #trim() {
+    const columns = [...this.#columns.values()];
+    const first = this.times.findIndex((_, index) => columns.some((column) => column[index] !== null));
+    const unknown = Math.max(0, Math.min(first < 0 ? this.times.length : first, this.times.length - LEAST));
+    this.times.splice(0, unknown);
+    for (const column of columns) column.splice(0, unknown);
+  }
+
   /** @param {ArrayBuffer} buffer a head in JSON with its length before it, then the columns as float32 */
   #read(buffer) {
     const length = new DataView(buffer).getUint32(0, true);
@@ -92,6 +103,7 @@ export class Series extends EventTarget {
         return [name, Array.from(values, (value) => (Number.isNaN(value) ? null : value))];
       }),
     );
+    this.#trim();
     this.#step = step;
     this.#most = this.#window === "15m" ? 900 : 2160;
     this.#fetchedAt = performance.now();

@@ -1,7 +1,6 @@
 // @ts-check
 import { ApiError } from "./api.js";
-import { brand } from "./brand.js";
-import { button, el, field } from "./dom.js";
+import { brand, button, el, field } from "./dom.js";
 /** @import {Session} from "./session.js" */
 
 /**
@@ -45,7 +44,7 @@ export function signIn(session, entered, told = "") {
   }
 
   const form = el("form", { onsubmit: submit }, byPassword, byToken, fault, go, other);
-  const card = el("div", { class: "card" }, brand("wsserver"), el("h1", null, "Sign in"), el("p", { class: "lead" }, "Status and tools for operators"), form);
+  const card = el("div", { class: "card" }, brand(), el("h1", null, "Sign in"), el("p", { class: "lead" }, "Status and tools for operators"), form);
   setTimeout(() => name.focus());
   return el("main", { class: "door", id: "main" }, card);
 }

@@ -5,7 +5,15 @@ import { el, fill } from "./dom.js";
 import { LiveFeed } from "./live-feed.js";
 import { Masthead } from "./masthead.js";
 import { Notices } from "./notices.js";
+import { AlertsScreen } from "./alerts-screen.js";
+import { ConnectionsScreen } from "./connections-screen.js";
+import { EventsScreen } from "./events-screen.js";
 import { OverviewScreen } from "./overview-screen.js";
+import { SlowScreen } from "./slow-screen.js";
+import { SubscriptionsScreen } from "./subscriptions-screen.js";
+import { SystemScreen } from "./system-screen.js";
+import { TraceScreen } from "./trace-screen.js";
+import { TryScreen } from "./try-screen.js";
 import { failed } from "./placeholder.js";
 import { Router } from "./router.js";
 import { Series } from "./series.js";
@@ -18,6 +26,14 @@ import { ThemeChoice } from "./theme.js";
 /** @type {Record<string, {title: string, key: string, screen: new (app: App) => Screen}>} */
 const SCREENS = {
   overview: { title: "Overview", key: "o", screen: OverviewScreen },
+  connections: { title: "Connections", key: "c", screen: ConnectionsScreen },
+  subscriptions: { title: "Subscriptions", key: "s", screen: SubscriptionsScreen },
+  slow: { title: "Slow consumers", key: "w", screen: SlowScreen },
+  alerts: { title: "Alerts", key: "a", screen: AlertsScreen },
+  events: { title: "Events", key: "e", screen: EventsScreen },
+  trace: { title: "Message trace", key: "m", screen: TraceScreen },
+  system: { title: "System", key: "y", screen: SystemScreen },
+  try: { title: "Try it", key: "t", screen: TryScreen },
 };
 
 const page = /** @type {HTMLElement} */ (document.getElementById("page"));
