@@ -180,6 +180,10 @@ def test_every_wsserver_command_of_a_document_exists_with_its_options(document, 
     context = click.Context(main)
     command = main.get_command(context, name)
     assert command is not None, f"{document}: wsserver {name}"
+    if isinstance(command, click.Group):
+        group, name, words = command, f"{name} {words[0]}", words[1:]
+        command = group.get_command(context, name.split()[1])
+        assert command is not None, f"{document}: wsserver {name}"
     options = {option for parameter in command.params for option in parameter.opts}
     for word in words:
         if word.startswith("-"):
