@@ -72,6 +72,7 @@ async def test_both_encodings_have_their_times_and_sizes(server: LiveServer) -> 
 
 async def test_clients_threads_and_python_are_traced_like_http(server: LiveServer) -> None:
     trace_id = await arm(server)
+    of_its_publisher = await arm(server, user_id="d1")
     client = await server.enter("d1", "service", patients=["1"])
     answer = await client.ask(
         "broadcast", target_type="patient", target_id="1", message={"type": "vitals", "hr": 1}
@@ -88,6 +89,7 @@ async def test_clients_threads_and_python_are_traced_like_http(server: LiveServe
         ("thread", None, "patient:1"),
         ("rest", "backend", "patient:1"),
     ]
+    assert [one["publisher"] for one in await seen(server, of_its_publisher)] == ["d1"]
 
 
 async def test_refused_messages_and_publishers_are_traced_to_where_they_ended(server: LiveServer) -> None:

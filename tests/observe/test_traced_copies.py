@@ -196,12 +196,17 @@ def test_those_who_lack_it_are_told_of_first_and_the_rest_is_counted(watch: Watc
 
 
 def test_beyond_what_is_told_one_by_one_losses_are_counted(watch: Watch) -> None:
-    handles = [watch.watcher(f"u{number}")[1] for number in range(MAX_LISTED + 5)]
+    watchers = [watch.watcher(f"u{number}") for number in range(MAX_LISTED + 5)]
     watch.publish()
-    for handle in handles:
+    for _, handle in reversed(watchers):
         watch.manager.hub.discard(handle, 0)
     told = watch.first()
     assert told["stages"][-1]["dropped"] == {"slow": MAX_LISTED, "others": 5}
+    # Of the last five it is known that they were to have it, and not what became of that.
+    (traced,) = watch.manager.traces.latest(1)
+    outcomes = {row["connection_id"]: row["outcome"] for row in traced.as_dict(limit=1000)["connections"]}
+    assert [outcomes[one] for one, _ in watchers[:5]] == ["uncertain"] * 5
+    assert {outcomes[one] for one, _ in watchers[5:]} == {"slow"}
     assert (told["settled"], told["stage"]) == (True, "queued")
 
 

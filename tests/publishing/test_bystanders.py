@@ -28,7 +28,7 @@ def of(bench: Bench, topic: Topic, body: dict[str, Any], excluded: int = 0) -> l
         None if topic.target_id == "*" else topic.target_id,
         message.patient_id, body, message.derived, recipients, excluded,
     )  # fmt: skip
-    return Bystanders(manager).of(topic, message, recipients, excluded)
+    return Bystanders(manager).of(topic, message, recipients)
 
 
 def watcher(bench: Bench, user: str, patient: int, topic: str, filters: dict[str, Any] | None = None) -> str:
@@ -53,6 +53,12 @@ def test_one_that_matches_with_another_subscription_is_no_bystander(bench: Bench
     assert bench.manager.subscribe(one, "patient", "*", {"n": 1})
     assert of(bench, PATIENT, {"n": 1}) == []
     assert of(bench, PATIENT, {"n": 3}) == [Row(one, "u1", "filtered", clauses=("n",))]
+
+
+def test_one_with_several_filters_that_are_false_is_told_of_once_by_the_first(bench: Bench) -> None:
+    one = watcher(bench, "u1", 1, "patient:1", {"first": 2})
+    assert bench.manager.subscribe(one, "patient", "*", {"second": 1})
+    assert of(bench, PATIENT, {"n": 3}) == [Row(one, "u1", "filtered", clauses=("first",))]
 
 
 def test_its_sender_without_an_echo_is_one_if_it_matches(bench: Bench) -> None:

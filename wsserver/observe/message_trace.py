@@ -38,8 +38,8 @@ BODY_SECONDS: Final = 600.0
 
 State = Literal["armed", "complete", "expired", "disarmed"]
 
-Bystanders = Callable[[Topic, PublishedMessage, Recipients, int], Iterable[Row]]
-"""Tells of those who were subscribed and are not among the recipients; the last is the sender's handle."""
+Bystanders = Callable[[Topic, PublishedMessage, Recipients], Iterable[Row]]
+"""Tells of those who were subscribed and are not among the recipients."""
 
 
 class ArmedTrace:
@@ -241,7 +241,7 @@ class MessageTraces:
         if trail.target is not None:
             bystanders = self._denied(trail.target) if counts.denied else ()
         elif self.bystanders is not None and (counts.filtered or counts.denied or excluded):
-            bystanders = self.bystanders(trail.topic, message, recipients, excluded)
+            bystanders = self.bystanders(trail.topic, message, recipients)
         copies = Copies(
             self._hub,
             self._records,
@@ -273,9 +273,6 @@ class MessageTraces:
         trail.content = None
         text = _beginning(content) if any(one.order.body for one in trail.watchers) else None
         for trace in trail.watchers:
-            # It may have ended while the message was on its way to the disk.
-            if trace.state != "armed":
-                continue
             trace.messages += 1
             body = text if trace.order.body else None
             kept = TracedMessage(trace.trace_id, trace.messages, trail, copies, body)

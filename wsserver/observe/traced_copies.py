@@ -132,7 +132,7 @@ class Copies:
         again = self.fates.replays
         replayed = () if again is None else (handle for handle, _ in again.written())
         lost_again = () if again is None else (handle for handle, *_ in again.lost())
-        return list(dict.fromkeys([*lost, *lost_again, *replayed, *self._listed]))[: 2 * MAX_LISTED]
+        return list(dict.fromkeys([*lost, *lost_again, *replayed, *self._listed]))
 
     def stage(self) -> dict[str, Any]:
         """The figures of ``written``: how many copies, and when the first and the latest was."""

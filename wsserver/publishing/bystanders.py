@@ -29,11 +29,11 @@ class Bystanders:
     def __init__(self, manager: ConnectionManager) -> None:
         self._manager = manager
 
-    def of(self, topic: Topic, message: PublishedMessage, recipients: Recipients, excluded: int) -> list[Row]:
+    def of(self, topic: Topic, message: PublishedMessage, recipients: Recipients) -> list[Row]:
         """A row for each of the first connections that were considered and are not ``recipients``.
 
-        ``excluded`` is the handle of its sender, if that one did not want it back; else 0. A message
-        to all asks for no subscription: of whom it was denied to there is only the count.
+        Whoever matches and is none of them is its sender, who did not want it back. A message to all
+        asks for no subscription: of whom it was denied to there is only the count.
         """
         if topic == EVERYTHING:
             return []
@@ -49,8 +49,6 @@ class Bystanders:
             if message.patient_id is not None and not metadata.principal.may_see(message.patient_id):
                 outcome = "denied"
             elif record.program.matches(message.body, message.derived):
-                if record.handle != excluded:
-                    continue
                 outcome = "own_message"
             else:
                 outcome, clauses = "filtered", _false_clauses(record.program, message)
