@@ -592,6 +592,24 @@ def test_a_second_subscription_made_later_does_not_hide_the_first(inquiry: Inqui
     assert (verdict.reason, verdict.certain) == ("filtered", False)
 
 
+def test_of_very_many_subscriptions_the_oldest_may_be_one_of_then(inquiry: Inquiry) -> None:
+    one, _ = inquiry.bench.connect()
+    assert inquiry.manager.subscribe(one, "ecg", "then", {"n": 2})
+    report = inquiry.manager.broadcast_to_type("ecg", {"n": 1})
+    for number in range(20):
+        assert inquiry.manager.subscribe(one, "ecg", f"later{number}", {"n": 1})
+    verdict = inquiry.ask(report, one)
+    assert (verdict.reason, verdict.certain) == ("changed", False)
+
+
+def test_whether_it_was_subscribed_later_is_not_claimed_after_a_change_of_rights(inquiry: Inquiry) -> None:
+    report, one = subscribed_later(inquiry)
+    inquiry.bench.clock.advance(1)
+    inquiry.manager.replace_principal(inquiry.bench.metadata(one), principal(inquiry.bench, "u1", {"1", "2"}))
+    verdict = inquiry.ask(report, one)
+    assert (verdict.reason, verdict.certain) == ("changed", False)
+
+
 def test_whether_it_was_subscribed_later_is_not_claimed_beyond_the_history(inquiry: Inquiry) -> None:
     report, one = subscribed_later(inquiry)
     inquiry.manager.subscription_manager.history.resize(1)
