@@ -8,6 +8,8 @@ from typing import Any, Final
 from jsonschema import Draft202012Validator
 
 from wsserver.api_documents.asyncapi import asyncapi
+from wsserver.api_documents.spoken import CONTROLS
+from wsserver.status.panels import PANELS
 from wsserver.web.openapi import openapi
 from wsserver.web.routes import routes_of
 
@@ -93,13 +95,15 @@ def check_answer(method: str, target: str, status: int, headers: dict[str, str],
 def _control(name: str) -> Draft202012Validator:
     document = asyncapi()
     schema = document["components"]["messages"][name]["payload"]
-    # What publishers say has members of their own.
-    shut = dict if name == "published" else closed
+    # What publishers say has members of their own, and a panel is made of two schemas.
+    shut = closed if name in CONTROLS else dict
     return validator(shut(schema), shut(document["components"]))
 
 
-def check_message(message: dict[str, Any]) -> None:
+def check_message(message: dict[str, Any], path: str = "/ws/connect") -> None:
     """Fail for a message of the server that the document does not describe."""
-    name = "published" if "_meta" in message else message.get("type")
-    fault = next(_control(str(name)).iter_errors(message), None)
+    name = "published" if "_meta" in message else str(message.get("type"))
+    if path.startswith("/ws/admin") and message.get("panel") in PANELS:
+        name = f"panel_{message['panel']}"
+    fault = next(_control(name).iter_errors(message), None)
     assert fault is None, f"{name} is against its schema: {fault.json_path} {fault.message}"

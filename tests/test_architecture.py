@@ -219,6 +219,7 @@ BY_BEHAVIOUR = {
     "web/status_series.py": "integration/test_status_live.py",
     "web/server.py": "integration/test_shutdown.py",
     "api_documents/message_examples.py": "integration/test_api_documents_live.py",
+    "api_documents/panel_examples.py": "api_documents/test_asyncapi.py",
     "api_documents/publishing.py": "integration/test_api_documents_live.py",
     "api_documents/spoken.py": "api_documents/test_asyncapi.py",
     "cli/failures.py": "cli/test_main.py",

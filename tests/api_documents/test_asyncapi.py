@@ -16,10 +16,12 @@ from wsserver.errors import ERRORS, CloseCode
 from wsserver.protocol.commands import COMMAND_TYPES, decode_command
 from wsserver.protocol.control import CONTROL_TYPES
 from wsserver.protocol.encoding import PROTOCOLS
+from wsserver.status.panels import PANELS
 
 SPECIFICATION = Path(__file__).parents[1] / "js/node_modules/@asyncapi/specs/schemas/3.0.0-without-$id.json"
 DOCUMENT: dict[str, Any] = json.loads(msgspec.json.encode(asyncapi()))
 MESSAGES = DOCUMENT["components"]["messages"]
+PANEL_MESSAGES = {f"panel_{panel}" for panel in PANELS}
 SPOKEN = [name for name in MESSAGES if name != "frame"]
 
 
@@ -42,14 +44,16 @@ def test_every_reference_leads_somewhere() -> None:
 def test_every_command_and_every_control_message_is_there() -> None:
     assert set(COMMANDS) == COMMAND_TYPES == set(ANSWERS)
     assert set(CONTROLS) == CONTROL_TYPES
-    assert set(MESSAGES) == COMMAND_TYPES | CONTROL_TYPES | {"published", "frame"}
-    assert set(DOCUMENT["channels"]["connect"]["messages"]) == set(MESSAGES)
+    assert set(MESSAGES) == COMMAND_TYPES | CONTROL_TYPES | {"published", "frame"} | PANEL_MESSAGES
+    assert set(DOCUMENT["channels"]["connect"]["messages"]) == set(MESSAGES) - PANEL_MESSAGES
+    assert set(DOCUMENT["channels"]["admin"]["messages"]) > PANEL_MESSAGES
 
 
 def test_every_message_is_in_an_operation() -> None:
     told = set(references(DOCUMENT["operations"]))
     for name in MESSAGES:
-        assert f"#/channels/connect/messages/{name}" in told, name
+        channel = "admin" if name in PANEL_MESSAGES else "connect"
+        assert f"#/channels/{channel}/messages/{name}" in told, name
 
 
 @pytest.mark.parametrize("name", SPOKEN)

@@ -141,7 +141,7 @@ async def made_up(run: Any, routes: tuple[Route, ...], calls: int, *, random: bo
     return one
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("calls", [CALLS, pytest.param(LONG_CALLS, marks=pytest.mark.long)])
 async def test_no_request_is_a_server_error(run: Any, calls: int) -> None:
     done = await made_up(run, QUIET, calls, random=calls > CALLS)
@@ -149,7 +149,7 @@ async def test_no_request_is_a_server_error(run: Any, calls: int) -> None:
     assert done.statuses.keys() >= {200, 400, 404}
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("calls", [CALLS, pytest.param(LONG_CALLS, marks=pytest.mark.long)])
 async def test_requests_that_act_on_the_server_are_no_server_errors_either(run: Any, calls: int) -> None:
     done = await made_up(run, LOUD, calls // EFFECTS_SHARE, random=calls > CALLS)

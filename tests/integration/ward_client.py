@@ -111,8 +111,9 @@ class WardClient:
         await self.socket.wait_closed()
 
     @property
-    def _hears_itself(self) -> bool:
-        return self.socket.request is not None and self.socket.request.path.startswith("/ws/echo")
+    def path(self) -> str:
+        """Where it is connected."""
+        return "" if self.socket.request is None else self.socket.request.path
 
     async def _read(self) -> dict[str, Any]:
         async with asyncio.timeout(PATIENCE):
@@ -122,8 +123,8 @@ class WardClient:
             assert isinstance(data, str)
             message = json.loads(data)
             assert isinstance(message, dict)
-            if not self._hears_itself:
-                check_message(message)
+            if not self.path.startswith("/ws/echo"):
+                check_message(message, self.path)
             return message
         assert isinstance(data, bytes)
         self.latest = frame = read_frame(data)

@@ -1,7 +1,7 @@
 """AsyncAPI 3.0 of the WebSocket, written from the types that decode commands and encode answers."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from wsserver._version import __version__
 from wsserver.api_documents import binary_frame
@@ -13,18 +13,35 @@ from wsserver.api_documents.message_examples import (
     PUBLISHED_EXAMPLE,
     Example,
 )
+from wsserver.api_documents.panel_examples import PANEL_EXAMPLES
 from wsserver.api_documents.spoken import ANSWERS, COMMANDS, CONTROLS, Published
 from wsserver.errors import ERRORS
 from wsserver.protocol.encoding import BINARY_PROTOCOL, JSON_PROTOCOL
+from wsserver.protocol.meta import Meta
+from wsserver.status.panels import Panel
 
 ASYNCAPI: Final = "3.0.0"
 
 _CHANNEL: Final = "connect"
+_STATUS_CHANNEL: Final = "admin"
 _JSON: Final = "application/json"
 _BINARY: Final = "application/octet-stream"
 
 _PUBLISHED: Final = "published"
 _FRAME: Final = "frame"
+
+_PANELS: Final = {str(panel.__struct_config__.tag): panel for panel in get_args(Panel)}
+
+_ASKED_BY_VIEWERS: Final = (
+    "connect",
+    "subscribe",
+    "unsubscribe",
+    "refresh",
+    "ping",
+    "health_check",
+    "disconnect",
+)
+"""Commands that make sense where nobody publishes and no token is renewed."""
 
 _QUERY: Final = {
     "token": "A token; only with the setting `auth.allow_query_token`.",
@@ -45,8 +62,8 @@ _INFO: Final = (
 
 def asyncapi() -> dict[str, Any]:
     """The document, ready for JSON."""
-    schemas = Schemas([Published, *COMMANDS.values(), *CONTROLS.values()])
-    messages = dict(_messages(schemas))
+    schemas = Schemas([Meta, Published, *COMMANDS.values(), *CONTROLS.values(), *_PANELS.values()])
+    messages, panels = dict(_messages(schemas)), dict(_panels(schemas))
     return {
         "asyncapi": ASYNCAPI,
         "info": {
@@ -64,10 +81,13 @@ def asyncapi() -> dict[str, Any]:
                 "security": [{"$ref": "#/components/securitySchemes/bearer"}],
             }
         },
-        "channels": {_CHANNEL: _channel(list(messages))},
-        "operations": dict(_operations()),
+        "channels": {
+            _CHANNEL: _channel(list(messages)),
+            _STATUS_CHANNEL: _status_channel([*_ASKED_BY_VIEWERS, *CONTROLS, *panels]),
+        },
+        "operations": {**dict(_operations()), **dict(_status_operations())},
         "components": {
-            "messages": messages,
+            "messages": {**messages, **panels},
             "schemas": schemas.components(),
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
             "correlationIds": {
@@ -121,6 +141,32 @@ def _channel(messages: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _status_channel(messages: Sequence[str]) -> dict[str, Any]:
+    headers = {
+        "Authorization": {"type": "string", "description": "`Bearer` and a token with `admin:read`."},
+        "Cookie": {
+            "type": "string",
+            "description": "Of an operator who is signed in; `Origin` must be the server's own then.",
+        },
+    }
+    topics = ", ".join(f"`status:{panel}`" for panel in _PANELS)
+    return {
+        "address": "/ws/admin",
+        "title": "The status page's WebSocket",
+        "description": "The same protocol, in JSON, for operators. With a token `connected` comes at once; "
+        "with the cookie the first message is `connect`, with the operator's name as `user_id` and the "
+        f"`csrf_token` of the sign-in as `token`. Topics are {topics}; nobody publishes.",
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
+        "bindings": {
+            "ws": {
+                "method": "GET",
+                "headers": {"type": "object", "properties": headers},
+                "bindingVersion": "0.1.0",
+            }
+        },
+    }
+
+
 def _messages(schemas: Schemas) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, form in COMMANDS.items():
         yield name, _message(name, form.__doc__, schemas.of(form), COMMAND_EXAMPLES[name])
@@ -142,6 +188,20 @@ def _messages(schemas: Schemas) -> Iterator[tuple[str, dict[str, Any]]]:
             "x-example-hex": binary_frame.example().hex(),
         },
     )
+
+
+def _panels(schemas: Schemas) -> Iterator[tuple[str, dict[str, Any]]]:
+    meta = {"type": "object", "properties": {"_meta": schemas.of(Meta)}, "required": ["_meta"]}
+    for panel, form in _PANELS.items():
+        name = _panel_name(panel)
+        schema = {"allOf": [meta, schemas.of(form)]}
+        message = _message(name, form.__doc__, schema, (PANEL_EXAMPLES[panel],))
+        del message["correlationId"]
+        yield name, message
+
+
+def _panel_name(panel: str) -> str:
+    return f"panel_{panel}"
 
 
 def _message(name: str, text: str | None, schema: Schema, examples: Sequence[Example]) -> dict[str, Any]:
@@ -176,13 +236,22 @@ def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "send_frame", {**_operation("send", _FRAME), "summary": "The server speaks in binary."}
 
 
-def _operation(action: str, message: str) -> dict[str, Any]:
+def _status_operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in _ASKED_BY_VIEWERS:
+        operation = _operation("receive", name, channel=_STATUS_CHANNEL)
+        yield f"receive_status_{name}", {**operation, "summary": f"The status page sends `{name}`."}
+    for panel in _PANELS:
+        operation = _operation("send", _panel_name(panel), channel=_STATUS_CHANNEL)
+        yield f"send_status_{panel}", {**operation, "summary": f"The panel `{panel}`, at most once a second."}
+
+
+def _operation(action: str, message: str, *, channel: str = _CHANNEL) -> dict[str, Any]:
     return {
         "action": action,
-        "channel": {"$ref": f"#/channels/{_CHANNEL}"},
-        "messages": [_of_channel(message)],
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": [_of_channel(message, channel)],
     }
 
 
-def _of_channel(message: str) -> dict[str, str]:
-    return {"$ref": f"#/channels/{_CHANNEL}/messages/{message}"}
+def _of_channel(message: str, channel: str = _CHANNEL) -> dict[str, str]:
+    return {"$ref": f"#/channels/{channel}/messages/{message}"}
