@@ -54,7 +54,9 @@ def bench() -> Bench:
 
 
 @pytest.fixture
-def pages(bench: Bench) -> ConnectionPages:
+def pages(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> ConnectionPages:
+    # So that the few of these tests are several slices, too.
+    monkeypatch.setattr("wsserver.connections.connection_pages.SLICE", 5)
     return ConnectionPages(bench.manager.inspector)
 
 
