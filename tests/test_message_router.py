@@ -10,6 +10,8 @@ from workbench import Workbench
 
 from wsserver.errors import ERRORS
 from wsserver.message_router import MAX_FAULTS
+from wsserver.observe.trace_order import TraceOrder
+from wsserver.protocol import encoding
 from wsserver.protocol.commands import COMMAND_TYPES
 from wsserver.settings.roles import RoleSettings
 
@@ -476,3 +478,21 @@ async def test_closing_the_router_stops_renewals_under_way(
     await bench.settle()
     assert not bench.service.router._tasks
     await bench.service.router.close()
+
+
+async def test_a_traced_broadcast_is_timed_from_before_it_was_read(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = await bench.client("d1", "service", patients=["1"])
+    trace = bench.manager.traces.arm(TraceOrder(), "ops")
+    decode = encoding.decode_command
+
+    def slower(*given: Any) -> Any:
+        bench.clock.advance(0.25)
+        return decode(*given)
+
+    monkeypatch.setattr(encoding, "decode_command", slower)
+    await bench.ask(device, type="broadcast", target_type="patient", target_id="1", message={"n": 1})
+    (seen,) = bench.manager.traces.latest(1)
+    assert trace.messages == 1
+    assert seen.as_dict()["stages"][1] == {"stage": "validated", "us": 250_000}

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from far_end import RecordingWebSocket
+from hand_store import HandStore
 from workbench import Bench
 
 from wsserver.errors import ServerError
@@ -289,6 +290,42 @@ def test_messages_that_are_refused_are_traced_to_where_they_ended(watch: Watch) 
         "name": "invalid_subscription",
         "message": "Invalid message: a value is not a finite number",
     }
+
+
+def test_one_that_could_not_be_stored_ends_there_and_one_that_was_goes_on(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = HandStore()
+    monkeypatch.setattr(watch.manager.broadcasts, "store", store)
+    watch.watcher()
+    trace = watch.arm()
+    reports = [watch.publish({"type": "alert", "n": number}) for number in range(2)]
+    assert watch.seen(trace) == []
+    watch.clock.advance(0.002)
+    store.commit(1)
+    store.refuse()
+    told = [
+        (one["message_id"], one["durability"], one["stage"], (one["error"] or {}).get("code"))
+        for one in watch.seen(trace)
+    ]
+    assert told == [
+        (reports[0].message_id, "fsync", "queued", None),
+        (reports[1].message_id, "fsync", "stored", 1005),
+    ]
+    assert watch.seen(trace)[0]["stages"][2] == {"stage": "stored", "us": 2000}
+
+
+def test_a_trace_may_wait_for_the_id_of_a_message_on_its_way_to_the_disk(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = HandStore()
+    monkeypatch.setattr(watch.manager.broadcasts, "store", store)
+    everything = watch.arm()
+    reports = [watch.publish({"type": "alert", "n": number}) for number in range(2)]
+    trace = watch.arm(message_id=reports[1].message_id)
+    store.commit()
+    assert [one["message_id"] for one in watch.seen(trace)] == [reports[1].message_id]
+    assert everything.messages == 2
 
 
 def test_a_message_to_one_connection_and_one_by_its_own_topic_are_traced(watch: Watch) -> None:
