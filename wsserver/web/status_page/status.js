@@ -110,8 +110,11 @@ class Desk {
 /** @type {Desk | null} */
 let desk = null;
 
-function enter() {
+/** @param {boolean} [isKnown] came with a cookie, and did not have to sign in */
+function enter(isKnown = false) {
   desk = new Desk();
+  // The form that had the focus is gone.
+  if (!isKnown) document.getElementById("main")?.focus();
 }
 
 /** @param {string} [told] */
@@ -138,7 +141,7 @@ async function begin() {
       await session.signIn({ key });
       return enter();
     }
-    if (await session.resume()) return enter();
+    if (await session.resume()) return enter(true);
     leave();
   } catch (error) {
     if (key !== null) leave(refusal(error));

@@ -62,7 +62,7 @@ export class TryScreen {
       if (demo) {
         const use = button("Take a demo token", () => this.#takeToken(), { icon: "play" });
         const page = el("a", { class: "button", href: new URL("../../demo", import.meta.url).href }, "Open the demo ward");
-        fill(this.#demo, el("div", { class: "strip" }, icon("info"), el("p", { class: "text" }, "This server runs the demonstration: four simulated patients stream here."), el("div", { class: "row" }, use, page)));
+        fill(this.#demo, el("div", { class: "strip" }, icon("info"), el("p", { class: "text" }, "This server runs the demonstration: simulated patients stream here."), el("div", { class: "row" }, use, page)));
       } else {
         const text = "No token is given out here: this server runs without --demo. Make one with wsserver token, for a user who may see what you want to follow.";
         fill(this.#demo, el("div", { class: "strip" }, icon("info"), el("p", { class: "text" }, text)));
