@@ -8,7 +8,9 @@ from far_end import FarEnd
 from watch_room import WatchRoom
 
 from wsserver.observe.trace_order import TraceOrder
+from wsserver.protocol.topic import Topic
 from wsserver.status.panels import Panel
+from wsserver.status.viewers import QUEUED
 
 
 @pytest.fixture
@@ -147,6 +149,18 @@ async def test_what_happened_while_nobody_watched_is_not_made_up_for(room: Watch
     assert (message["events"], message["left_out"], message["total"]) == ([], 0, 1)
 
 
+async def test_nor_for_what_happened_between_two_watches(room: WatchRoom) -> None:
+    page, client = await room.watching("events"), await room.client()
+    room.second()
+    await room.ask(page, type="unsubscribe", topic="status:events")
+    room.second()
+    await room.ask(client, type="subscribe", topic="type:ecg")
+    await room.ask(page, type="subscribe", topic="status:events")
+    room.second()
+    (message,) = panels(page)
+    assert (message["events"], message["left_out"], message["total"]) == ([], 0, 1)
+
+
 # -- those who do not read
 
 
@@ -171,6 +185,19 @@ async def test_for_a_viewer_that_does_not_read_the_newest_of_each_panel_waits(ro
     assert room.manager.hub.pinned_bytes == 0
 
 
+async def test_its_queue_is_short_whatever_it_is_sent(room: WatchRoom) -> None:
+    page = await room.watching("overview")
+    manager = room.live.viewers.manager
+    (viewer,) = manager.connections.values()
+    manager.hub.block(viewer.handle)
+    for number in range(200):
+        manager.publish(Topic("status", "overview"), {"type": "other", "n": number})
+    queued = manager.hub.connection_figures(viewer.handle)
+    assert queued is not None
+    assert queued[2] <= QUEUED
+    assert page.take() == []
+
+
 # -- traces
 
 
@@ -180,6 +207,10 @@ async def test_traced_messages_come_as_they_go_with_ids_masked(room: WatchRoom) 
     (message,) = panels(page)
     assert (message["armed"], message["latest"]) == ([], [])
     room.service.traces.arm(TraceOrder(patient_id="123456", messages=1), by="olga")
+    room.second()
+    (message,) = panels(page)
+    (armed,) = message["armed"]
+    assert armed["criteria"] == {"patient_id": "•••56"}
     client = await room.client("nurse-17", patients="*")
     await room.ask(client, type="subscribe", topic="patient:123456")
     room.manager.broadcast_to_patient(123456, {"type": "vitals", "hr": 60})

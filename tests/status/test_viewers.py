@@ -272,6 +272,7 @@ async def test_new_settings_hold_for_viewers_too(room: WatchRoom) -> None:
 async def test_an_audit_that_is_required_and_broken_keeps_nobody_from_looking(tmp_path: Path) -> None:
     room = await WatchRoom(audit={"path": str(tmp_path / "audit.jsonl"), "required": True}).start()
     await room.watching("overview", "alerts")
+    assert room.live.viewers.manager.settings.audit.path is None
 
 
 async def test_the_rights_of_a_token_are_narrowed_to_watching(room: WatchRoom) -> None:
