@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from live_server import LiveServer, StartServer, token_of, until
+from operator_accounts import ACCOUNTS
+from operator_page import OperatorPage
 from ward_client import WardClient
 
 from wsserver.cli import main
@@ -307,3 +309,16 @@ async def test_a_message_that_is_not_kept_any_more_is_not_found(start_server: St
     result = await commanded(server, first, one)
     assert result.exit_code == 1
     assert "No such message is kept: the server keeps the newest 1, 1 at the moment." in result.output
+
+
+async def test_a_page_does_not_see_whom_else_somebody_watches(start_server: StartServer) -> None:
+    server = await start_server(operators={"accounts": ACCOUNTS})
+    scene = Scene(server)
+    _, one = await scene.nurse("patient:4711", patients=["1", "4711"])
+    message_id = scene.publish()
+    page = await OperatorPage.sign_in(server, "vera")
+    answer = await page.get(f"/ws/explain/{message_id}?connection_id={one}")
+    (verdict,) = answer.json["data"]["connections"]
+    assert (verdict["reason"], verdict["topics"]) == ("other_topic", ["patient:•••11"])
+    assert verdict["text"].endswith("These are patient:•••11.")
+    assert b"4711" not in answer.body
