@@ -7,6 +7,7 @@ from wsserver.errors import INVALID_MESSAGE, SHUTTING_DOWN, ServerError
 from wsserver.service import Service
 from wsserver.settings.fields import PerSecond, Seconds
 from wsserver.web.operator_door import OperatorDoor
+from wsserver.web.query import check_query
 from wsserver.web.request_body import decode_body, read_body
 from wsserver.web.responses import success
 
@@ -49,6 +50,7 @@ class Draining:
     async def progress(self, request: web.Request) -> web.StreamResponse:
         """``GET``: how far it is."""
         await self._door.require(request, "admin:read")
+        check_query(request)
         return success(self._progress())
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:

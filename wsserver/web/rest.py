@@ -18,6 +18,7 @@ from wsserver.specification_metrics import specification_metrics
 from wsserver.store.store import KeyRecord
 from wsserver.web.bearer import Bearer
 from wsserver.web.operator_door import OperatorDoor
+from wsserver.web.query import check_query
 from wsserver.web.request_body import decode_body, read_body
 from wsserver.web.responses import plain, success
 
@@ -119,11 +120,13 @@ class Rest:
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """``GET /ws/metrics``: the specification's document."""
         await self._door.require(request, "metrics:read")
+        check_query(request)
         return success(specification_metrics(self._service))
 
     async def health_figures(self, request: web.Request) -> web.StreamResponse:
         """``GET /ws/health``: how the connections are doing, by their heartbeats."""
         await self._door.require(request, "admin:read")
+        check_query(request)
         return success(self._service.health.get_health_metrics())
 
     async def health(self, request: web.Request) -> web.StreamResponse:
