@@ -111,8 +111,6 @@ def _lines_backwards(path: Path, before: int | None) -> Iterator[bytes]:
             log, number = head.log, head.file - 1
             if before is None or head.first < before:
                 yield from _backwards(file, _end(file, before))
-            if head.first == 1:
-                return
         path = numbered(base, number)
 
 
