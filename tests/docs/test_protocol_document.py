@@ -15,6 +15,7 @@ from wsserver.errors import ERRORS, CloseCode
 from wsserver.filter_engine import FilterEngine
 from wsserver.message_router import MAX_FAULTS
 from wsserver.protocol import control
+from wsserver.protocol.binary_encoding import MAX_CONTAINERS
 from wsserver.protocol.commands import COMMAND_TYPES, decode_command
 from wsserver.protocol.control import CONTROL_TYPES
 from wsserver.protocol.json_rules import MAX_DEPTH
@@ -223,6 +224,7 @@ def test_the_limits_are_the_defaults():
         "frames of one message": f"{inbound.max_fragments}",
         "time for one message, first byte to last": f"{inbound.message_deadline:g} s",
         "nesting of JSON": f"{MAX_DEPTH}",
+        "objects and arrays in one binary frame of a client": f"{MAX_CONTAINERS:,}",
         "whole numbers": "within ±2^53",
         "commands": f"{rate.messages_per_second:g} a second, {rate.burst} at once; "
         f"of one user {rate.user_messages_per_second:g} a second, {rate.user_burst:,} at once",
