@@ -31,7 +31,7 @@ export class ConnectionDetail {
     this.#path = `connections/${encodeURIComponent(id)}`;
     const time = { label: "Time", cell: (/** @type {any} */ one) => moment(one.at, clockTime), kind: "tight" };
     this.#subscriptions = new DataTable("Subscriptions of this connection", ["No subscriptions"], [
-      { label: "Topic", cell: topicOf, head: true },
+      { label: "Topic", cell: (one) => [topicOf(one), one.break_glass ? badge("warn", "glass broken") : null], head: true },
       { label: "Filter", cell: (one) => filterOf(one.filters, "everything"), kind: "wide" },
       { label: "Cost", cell: (one) => one.complexity, numeric: true },
       { label: "Idle", cell: (one) => duration(one.idle_seconds), numeric: true },

@@ -114,7 +114,7 @@ let desk = null;
 function enter(isKnown = false) {
   desk = new Desk();
   // The form that had the focus is gone.
-  if (!isKnown) document.getElementById("main")?.focus();
+  if (!isKnown) document.getElementById("main")?.focus({ preventScroll: true });
 }
 
 /** @param {string} [told] */
