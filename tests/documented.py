@@ -36,7 +36,7 @@ def validator(schema: dict[str, Any], components: dict[str, Any]) -> Draft202012
 
 @cache
 def rest_document() -> dict[str, Any]:
-    return openapi(routes_of(demo=True))
+    return openapi(routes_of())
 
 
 @cache
@@ -74,7 +74,9 @@ def _response(operation_id: str, status: int) -> Draft202012Validator:
 def check_answer(method: str, target: str, status: int, headers: dict[str, str], body: bytes) -> None:
     """Fail for an answer that the document does not describe; ``headers`` have names in lower case."""
     found = operation(method, target)
-    if found is None:
+    media_type = headers.get("content-type", "").partition(";")[0]
+    # What is no HTTP gets no further than aiohttp, which answers in words of its own.
+    if found is None or (status == 400 and media_type == "text/plain"):
         return
     name = found["operationId"]
     assert str(status) in found["responses"], f"{name} does not say that it answers {status}"
@@ -84,7 +86,6 @@ def check_answer(method: str, target: str, status: int, headers: dict[str, str],
             f"{name} answers {status} without {header}"
         )
     content = response.get("content", {})
-    media_type = headers.get("content-type", "").partition(";")[0]
     assert media_type in content or not body, f"{name} answers {status} with {media_type}"
     if media_type == JSON and body and method != "HEAD":
         fault = next(_response(name, status).iter_errors(json.loads(body)), None)
