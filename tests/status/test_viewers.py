@@ -258,6 +258,19 @@ async def test_a_viewer_whose_place_is_lost_hears_nothing_more(room: WatchRoom) 
     assert page.take() == []
 
 
+async def test_what_waits_for_a_viewer_that_loses_its_place_goes_with_it(room: WatchRoom) -> None:
+    session = room.signed_in()
+    await room.page(session)
+    manager = room.live.viewers.manager
+    (viewer,) = manager.connections.values()
+    manager.subscribe(viewer.connection_id, "status", "overview")
+    manager.hub.block(viewer.handle)
+    room.second(3)
+    room.service.sign_in.sessions.end(session)
+    room.second(1.25)
+    assert manager.hub.frames_dropped["closed"] >= 1
+
+
 async def test_new_settings_hold_for_viewers_too(room: WatchRoom) -> None:
     settings = room.service.settings
     changed = msgspec.structs.replace(

@@ -190,8 +190,8 @@ class _Alert:
     def move(self, level: Level, value: float | None, now: float) -> None:
         if level > Level.OK and self.level == Level.OK:
             self.peak = value
-        if level > self.level or level == Level.OK:
-            # What has become worse is not what somebody has seen.
+        if level > self.level:
+            # What has become worse, or has come back, is not what somebody has seen.
             self.acknowledged = None
         self.level, self.since, self.below_since = level, now, None
 
