@@ -10,7 +10,7 @@ from playwright.async_api import Browser
 from status_visitor import AXE, SCREENS, StatusVisitor
 from status_ward import SLOW, StatusWard
 
-from wsserver.web.status_files import STATUS_FILES
+from wsserver.web.status_files import EDITION, STATUS_FILES
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
@@ -90,8 +90,8 @@ async def test_it_is_painted_with_full_charts_soon(
     asked = await visitor.page.evaluate(
         "() => performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)"
     )
-    own = {path.removeprefix("/ws/status/") for path in asked if "/ws/status/" in path}
-    assert own - {"series"} <= set(STATUS_FILES)
+    files = {path for path in asked if path.startswith("/ws/status/")} - {"/ws/status/series"}
+    assert files <= {f"/ws/status/{EDITION}/{name}" for name in STATUS_FILES}
     assert {path for path in asked if not path.startswith("/ws/")} == set()
     await visitor.leave()
 

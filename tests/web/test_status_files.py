@@ -5,16 +5,22 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 import wsserver
+from wsserver.errors import NOT_FOUND, ServerError
 from wsserver.web.client_files import CLIENT_FILES
 from wsserver.web.lean_script import lean_script
 from wsserver.web.status_files import (
     CONTENT_SECURITY_POLICY,
     DOCUMENT,
     DOCUMENT_HEADERS,
+    EDITION,
+    EDITION_HEADERS,
     FILE_HEADERS,
     STATUS_FILES,
+    serve_status_file,
+    serve_status_page,
 )
 
 SOURCE = Path(wsserver.__file__).parent / "web" / "status_page"
@@ -85,7 +91,14 @@ def test_the_policy_is_strict():
     }
 
 
-@pytest.mark.parametrize(("headers", "cache"), [(DOCUMENT_HEADERS, "no-store"), (FILE_HEADERS, "no-cache")])
+@pytest.mark.parametrize(
+    ("headers", "cache"),
+    [
+        (DOCUMENT_HEADERS, "no-store"),
+        (FILE_HEADERS, "no-cache"),
+        (EDITION_HEADERS, "public, max-age=31536000, immutable"),
+    ],
+)
 def test_every_answer_is_careful(headers: dict[str, str], cache: str):
     assert headers == {
         "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -121,3 +134,34 @@ def test_scripts_are_short_and_checked():
         lines = path.read_text().splitlines()
         assert lines[0] == "// @ts-check", path.name
         assert len(lines) <= 400, path.name
+
+
+async def served(name: str) -> tuple[dict[str, str], bytes]:
+    request = make_mocked_request("GET", f"/ws/status/{name}", match_info={"name": name})
+    answer = await (serve_status_file(request) if name else serve_status_page(request))
+    return dict(answer.headers), answer.body
+
+
+async def test_the_document_leads_to_the_files_of_its_edition_which_browsers_keep():
+    headers, body = await served("")
+    assert headers["Cache-Control"] == "no-store"
+    links = re.findall(r'(?:src|href)="([^"]+)"', body.decode())
+    own = [link for link in links if not link.startswith(("data:", "#"))]
+    assert len(own) > 3
+    for link in own:
+        assert link.startswith(f"status/{EDITION}/")
+        headers, body = await served(link.removeprefix("status/"))
+        assert "immutable" in headers["Cache-Control"]
+        assert body == STATUS_FILES[link.removeprefix(f"status/{EDITION}/")].body
+
+
+async def test_a_file_without_its_edition_is_asked_for_again():
+    headers, body = await served("status.js")
+    assert (headers["Cache-Control"], body) == ("no-cache", STATUS_FILES["status.js"].body)
+
+
+@pytest.mark.parametrize("name", ["0123456789abcdef/status.js", f"{EDITION}/index.html", f"{EDITION}/x.js"])
+async def test_another_edition_is_not_here(name: str):
+    with pytest.raises(ServerError) as refused:
+        await served(name)
+    assert refused.value.kind is NOT_FOUND

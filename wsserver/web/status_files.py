@@ -3,6 +3,7 @@
 There is nothing in them about this server: whoever may see figures asks for them after signing in.
 """
 
+import hashlib
 from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -30,11 +31,9 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 DOCUMENT_HEADERS: Final = {**_HEADERS, "Cache-Control": "no-store"}
-FILE_HEADERS: Final = {
-    **_HEADERS,
-    # The files fit together only in one version: each is asked for again, and mostly answered by 304.
-    "Cache-Control": "no-cache",
-}
+FILE_HEADERS: Final = {**_HEADERS, "Cache-Control": "no-cache"}
+EDITION_HEADERS: Final = {**_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
+"""Of files under the name of their edition: what is there never changes, so nobody has to ask again."""
 
 _CONTENT_TYPES: Final = {
     "html": "text/html; charset=utf-8",
@@ -67,19 +66,38 @@ def _leaner(name: str, file: Asset) -> Asset:
     return file if lean is None else Asset.of(file.content_type, lean(file.body.decode()).encode())
 
 
+def _edition(page: Mapping[str, Asset]) -> str:
+    """A name that all files of the page have together: modules of two editions do not fit."""
+    return hashlib.sha256("".join(page[name].etag for name in sorted(page)).encode()).hexdigest()[:16]
+
+
 STATUS_FILES: Final[Mapping[str, Asset]] = _lean(_load(files("wsserver").joinpath("web", "status_page")))
 """Every file of the page by its path below ``/ws/status/``, and the document as ``index.html``."""
+
+EDITION: Final = _edition(STATUS_FILES)
+
+
+def _document() -> Asset:
+    """The document, whose links lead to the files of this edition."""
+    whole = STATUS_FILES[DOCUMENT]
+    return Asset.of(whole.content_type, whole.body.replace(b'="status/', f'="status/{EDITION}/'.encode()))
+
+
+_DOCUMENT: Final = _document()
 
 
 async def serve_status_page(request: web.Request) -> web.StreamResponse:
     """The document; GET and HEAD, without credentials."""
-    return STATUS_FILES[DOCUMENT].answer(request, DOCUMENT_HEADERS)
+    return _DOCUMENT.answer(request, DOCUMENT_HEADERS)
 
 
 async def serve_status_file(request: web.Request) -> web.StreamResponse:
-    """A file of the page; GET and HEAD, without credentials."""
-    name = request.match_info["name"]
+    """A file of the page, alone or under its edition; GET and HEAD, without credentials."""
+    edition, _, name = request.match_info["name"].partition("/")
+    is_lasting = edition == EDITION
+    if not is_lasting:
+        name = request.match_info["name"]
     file = STATUS_FILES.get(name)
     if file is None or name == DOCUMENT:
         raise ServerError(NOT_FOUND)
-    return file.answer(request, FILE_HEADERS)
+    return file.answer(request, EDITION_HEADERS if is_lasting else FILE_HEADERS)

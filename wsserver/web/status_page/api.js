@@ -1,8 +1,8 @@
 // @ts-check
 /** @import {Session} from "./session.js" */
 
-/** `/ws/`, wherever this server stands. */
-const BASE = new URL("../", import.meta.url);
+/** `/ws/`, wherever this server stands: the page's files are in `/ws/status/<edition>/`. */
+const BASE = new URL("../../", import.meta.url);
 const PATIENCE_MS = 20_000;
 
 /** What the server said no to, in its own words. */
@@ -93,4 +93,11 @@ export async function call(method, url, body, { csrf, signal } = {}) {
   const { code, message, retry_after_ms: retryAfterMs } = answer?.error ?? {};
   const text = typeof message === "string" ? message : `The server answered with status ${response.status}.`;
   throw new ApiError(text, { status: response.status, code, retryAfterMs });
+}
+
+/** The same for a WebSocket. @param {string} path */
+export function socketAddress(path) {
+  const url = address(path);
+  url.protocol = url.protocol.replace("http", "ws");
+  return url;
 }

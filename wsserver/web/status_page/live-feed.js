@@ -1,4 +1,5 @@
 // @ts-check
+import { socketAddress } from "./api.js";
 import { WebSocketReconnectService } from "./client/index.js";
 /** @import {Session} from "./session.js" */
 
@@ -83,10 +84,8 @@ export class LiveFeed extends EventTarget {
       // 4501: the session has ended. Any other final word leaves the button.
       if (terminal && code === 4501) this.#session.end();
     });
-    const url = new URL("../admin", import.meta.url);
-    url.protocol = url.protocol.replace("http", "ws");
     const subscriptions = [...new Set([PULSE, ...this.#watchers.keys()])].map((panel) => `status:${panel}`);
-    service.connect(url, { userId: this.#session.name, subscriptions }).catch(() => this.#move("lost"));
+    service.connect(socketAddress("admin"), { userId: this.#session.name, subscriptions }).catch(() => this.#move("lost"));
     this.#timer = setInterval(() => this.#look(), 1_000);
   }
 

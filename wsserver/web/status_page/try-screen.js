@@ -1,4 +1,5 @@
 // @ts-check
+import { address, socketAddress } from "./api.js";
 import { WebSocketReconnectService } from "./client/index.js";
 import { badge, button, card, el, field, fill, form, icon, mono, tell, wordInput } from "./dom.js";
 import { bytes, clockTime, count, milliseconds } from "./figures.js";
@@ -61,7 +62,7 @@ export class TryScreen {
       const { demo } = await this.#app.api.get("settings", {}, this.#app.left);
       if (demo) {
         const use = button("Take a demo token", () => this.#takeToken(), { icon: "play" });
-        const page = el("a", { class: "button", href: new URL("../../demo", import.meta.url).href }, "Open the demo ward");
+        const page = el("a", { class: "button", href: address("../demo").href }, "Open the demo ward");
         fill(this.#demo, el("div", { class: "strip" }, icon("info"), el("p", { class: "text" }, "This server runs the demonstration: simulated patients stream here."), el("div", { class: "row" }, use, page)));
       } else {
         const text = "No token is given out here: this server runs without --demo. Make one with wsserver token, for a user who may see what you want to follow.";
@@ -74,7 +75,7 @@ export class TryScreen {
 
   async #takeToken() {
     try {
-      const response = await fetch(new URL("../../demo/config.json", import.meta.url), { cache: "no-store", signal: this.#app.left });
+      const response = await fetch(address("../demo/config.json"), { cache: "no-store", signal: this.#app.left });
       const { token, patients } = await response.json();
       this.#token.value = token;
       this.#topics.value = `patient:${patients[0].id}`;
@@ -99,10 +100,8 @@ export class TryScreen {
     service.on("message", ({ data, topic, seq }) => this.#line(topic, `#${seq}`, data));
     service.on("gap", (gap) => this.#line("gap", gap.reason, gap));
     service.on("error", (error) => (this.#fault.textContent = error.message));
-    const url = new URL("../connect", import.meta.url);
-    url.protocol = url.protocol.replace("http", "ws");
     try {
-      await service.connect(url, { userId: subjectOf(token), subscriptions });
+      await service.connect(socketAddress("connect"), { userId: subjectOf(token), subscriptions });
     } catch (/** @type {any} */ error) {
       this.#fault.textContent = error.message;
     }
