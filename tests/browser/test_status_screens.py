@@ -10,7 +10,7 @@ from playwright.async_api import Browser
 from status_visitor import AXE, SCREENS, StatusVisitor
 from status_ward import SLOW, StatusWard
 
-from wsserver.web.status_files import EDITION, STATUS_FILES
+from wsserver.web.handlers.status_page import EDITION, STATUS_FILES
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 

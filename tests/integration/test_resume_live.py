@@ -124,7 +124,7 @@ class TestOverload:
     async def test_only_so_many_may_come_to_see(
         self, server: LiveServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("wsserver.web.endpoint.MOST_RETURNING", 2)
+        monkeypatch.setattr("wsserver.web.handlers.endpoint.MOST_RETURNING", 2)
         overloaded(server)
         for _ in range(2):
             await server.connect()

@@ -1,7 +1,7 @@
 import re
 
 from wsserver._version import __version__
-from wsserver.web.settings_route import versions
+from wsserver.web.handlers.settings import versions
 
 
 def test_versions_name_the_server_and_what_it_stands_on():

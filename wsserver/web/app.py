@@ -12,9 +12,9 @@ from wsserver.service import Service
 from wsserver.settings import Settings
 from wsserver.status.live_status import LiveStatus
 from wsserver.web.alert_webhook import AlertWebhook
-from wsserver.web.demo_routes import with_visitors
-from wsserver.web.documents import Documents
 from wsserver.web.handlers import Handlers
+from wsserver.web.handlers.demo import with_visitors
+from wsserver.web.handlers.documents import Documents
 from wsserver.web.http_log import protect_http_log
 from wsserver.web.key_fetch import KeyFetch
 from wsserver.web.openapi import openapi

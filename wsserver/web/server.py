@@ -26,8 +26,8 @@ from wsserver.settings.descriptors import TooFewDescriptorsError, fit_descriptor
 from wsserver.settings.startup import restart_needed
 from wsserver.store.store import CannotOpenStore
 from wsserver.web.app import setup
-from wsserver.web.demo_routes import with_visitors
 from wsserver.web.doorman import Doorman
+from wsserver.web.handlers.demo import with_visitors
 from wsserver.web.listener import Listener
 from wsserver.web.responses import answer_in_json
 from wsserver.web.service_manager import ALIVE, READY, STOPPING, ServiceManager

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from wsserver.errors import NOT_FOUND
-from wsserver.web.alert_routes import EmergencyRequest
+from wsserver.web.handlers.alerts import EmergencyRequest
 from wsserver.web.route import Answer, Body, Door, Parameter, Refusal, Route
 from wsserver.web.routes.forms import Instant, LimitQuery
 

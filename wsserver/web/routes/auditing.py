@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from wsserver.audit.record import Outcome
-from wsserver.web.audit_routes import MAX_SEQ
+from wsserver.web.handlers.auditing import MAX_SEQ
 from wsserver.web.query import DEFAULT_LIMIT
 from wsserver.web.route import Answer, Door, Route
 from wsserver.web.routes.forms import Id, Instant, Limit, Reveal

@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from wsserver.connections.connection_info import ConnectionInfo, ConnectionStateName
 from wsserver.connections.connection_pages import MAX_CURSOR, ConnectionPage, Sort
 from wsserver.errors import NOT_FOUND
-from wsserver.web.connection_routes import DisconnectRequest
+from wsserver.web.handlers.connections import DisconnectRequest
 from wsserver.web.query import DEFAULT_LIMIT
 from wsserver.web.route import Answer, Body, Door, Parameter, Refusal, Route
 from wsserver.web.routes.forms import Id, Limit, Reveal, RevealQuery

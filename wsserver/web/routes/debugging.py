@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from wsserver.errors import INVALID_MESSAGE
 from wsserver.profiling.loop_profile import MAX_SECONDS, MIN_SECONDS, LoopProfile
 from wsserver.subscriptions.subscription_health import SubscriptionHealth
-from wsserver.web.debugging_routes import DEFAULT_SECONDS
+from wsserver.web.handlers.debugging import DEFAULT_SECONDS
 from wsserver.web.route import Answer, Door, Refusal, Route
 from wsserver.web.routes.figures import HealthFigures
 

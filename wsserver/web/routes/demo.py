@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from wsserver.demo.page import PageFile, load_page
-from wsserver.web.demo_routes import serve_page_file
+from wsserver.web.handlers.demo import serve_page_file
 from wsserver.web.route import Answer, Door, Route
 
 TAG: Final = "Demonstration"

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from wsserver.errors import SHUTTING_DOWN
-from wsserver.web.draining import DrainRequest
+from wsserver.web.handlers.drain import DrainRequest
 from wsserver.web.route import Answer, Body, Door, Refusal, Route
 
 TAG: Final = "Operating"

@@ -4,7 +4,7 @@ from typing import Final
 
 from wsserver.errors import NOT_FOUND
 from wsserver.web.client_files import PACKAGE
-from wsserver.web.client_routes import serve_client
+from wsserver.web.handlers.files import serve_client
 from wsserver.web.route import Answer, Door, Parameter, Refusal, Route
 
 TAG: Final = "Files"

@@ -7,9 +7,9 @@ from msgspec import Meta
 
 from wsserver.errors import AUTHENTICATION_FAILED, BACKPRESSURE, PERMISSION_DENIED, RATE_LIMIT
 from wsserver.operators.operator import OperatorRole
+from wsserver.web.handlers.signing_in import LoginRequest
 from wsserver.web.operator_door import CSRF_HEADER
 from wsserver.web.route import Answer, Body, Door, Parameter, Refusal, Route
-from wsserver.web.sign_in_routes import LoginRequest
 
 TAG: Final = "Operating"
 

@@ -5,8 +5,8 @@ from typing import Final, Literal
 import msgspec
 
 from wsserver.errors import CONNECTION_LIMIT, INVALID_MESSAGE
+from wsserver.web.handlers.status_series import MEDIA_TYPE
 from wsserver.web.route import ANY_METHOD, Answer, Door, Refusal, Route
-from wsserver.web.status_series import MEDIA_TYPE
 
 TAG: Final = "Status page"
 

@@ -3,8 +3,8 @@
 from typing import Final
 
 from wsserver.errors import NOT_FOUND
+from wsserver.web.handlers.status_page import serve_status_file, serve_status_page
 from wsserver.web.route import Answer, Door, Parameter, Refusal, Route
-from wsserver.web.status_files import serve_status_file, serve_status_page
 
 TAG: Final = "Status page"
 

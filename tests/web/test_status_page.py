@@ -10,8 +10,7 @@ from aiohttp.test_utils import make_mocked_request
 import wsserver
 from wsserver.errors import NOT_FOUND, ServerError
 from wsserver.web.client_files import CLIENT_FILES
-from wsserver.web.lean_script import lean_script
-from wsserver.web.status_files import (
+from wsserver.web.handlers.status_page import (
     CONTENT_SECURITY_POLICY,
     DOCUMENT,
     DOCUMENT_HEADERS,
@@ -22,6 +21,7 @@ from wsserver.web.status_files import (
     serve_status_file,
     serve_status_page,
 )
+from wsserver.web.lean_script import lean_script
 
 SOURCE = Path(wsserver.__file__).parent / "web" / "status_page"
 UPLOT = SOURCE / "vendor" / "uplot"

@@ -24,7 +24,7 @@ class EmergencyRequest(msgspec.Struct, forbid_unknown_fields=True):
     reason: Annotated[str, msgspec.Meta(max_length=200)] | None = None
 
 
-class AlertRoutes:
+class AlertHandlers:
     """Handlers of the routes about alerts and overload."""
 
     def __init__(self, service: Service, door: OperatorDoor, webhook: AlertWebhook) -> None:

@@ -13,7 +13,7 @@ from wsserver.web.query import check_query
 MEDIA_TYPE: Final = "application/octet-stream"
 
 
-class SeriesRoute:
+class SeriesHandler:
     """The handler of ``GET /ws/status/series``."""
 
     def __init__(self, door: OperatorDoor, series: Series) -> None:

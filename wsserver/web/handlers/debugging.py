@@ -18,7 +18,7 @@ from wsserver.web.responses import success
 DEFAULT_SECONDS = 5
 
 
-class DebuggingRoutes:
+class DebuggingHandlers:
     """Handlers of ``/ws/inspect``, ``/ws/subscriptions/check`` and ``/ws/profile``."""
 
     def __init__(self, service: Service, door: OperatorDoor) -> None:

@@ -41,7 +41,7 @@ class LoginRequest(msgspec.Struct, forbid_unknown_fields=True):
         raise ServerError(INVALID_MESSAGE, "Give name and password, or token, or key.")
 
 
-class SignInRoutes:
+class SignInHandlers:
     """Handlers of the sign-in."""
 
     def __init__(self, service: Service, door: OperatorDoor) -> None:

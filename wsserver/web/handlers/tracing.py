@@ -24,7 +24,7 @@ ROWS_IN_LIST: Final = 20
 """Connections of each message where the messages of all traces are listed."""
 
 
-class TraceRoutes:
+class TraceHandlers:
     """Handlers of ``/ws/traces``."""
 
     def __init__(self, service: Service, door: OperatorDoor) -> None:

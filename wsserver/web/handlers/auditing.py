@@ -20,7 +20,7 @@ MAX_SEQ: Final = 2**53
 _NAMES: Final = ("patient_id", "user_id", "action", "from", "to", "limit", "cursor", "reveal")
 
 
-class AuditRoutes:
+class AuditHandlers:
     """The handler of the route about the audit."""
 
     def __init__(self, service: Service, door: OperatorDoor) -> None:

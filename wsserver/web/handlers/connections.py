@@ -35,7 +35,7 @@ class DisconnectRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Whether the client is to come back: 4021 in place of 4523."""
 
 
-class ConnectionRoutes:
+class ConnectionHandlers:
     """Handlers of ``/ws/connections`` and ``/ws/users``."""
 
     def __init__(self, service: Service, door: OperatorDoor) -> None:

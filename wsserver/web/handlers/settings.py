@@ -20,7 +20,7 @@ DEMO: Final = "/demo/config.json"
 """Where the demonstration gives tokens out, if it is there."""
 
 
-class SettingsRoute:
+class SettingsHandler:
     """Handler of the route."""
 
     def __init__(self, service: Service, door: OperatorDoor) -> None:
