@@ -205,6 +205,8 @@ BY_BEHAVIOUR = {
     "web/routes/publishing.py": "web/test_routes.py",
     "web/routes/signing_in.py": "web/test_routes.py",
     "web/routes/connections.py": "web/test_routes.py",
+    "web/handlers/explaining.py": "integration/test_explain_live.py",
+    "web/handlers/probes.py": "integration/test_rest.py",
     "web/handlers/connections.py": "integration/test_connections_live.py",
     "web/routes/rights.py": "web/test_routes.py",
     "web/routes/tracing.py": "web/test_routes.py",

@@ -62,7 +62,7 @@ async def test_a_profile_tells_of_the_functions_and_the_core(server: LiveServer)
     assert found["core"]["times"]["broadcast_write_durable"]["count"] > 0
     assert found["core"]["times"]["loop_lag"]["count"] > 3
     names = [one["function"] for one in found["by_total_time"] + found["by_own_time"]]
-    assert any(name.startswith("wsserver.web.rest:Rest.") for name in names)
+    assert any(name.startswith("wsserver.web.handlers.publishing:PublishingHandlers.") for name in names)
     assert not [name for name in names if "/" in name]
     assert sys.getprofile() is None
 

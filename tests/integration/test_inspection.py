@@ -8,7 +8,7 @@ from live_server import LiveServer, StartServer, token_of
 from ward_client import WardClient
 
 from wsserver.subscriptions.subscription_hints import ENOUGH
-from wsserver.web.inspection import MAX_TRACED
+from wsserver.web.handlers.explaining import MAX_TRACED
 from wsserver.web.query import MAX_LIMIT
 
 ADMIN = {"scope": "admin:read"}

@@ -5,12 +5,13 @@ that our own page makes, and what changes anything needs a value that no other p
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import hdrs, web
 
 from wsserver.errors import AUTHENTICATION_FAILED, PERMISSION_DENIED, ServerError
+from wsserver.operators.masking import mask_document
 from wsserver.operators.operator import ADMIN_WRITE, Operator
 from wsserver.operators.sign_in_sessions import SignInSession
 from wsserver.service import Service
@@ -115,6 +116,10 @@ class OperatorDoor:
             raise ServerError(PERMISSION_DENIED, details={"scope": ADMIN_WRITE})
         return True
 
+    def sight(self, request: web.Request, operator: Operator, **subject: str | None) -> Callable[[Any], Any]:
+        """How an answer is shown: as it is, or with the ids of people masked; see ``reveals``."""
+        return _whole if self.reveals(request, operator, **subject) else mask_document
+
     def note(
         self,
         operator: Operator,
@@ -189,3 +194,7 @@ class OperatorDoor:
         hosts = request.headers.getall(hdrs.HOST, [])
         scheme = self.client(request).scheme
         return len(origins) == len(hosts) == 1 and is_own_origin(origins[0], scheme, hosts[0])
+
+
+def _whole(answer: Any) -> Any:
+    return answer

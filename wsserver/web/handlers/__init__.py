@@ -13,15 +13,18 @@ from wsserver.web.handlers.demo import Demo
 from wsserver.web.handlers.documents import Documents
 from wsserver.web.handlers.drain import Draining
 from wsserver.web.handlers.endpoint import Endpoint
+from wsserver.web.handlers.explaining import ExplainingHandlers
+from wsserver.web.handlers.figures import FigureHandlers
+from wsserver.web.handlers.probes import ProbeHandlers
+from wsserver.web.handlers.publishing import PublishingHandlers
+from wsserver.web.handlers.rights import RightsHandlers
 from wsserver.web.handlers.settings import SettingsHandler
 from wsserver.web.handlers.signing_in import SignInHandlers
 from wsserver.web.handlers.status_endpoint import StatusEndpoint
 from wsserver.web.handlers.status_series import SeriesHandler
+from wsserver.web.handlers.subscriptions import SubscriptionHandlers
 from wsserver.web.handlers.tracing import TraceHandlers
-from wsserver.web.inspection import Inspection
 from wsserver.web.operator_door import OperatorDoor
-from wsserver.web.prometheus import PrometheusRoute
-from wsserver.web.rest import Rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +32,16 @@ class Handlers:
     """One of each; a route finds its own among them."""
 
     endpoint: Endpoint
-    rest: Rest
-    inspection: Inspection
+    publishing: PublishingHandlers
+    rights: RightsHandlers
+    figures: FigureHandlers
+    probes: ProbeHandlers
+    explaining: ExplainingHandlers
+    subscriptions: SubscriptionHandlers
     draining: Draining
     alerts: AlertHandlers
     audit: AuditHandlers
     debugging: DebuggingHandlers
-    prometheus: PrometheusRoute
     sign_in: SignInHandlers
     series: SeriesHandler
     admin: StatusEndpoint
@@ -53,13 +59,16 @@ class Handlers:
         door = OperatorDoor(service)
         return cls(
             endpoint=Endpoint(service),
-            rest=Rest(service, door),
-            inspection=Inspection(service, door),
+            publishing=PublishingHandlers(service),
+            rights=RightsHandlers(service, door),
+            figures=FigureHandlers(service, door),
+            probes=ProbeHandlers(service),
+            explaining=ExplainingHandlers(service, door),
+            subscriptions=SubscriptionHandlers(service, door),
             draining=Draining(service, door),
             alerts=AlertHandlers(service, door, webhook),
             audit=AuditHandlers(service, door),
             debugging=DebuggingHandlers(service, door),
-            prometheus=PrometheusRoute(service, door),
             sign_in=SignInHandlers(service, door),
             series=SeriesHandler(door, live.series),
             admin=StatusEndpoint(service, door, live.viewers),

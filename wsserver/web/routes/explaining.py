@@ -10,7 +10,7 @@ from wsserver.protocol.control import GapReason
 from wsserver.protocol.report import Durability
 from wsserver.publishing.delivery_verdict import Reason
 from wsserver.subscriptions.match_explainer import Outcome
-from wsserver.web.inspection import TraceRequest
+from wsserver.web.handlers.explaining import TraceRequest
 from wsserver.web.route import Answer, Body, Door, Parameter, Refusal, Route
 from wsserver.web.routes.forms import Id, Instant, Reveal, RevealQuery
 
@@ -232,7 +232,7 @@ EXPLAINING: Final = (
     Route(
         method="POST",
         path="/ws/trace",
-        handler=lambda handlers: handlers.inspection.trace,
+        handler=lambda handlers: handlers.explaining.trace,
         door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="Who would get a message, and why not the others",
@@ -255,7 +255,7 @@ EXPLAINING: Final = (
     Route(
         method="GET",
         path="/ws/explain/{message_id}",
-        handler=lambda handlers: handlers.inspection.explain,
+        handler=lambda handlers: handlers.explaining.explain,
         door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="What became of a message, and why somebody did or did not get it",

@@ -239,7 +239,7 @@ FIGURES: Final = (
     Route(
         method="GET",
         path="/ws/metrics",
-        handler=lambda handlers: handlers.rest.metrics,
+        handler=lambda handlers: handlers.figures.metrics,
         door=Door.OPERATOR,
         scopes=("metrics:read",),
         summary="Figures since the start",
@@ -250,7 +250,7 @@ FIGURES: Final = (
     Route(
         method="GET",
         path="/metrics",
-        handler=lambda handlers: handlers.prometheus.metrics,
+        handler=lambda handlers: handlers.figures.prometheus,
         door=Door.OPERATOR,
         scopes=("metrics:read",),
         summary="The same and more for Prometheus",
@@ -266,7 +266,7 @@ FIGURES: Final = (
     Route(
         method="GET",
         path="/ws/health",
-        handler=lambda handlers: handlers.rest.health_figures,
+        handler=lambda handlers: handlers.figures.health,
         door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="How the connections are doing",

@@ -43,7 +43,7 @@ PROBES: Final = (
     Route(
         method="GET",
         path="/health",
-        handler=lambda handlers: handlers.rest.health,
+        handler=lambda handlers: handlers.probes.health,
         door=Door.NONE,
         summary="Whether the server runs in time",
         description="For restarts; let one need three in a row. Says nothing else, to anybody.",
@@ -64,7 +64,7 @@ PROBES: Final = (
     Route(
         method="GET",
         path="/ready",
-        handler=lambda handlers: handlers.rest.ready,
+        handler=lambda handlers: handlers.probes.ready,
         door=Door.NONE,
         summary="Whether new clients are welcome",
         description="For routing.",

@@ -53,7 +53,7 @@ def _publishes(path: str, **what: Any) -> Route:
 PUBLISHING: Final = (
     _publishes(
         "patient/{patient_id}",
-        handler=lambda handlers: handlers.rest.broadcast_to_patient,
+        handler=lambda handlers: handlers.publishing.broadcast_to_patient,
         scopes=("broadcast:patient",),
         summary="Publish to those who watch a patient",
         description="Reaches the subscriptions to this patient, and those to `patient:*` and `*` of users "
@@ -67,7 +67,7 @@ PUBLISHING: Final = (
     ),
     _publishes(
         "type/{subscription_type}",
-        handler=lambda handlers: handlers.rest.broadcast_to_type,
+        handler=lambda handlers: handlers.publishing.broadcast_to_type,
         scopes=("broadcast:type",),
         summary="Publish to the subscribers of a type",
         description="For the type `patient` the scope `broadcast:patient` is needed as well. A message with "
@@ -78,7 +78,7 @@ PUBLISHING: Final = (
     ),
     _publishes(
         "all",
-        handler=lambda handlers: handlers.rest.broadcast_to_all,
+        handler=lambda handlers: handlers.publishing.broadcast_to_all,
         scopes=("broadcast:all",),
         summary="Publish to every connection",
         description="Every authenticated connection gets it, whatever it is subscribed to; a message with a "

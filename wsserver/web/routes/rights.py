@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from wsserver.web.rest import RevokeRequest
+from wsserver.web.handlers.rights import RevokeRequest
 from wsserver.web.route import Answer, Body, Door, Route
 
 
@@ -20,7 +20,7 @@ RIGHTS: Final = (
     Route(
         method="POST",
         path="/ws/revoke",
-        handler=lambda handlers: handlers.rest.revoke,
+        handler=lambda handlers: handlers.rights.revoke,
         door=Door.OPERATOR,
         scopes=("admin:write",),
         summary="Take back tokens or rights",

@@ -136,7 +136,7 @@ SUBSCRIPTIONS: Final = (
     Route(
         method="GET",
         path="/ws/subscriptions",
-        handler=lambda handlers: handlers.inspection.subscriptions,
+        handler=lambda handlers: handlers.subscriptions.subscriptions,
         door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="What is subscribed to, and how filters do",
@@ -148,7 +148,7 @@ SUBSCRIPTIONS: Final = (
     Route(
         method="GET",
         path="/ws/events",
-        handler=lambda handlers: handlers.inspection.events,
+        handler=lambda handlers: handlers.subscriptions.events,
         door=Door.OPERATOR,
         scopes=("admin:read",),
         summary="What happened to subscriptions lately",

@@ -1,21 +1,17 @@
-"""What operators ask of a running server over HTTP; nothing here changes anything."""
+"""Why a message reaches somebody or does not; nothing here changes anything."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
 
 from wsserver.errors import INVALID_MESSAGE, NOT_FOUND, ConnectionNotFound, ServerError
-from wsserver.observe.event_history import EVENT_KINDS, EventKind
-from wsserver.operators.masking import mask_document
-from wsserver.operators.operator import Operator
 from wsserver.protocol.topic import Topic
 from wsserver.publishing.delivery_explainer import DeliveryExplainer
 from wsserver.service import Service
 from wsserver.subscriptions.match_explainer import MatchExplainer
 from wsserver.web.operator_door import OperatorDoor
-from wsserver.web.query import asked_id, check_query, page_limit
+from wsserver.web.query import asked_id, check_query
 from wsserver.web.request_body import decode_body, read_body
 from wsserver.web.responses import success
 
@@ -32,8 +28,8 @@ class TraceRequest(msgspec.Struct, forbid_unknown_fields=True):
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_TRACED)] = 20
 
 
-class Inspection:
-    """Handlers of routes that need ``admin:read``."""
+class ExplainingHandlers:
+    """Handlers of ``/ws/trace`` and ``/ws/explain``."""
 
     def __init__(self, service: Service, door: OperatorDoor) -> None:
         self._service = service
@@ -45,7 +41,7 @@ class Inspection:
         """``POST /ws/trace``: who would get this message, and why not the others. Never delivers."""
         operator = await self._door.require(request, "admin:read")
         check_query(request, "reveal")
-        show = self._sight(request, operator)
+        show = self._door.sight(request, operator)
         limit = self._service.manager.settings.broadcast.max_message_size
         asked = decode_body(await read_body(request, 2 * limit), TraceRequest)
         if asked.topic is None:
@@ -90,54 +86,7 @@ class Inspection:
             verdicts = self._deliveries.explain_user(record, user_id, operator, MAX_TRACED)
             if not verdicts:
                 raise ServerError(NOT_FOUND, "This user has no connection, and none has ended lately.")
-        show = self._sight(request, operator, connection_id=connection_id, patient_id=record.patient_id)
+        show = self._door.sight(request, operator, connection_id=connection_id, patient_id=record.patient_id)
         return success(
             show({"message": record.as_dict(), "connections": [verdict.as_dict() for verdict in verdicts]})
         )
-
-    async def subscriptions(self, request: web.Request) -> web.StreamResponse:
-        """``GET /ws/subscriptions``: figures by type, by target and by filter."""
-        operator = await self._door.require(request, "admin:read")
-        check_query(request, "limit", "reveal")
-        limit, show = page_limit(request), self._sight(request, operator)
-        manager = self._service.manager.subscription_manager
-        return success(show({**manager.get_metrics(), **manager.get_analytics(limit)}))
-
-    async def events(self, request: web.Request) -> web.StreamResponse:
-        """``GET /ws/events``: what happened to subscriptions lately, newest first."""
-        operator = await self._door.require(request, "admin:read")
-        check_query(request, "limit", "kind", "connection_id", "reveal")
-        manager = self._service.manager
-        history, connection_id = manager.subscription_manager.history, asked_id(request, "connection_id")
-        limit, kind = page_limit(request), _kind(request)
-        events = history.latest(limit, kind=kind, connection_id=connection_id)
-        if connection_id is not None and not events and not self._is_known(connection_id):
-            raise ServerError(NOT_FOUND, "No such connection is open, and none has ended lately.")
-        show = self._sight(request, operator, connection_id=connection_id)
-        return success(show({"events": [event.as_dict() for event in events], "counts": history.counts}))
-
-    def _sight(self, request: web.Request, operator: Operator, **subject: str | None) -> Callable[[Any], Any]:
-        """How an answer is shown to an operator: as it is, or with the ids of people masked."""
-        return _whole if self._door.reveals(request, operator, **subject) else mask_document
-
-    def _is_known(self, connection_id: str) -> bool:
-        manager = self._service.manager
-        return (
-            connection_id in manager.connections
-            or manager.records.ended(connection_id) is not None
-            or bool(manager.subscription_manager.history.latest(1, connection_id=connection_id))
-        )
-
-
-def _whole(answer: Any) -> Any:
-    return answer
-
-
-def _kind(request: web.Request) -> EventKind | None:
-    given = request.query.get("kind")
-    for kind in EVENT_KINDS:
-        if given == kind:
-            return kind
-    if given is not None:
-        raise ServerError(INVALID_MESSAGE, f"kind must be one of {', '.join(EVENT_KINDS)}.")
-    return None

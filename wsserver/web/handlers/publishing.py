@@ -1,46 +1,29 @@
-"""The REST interface: publishing, figures, revocation."""
+"""``POST /ws/broadcast/…``: messages from programs that have no WebSocket."""
 
-import time
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from wsserver.access.principal import Principal
-from wsserver.errors import INVALID_MESSAGE, PERMISSION_DENIED, SHUTTING_DOWN, ServerError
-from wsserver.ids import InvalidId, canonical_id
+from wsserver.errors import PERMISSION_DENIED, SHUTTING_DOWN, ServerError
 from wsserver.observe.message_trail import NO_TRAIL, NoTrail, Trail
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import ANY, EVERYTHING, PATIENT, InvalidTopic, Topic
 from wsserver.service import Service
-from wsserver.specification_metrics import specification_metrics
 from wsserver.store.store import KeyRecord
 from wsserver.web.bearer import Bearer
-from wsserver.web.operator_door import OperatorDoor
-from wsserver.web.query import check_query
-from wsserver.web.request_body import decode_body, read_body
-from wsserver.web.responses import plain, success
+from wsserver.web.request_body import read_body
+from wsserver.web.responses import success
 
 
-class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of ``POST /ws/revoke``."""
+class PublishingHandlers:
+    """Handlers of the routes that publish; each says which scope it needs."""
 
-    user: str | int | None = None
-    token_id: str | None = None
-    patients: Annotated[list[str | int], msgspec.Meta(max_length=1000)] | None = None
-
-
-class Rest:
-    """Handlers of the HTTP routes; each says which scope it needs."""
-
-    def __init__(self, service: Service, door: OperatorDoor) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._door = door
         # A cookie never publishes: what nurses and doctors see comes from nobody but programs.
         self._bearer = Bearer(service)
-
-    # -- publishing
 
     async def broadcast_to_patient(self, request: web.Request) -> web.StreamResponse:
         """``POST /ws/broadcast/patient/{patient_id}``: the body is the message."""
@@ -115,74 +98,6 @@ class Rest:
             self._service.manager.access_notes.publishing_refused(principal, patient_id, "patients")
             raise ServerError(PERMISSION_DENIED)
 
-    # -- figures
-
-    async def metrics(self, request: web.Request) -> web.StreamResponse:
-        """``GET /ws/metrics``: the specification's document."""
-        await self._door.require(request, "metrics:read")
-        check_query(request)
-        return success(specification_metrics(self._service))
-
-    async def health_figures(self, request: web.Request) -> web.StreamResponse:
-        """``GET /ws/health``: how the connections are doing, by their heartbeats."""
-        await self._door.require(request, "admin:read")
-        check_query(request)
-        return success(self._service.health.get_health_metrics())
-
-    async def health(self, request: web.Request) -> web.StreamResponse:
-        """``GET /health``: 200 while the loop runs in time, else 503. Says nothing else, to anybody."""
-        if self._service.overload.loop_is_late:
-            return plain({"status": "failing", "reason": "loop_lag"}, 503)
-        return plain({"status": "ok"})
-
-    async def ready(self, request: web.Request) -> web.StreamResponse:
-        """``GET /ready``: 200 when new clients are welcome, else 503 with the reason."""
-        reason = self._unready()
-        return (
-            plain({"status": "ready"})
-            if reason is None
-            else plain({"status": "unready", "reason": reason}, 503)
-        )
-
-    def _unready(self) -> str | None:
-        if not self._service.running:
-            return "starting"
-        if self._service.draining:
-            return "draining"
-        if self._service.store_keeper.fault is not None:
-            return "store_lost"
-        if self._service.overload.active:
-            return "overloaded"
-        manager = self._service.manager
-        if not manager.accepting:
-            return "refusing"
-        return "full" if manager.limits.total >= manager.limits.max_connections else None
-
-    # -- rights
-
-    async def revoke(self, request: web.Request) -> web.StreamResponse:
-        """``POST /ws/revoke``: ``{user}`` or ``{token_id}`` closes; ``{user, patients}`` takes rights."""
-        operator = await self._door.require(request, "admin:write")
-        asked = decode_body(await read_body(request, 1 << 20), RevokeRequest)
-        user_id = None if asked.user is None else _canonical(asked.user, "user")
-        patients = None if asked.patients is None else [_canonical(one, "patients") for one in asked.patients]
-        if user_id is None and (asked.token_id is None or patients is not None):
-            raise ServerError(INVALID_MESSAGE, "Give user, token_id, or user and patients.")
-        started = time.perf_counter()
-        concerned = await self._service.revoke(user_id=user_id, token_id=asked.token_id, patients=patients)
-        took = round((time.perf_counter() - started) * 1000, 3)
-        patient_id = patients[0] if patients is not None and len(patients) == 1 else None
-        details: dict[str, Any] = {"user": user_id, "token_id": asked.token_id, "connections": concerned}
-        if patients is not None and patient_id is None:
-            details |= {"patients": len(patients), "first_patients": patients[:20]}
-        self._door.note(
-            operator,
-            "revoke",
-            patient_id=patient_id,
-            details={name: value for name, value in details.items() if value is not None},
-        )
-        return success({"connections": concerned, "took_ms": took})
-
 
 def _addressed(request: web.Request) -> Topic | None:
     """Where a message is to go, as far as its path says so."""
@@ -193,10 +108,3 @@ def _addressed(request: web.Request) -> Topic | None:
         return EVERYTHING if name is None else Topic(PATIENT, ANY) if name == PATIENT else Topic.of(name)
     except InvalidTopic:
         return None
-
-
-def _canonical(value: str | int, what: str) -> str:
-    try:
-        return canonical_id(value, what)
-    except InvalidId as error:
-        raise ServerError(INVALID_MESSAGE, str(error)) from None
