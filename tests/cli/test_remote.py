@@ -1,9 +1,7 @@
-import json
-
 import pytest
 from yarl import URL
 
-from wsserver.cli.remote import http_url, one_line, websocket_url
+from wsserver.cli.remote import http_url, websocket_url
 
 
 @pytest.mark.parametrize("server", ["http://h:1", "ws://h:1", "http://h:1/"])
@@ -22,12 +20,3 @@ def test_a_path_in_front_of_the_server_is_kept() -> None:
     assert str(http_url(URL("https://h/ward"), "ws", "metrics")) == "https://h/ward/ws/metrics"
     assert str(websocket_url(URL("https://h/ward"))) == "wss://h/ward/ws/connect"
     assert str(websocket_url(URL("ws://h/ws/connect"))) == "ws://h/ws/connect"
-
-
-def test_json_is_put_on_one_line_without_changing_it_or_reaching_the_terminal() -> None:
-    document = {"a": "é\x9b31m\u2028\u202e\x7f", "b": [1.0, 2]}
-    text = json.dumps(document, ensure_ascii=False, indent=2)
-    line = one_line(text)
-    assert json.loads(line) == document
-    assert line.isprintable()
-    assert "é" in line

@@ -36,10 +36,10 @@ def test_a_limit_is_a_number_from_1_to_1000() -> None:
 
 
 def test_a_number_is_a_whole_one_within_its_bound() -> None:
-    assert [asked_number(query(text), "n", 20) for text in ("", "n=0", "n=20", "n=007")] == [0, 0, 20, 7]
+    assert [asked_number(query(text), "n", most=20) for text in ("", "n=0", "n=20", "n=007")] == [0, 0, 20, 7]
     for text in ("21", "-1", "1.5", "", "x", "٣", "9" * 5000):
         with pytest.raises(ServerError, match="1003"):
-            asked_number(query(f"n={text}"), "n", 20)
+            asked_number(query(f"n={text}"), "n", most=20)
 
 
 def test_ids_choices_and_flags_are_what_they_must_be() -> None:
@@ -55,3 +55,10 @@ def test_ids_choices_and_flags_are_what_they_must_be() -> None:
     ):
         with pytest.raises(ServerError, match="1003"):
             refused()
+
+
+def test_a_number_may_have_a_least_and_a_default() -> None:
+    assert asked_number(query(""), "n", least=1, most=30, default=5) == 5
+    assert asked_number(query("n=1"), "n", least=1, most=30, default=5) == 1
+    with pytest.raises(ServerError, match="from 1 to 30"):
+        asked_number(query("n=0"), "n", least=1, most=30, default=5)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-import msgspec
 from yarl import URL
 
 from wsserver.cli.failures import Failure
-from wsserver.cli.remote import http_url, one_line, remote_options
+from wsserver.cli.json_line import json_line
+from wsserver.cli.remote import http_url, remote_options
 from wsserver.cli.rest_call import get
 from wsserver.log import escape_controls
 
@@ -27,7 +27,7 @@ def alerts(context: click.Context, url: URL, token: str, limit: int, as_json: bo
     """
     answer = get(http_url(url, "ws", "alerts").with_query(limit=limit), token)
     try:
-        text = one_line(msgspec.json.encode(answer).decode()) if as_json else _text(answer)
+        text = json_line(answer) if as_json else _text(answer)
         critical = any(one["level"] == "critical" for one in answer["active"])
     except (KeyError, TypeError, AttributeError):
         raise Failure("the answer has no alerts: is this a wsserver of the same version?") from None

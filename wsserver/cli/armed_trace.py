@@ -9,7 +9,8 @@ import msgspec
 from yarl import URL
 
 from wsserver.cli.failures import Failure
-from wsserver.cli.remote import http_url, one_line
+from wsserver.cli.json_line import json_line
+from wsserver.cli.remote import http_url
 from wsserver.cli.rest_call import delete, get, post
 from wsserver.log import escape_controls
 from wsserver.observe.traced_message import way_text
@@ -60,12 +61,12 @@ def arm_and_report(url: URL, token: str, order: Mapping[str, Any], *, follow: bo
         trace = post(http_url(url, "ws", "traces"), token, asked)["trace"]
         address = http_url(url, "ws", "traces", trace["trace_id"])
         if not follow:
-            click.echo(_line(trace) if as_json else _armed(trace))
+            click.echo(json_line(trace) if as_json else _armed(trace))
             return
         click.echo(_armed(trace), err=True)
         try:
             for one in _messages(address, token):
-                click.echo(_line(one) if as_json else message_text(one))
+                click.echo(json_line(one) if as_json else message_text(one))
         except KeyboardInterrupt:
             delete(address, token)
             raise
@@ -91,10 +92,6 @@ def _messages(address: URL, token: str) -> Iterator[dict[str, Any]]:
             return
         time.sleep(PAUSE)
         waited = waited + PAUSE if answer["messages"] else 0.0
-
-
-def _line(document: Any) -> str:
-    return one_line(msgspec.json.encode(document).decode())
 
 
 def _armed(trace: Mapping[str, Any]) -> str:

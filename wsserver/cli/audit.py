@@ -14,7 +14,7 @@ from wsserver.audit.verification import verify as verify_files
 from wsserver.audit.wanted import Wanted, parse_time
 from wsserver.audit.watches import Watch, Watches
 from wsserver.cli.failures import Failure
-from wsserver.cli.remote import one_line
+from wsserver.cli.json_line import json_line
 from wsserver.ids import InvalidId, canonical_id
 from wsserver.log import escape_controls
 
@@ -71,13 +71,13 @@ def verify(context: click.Context, files: tuple[Path, ...], anchor: str | None, 
         if not as_json:
             raise Failure(escape_controls(str(fault))) from None
         facts = {"whole": False, "file": str(fault.path), "line": fault.number, "why": fault.why}
-        click.echo(_json(facts))
+        click.echo(json_line(facts))
         context.exit(1)
     except AnchorMissing:
         why = "no line has the hash of --anchor: the log was changed before it, or ends before it"
         if not as_json:
             raise Failure(why) from None
-        click.echo(_json({"whole": False, "file": None, "line": None, "why": why}))
+        click.echo(json_line({"whole": False, "file": None, "line": None, "why": why}))
         context.exit(1)
     except OSError as fault:
         raise Failure(f"cannot read {fault.filename}: {fault.strerror}") from None
@@ -93,7 +93,7 @@ def verify(context: click.Context, files: tuple[Path, ...], anchor: str | None, 
             "from_the_beginning": found.follows == GENESIS,
             "anchored_at": found.anchored_at,
         }
-        click.echo(_json(facts))
+        click.echo(json_line(facts))
         return
     click.echo(
         escape_controls(f"{found.log}: {found.records} records, {found.first} to {found.last}, fit together")
@@ -160,7 +160,9 @@ def _show_watches(
     refused = [one for one in watches.refused if wanted.takes(one)]
     if as_json:
         click.echo(
-            _json({"watches": [one.as_dict() for one in seen], "refused": [one.as_dict() for one in refused]})
+            json_line(
+                {"watches": [one.as_dict() for one in seen], "refused": [one.as_dict() for one in refused]}
+            )
         )
         return
     lines = [_watch_text(one) for one in seen]
@@ -185,7 +187,7 @@ def _watch_text(one: Watch) -> str:
 def _show_records(found: Any, wanted: Wanted, as_json: bool) -> None:
     chosen = (one for one in found if wanted.takes(one))
     if as_json:
-        click.echo(_json({"records": [one.as_dict() for one in chosen]}))
+        click.echo(json_line({"records": [one.as_dict() for one in chosen]}))
         return
     is_empty = True
     for one in chosen:
@@ -204,7 +206,3 @@ def _record_text(one: AuditRecord) -> str:
     if one.details is not None:
         text += f" {msgspec.json.encode(one.details).decode()}"
     return text
-
-
-def _json(document: Any) -> str:
-    return one_line(msgspec.json.encode(document).decode())

@@ -8,7 +8,8 @@ import msgspec
 from yarl import URL
 
 from wsserver.cli.failures import Failure
-from wsserver.cli.remote import http_url, one_line, remote_options
+from wsserver.cli.json_line import json_line
+from wsserver.cli.remote import http_url, remote_options
 from wsserver.cli.rest_call import get, post
 from wsserver.connections.connection_info import STATES
 from wsserver.connections.connection_pages import SORTS
@@ -80,7 +81,7 @@ def connections(
         text = show(answer)
     except (KeyError, TypeError, AttributeError, ValueError):
         raise Failure("the answer lists no connections: is this a wsserver of the same version?") from None
-    click.echo(one_line(msgspec.json.encode(answer).decode()) if as_json else text)
+    click.echo(json_line(answer) if as_json else text)
 
 
 @click.command()

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 from yarl import URL
 
+from wsserver.cli.json_line import json_line
 from wsserver.cli.loaded import config_option
-from wsserver.cli.remote import one_line, server_url
+from wsserver.cli.remote import server_url
 from wsserver.doctor.finding import Finding
 from wsserver.log import escape_controls
 
@@ -40,7 +40,7 @@ def doctor(
 
         findings += examine_server(url, token)
     if as_json:
-        click.echo(one_line(msgspec.json.encode(findings).decode()))
+        click.echo(json_line(findings))
     else:
         for finding in findings:
             click.echo(_line(finding))

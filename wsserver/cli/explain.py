@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-import msgspec
 from yarl import URL
 
 from wsserver.cli.failures import Failure
-from wsserver.cli.remote import http_url, one_line, remote_options
+from wsserver.cli.json_line import json_line
+from wsserver.cli.remote import http_url, remote_options
 from wsserver.cli.rest_call import get
 from wsserver.ids import InvalidId, canonical_id
 from wsserver.log import escape_controls
@@ -37,7 +37,7 @@ def explain(
     query = {name: value for name, value in asked.items() if value is not None}
     answer = get(http_url(url, "ws", "explain", message_id).with_query(query), token)
     try:
-        text = one_line(msgspec.json.encode(answer).decode()) if as_json else _text(answer)
+        text = json_line(answer) if as_json else _text(answer)
     except (KeyError, TypeError, AttributeError):
         raise Failure("the answer explains nothing: is this a wsserver of the same version?") from None
     click.echo(text)

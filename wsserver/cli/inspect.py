@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-import msgspec
 from yarl import URL
 
 from wsserver.cli.failures import Failure
-from wsserver.cli.remote import http_url, one_line, remote_options
+from wsserver.cli.json_line import json_line
+from wsserver.cli.remote import http_url, remote_options
 from wsserver.cli.rest_call import get, post
 from wsserver.log import escape_controls
 
@@ -29,7 +29,7 @@ def inspect(context: click.Context, url: URL, token: str, repair: bool, as_json:
     try:
         if repair:
             answer["subscription_health"] = post(http_url(url, "ws", "subscriptions", "check"), token, b"")
-        text = one_line(msgspec.json.encode(answer).decode()) if as_json else _text(answer, repair)
+        text = json_line(answer) if as_json else _text(answer, repair)
         orphaned = answer["subscription_health"]["orphaned"] > 0
     except (KeyError, TypeError, AttributeError):
         raise Failure("the answer inspects nothing: is this a wsserver of the same version?") from None

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-import msgspec
 from yarl import URL
 
 from wsserver.cli.failures import Failure
-from wsserver.cli.remote import http_url, one_line, remote_options
+from wsserver.cli.json_line import json_line
+from wsserver.cli.remote import http_url, remote_options
 from wsserver.cli.rest_call import get
 from wsserver.log import escape_controls
 
@@ -36,7 +36,7 @@ def profile(url: URL, token: str, seconds: int, top: int, as_json: bool) -> None
         http_url(url, "ws", "profile").with_query(seconds=seconds), token, patience=seconds + _MARGIN
     )
     try:
-        text = one_line(msgspec.json.encode(answer).decode()) if as_json else _text(answer, top)
+        text = json_line(answer) if as_json else _text(answer, top)
     except (KeyError, TypeError, AttributeError, ValueError):
         raise Failure("the answer is no profile: is this a wsserver of the same version?") from None
     click.echo(text)

@@ -4,10 +4,10 @@ import re
 import sys
 
 import click
-import msgspec
 from yarl import URL
 
-from wsserver.cli.remote import http_url, one_line, remote_options
+from wsserver.cli.json_line import json_line
+from wsserver.cli.remote import http_url, remote_options
 from wsserver.cli.rest_call import json_object, post
 from wsserver.ids import InvalidId, canonical_id
 
@@ -50,4 +50,4 @@ def publish(url: URL, token: str, target: tuple[str, ...], message: str | None, 
         unsure="the message may have been published",
         key=key,
     )
-    click.echo(one_line(msgspec.json.encode(report).decode()))
+    click.echo(json_line(report))

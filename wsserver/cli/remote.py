@@ -1,6 +1,5 @@
-"""What ``publish`` and ``subscribe`` share: where the server is and who is asking."""
+"""What commands about a running server share: where it is and who is asking."""
 
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,10 +9,6 @@ from yarl import URL
 from wsserver.settings.network import is_loopback
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-# What JSON allows inside strings and a terminal obeys: DEL, C1, separators, directions.
-_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_C0 = re.compile("[\x00-\x1f]")
 
 
 def remote_options(command: _Command) -> _Command:
@@ -65,9 +60,3 @@ def websocket_url(url: URL) -> URL:
     scheme = {"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)
     url = url.with_scheme(scheme)
     return url if url.path.endswith("/ws/connect") else url.joinpath("ws", "connect")
-
-
-def one_line(json_text: str) -> str:
-    """The same JSON on one line, with nothing in it that a terminal obeys."""
-    # JSON allows C0 characters between its tokens only, where a space is as good.
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", _C0.sub(" ", json_text))

@@ -10,7 +10,8 @@ import msgspec
 from yarl import URL
 
 from wsserver.cli.failures import Failure
-from wsserver.cli.remote import one_line, remote_options, websocket_url
+from wsserver.cli.json_line import json_line, one_line
+from wsserver.cli.remote import remote_options, websocket_url
 from wsserver.log import escape_controls
 from wsserver.protocol.encoding import BINARY_PROTOCOL, JSON_PROTOCOL
 from wsserver_core.envelope import EnvelopeError, decode
@@ -82,7 +83,7 @@ async def _print_messages(
         elif message.get("type") == "connected":
             failed = message.get("errors") or []
             for fault in failed:
-                notice(one_line(msgspec.json.encode(fault).decode()))
+                notice(json_line(fault))
             if len(failed) >= wanted:
                 raise Failure("no subscription was accepted")
         elif message.get("type") != "pong":

@@ -7,11 +7,11 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 import click
-import msgspec
 from yarl import URL
 
 from wsserver.cli.failures import Failure
-from wsserver.cli.remote import one_line, remote_options
+from wsserver.cli.json_line import json_line
+from wsserver.cli.remote import remote_options
 from wsserver.cli.terminal.feed import Feed
 from wsserver.cli.terminal.keyboard import keys_of, standard_input
 from wsserver.cli.terminal.picture import SORTS, Picture, Sort
@@ -53,13 +53,9 @@ async def _print(feed: Feed, sort: Sort, *, once: bool, as_json: bool) -> None:
             # The first of two that were polled has no rates.
             if once and picture.source == "polled" and number == 1:
                 continue
-            click.echo(_json(picture) if as_json else _text(picture, sort))
+            click.echo(json_line(picture) if as_json else _text(picture, sort))
             if once:
                 return
-
-
-def _json(picture: Picture) -> str:
-    return one_line(msgspec.json.encode(picture).decode())
 
 
 def _text(picture: Picture, sort: Sort) -> str:

@@ -9,7 +9,8 @@ from yarl import URL
 
 from wsserver.cli.armed_trace import arm_and_report, order_of
 from wsserver.cli.failures import Failure
-from wsserver.cli.remote import http_url, one_line, remote_options
+from wsserver.cli.json_line import json_line
+from wsserver.cli.remote import http_url, remote_options
 from wsserver.cli.rest_call import json_object, post
 from wsserver.log import escape_controls
 
@@ -90,7 +91,7 @@ def trace(
         raise click.UsageError("--topic and --connection must be text") from None
     answer = post(http_url(url, "ws", "trace"), token, asked_text)
     try:
-        text = one_line(msgspec.json.encode(answer).decode()) if as_json else _text(answer)
+        text = json_line(answer) if as_json else _text(answer)
     except (KeyError, TypeError):
         raise Failure("the answer is no trace: is this a wsserver of the same version?") from None
     click.echo(text)

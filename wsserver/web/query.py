@@ -28,18 +28,17 @@ def check_query(request: web.Request, *names: str) -> None:
 
 def page_limit(request: web.Request) -> int:
     """The query parameter ``limit``; raises ServerError 1003 for what is no number from 1 to 1000."""
-    given = request.query.get("limit", str(DEFAULT_LIMIT))
+    return asked_number(request, "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
+
+
+def asked_number(request: web.Request, name: str, *, least: int = 0, most: int, default: int = 0) -> int:
+    """A whole number, ``default`` where it is not given; raises ServerError 1003 for any other."""
+    given = request.query.get(name)
+    if given is None:
+        return default
     # The length first: thousands of digits are more than int() takes.
-    if not re.fullmatch("[0-9]{1,4}", given) or not 1 <= int(given) <= MAX_LIMIT:
-        raise ServerError(INVALID_MESSAGE, f"limit must be a whole number from 1 to {MAX_LIMIT}.")
-    return int(given)
-
-
-def asked_number(request: web.Request, name: str, most: int) -> int:
-    """A whole number from 0, 0 where it is not given; raises ServerError 1003 for any other."""
-    given = request.query.get(name, "0")
-    if not re.fullmatch("[0-9]{1,9}", given) or int(given) > most:
-        raise ServerError(INVALID_MESSAGE, f"{name} must be a whole number from 0 to {most}.")
+    if not re.fullmatch("[0-9]{1,16}", given) or not least <= int(given) <= most:
+        raise ServerError(INVALID_MESSAGE, f"{name} must be a whole number from {least} to {most}.")
     return int(given)
 
 

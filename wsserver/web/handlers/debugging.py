@@ -1,7 +1,5 @@
 """The specification's debugging tools over HTTP: the inspector, the self-test, the profiler."""
 
-import re
-
 import msgspec
 from aiohttp import web
 
@@ -12,7 +10,7 @@ from wsserver.profiling.loop_profile import MAX_SECONDS, MIN_SECONDS, LoopProfil
 from wsserver.service import Service
 from wsserver.subscriptions.subscription_health import subscription_health
 from wsserver.web.operator_door import OperatorDoor
-from wsserver.web.query import check_query
+from wsserver.web.query import asked_number, check_query
 from wsserver.web.responses import success
 
 DEFAULT_SECONDS = 5
@@ -49,7 +47,9 @@ class DebuggingHandlers:
         """``GET /ws/profile``: the loop's thread and the core for ``seconds``; one at a time."""
         operator = await self._door.require(request, "admin:read")
         check_query(request, "seconds")
-        seconds = _seconds(request)
+        seconds = asked_number(
+            request, "seconds", least=MIN_SECONDS, most=MAX_SECONDS, default=DEFAULT_SECONDS
+        )
         if self._profiler.is_running:
             raise _already_running()
         self._door.note(operator, "profile", details={"seconds": seconds})
@@ -61,12 +61,3 @@ class DebuggingHandlers:
 
 def _already_running() -> ServerError:
     return ServerError(INVALID_MESSAGE, "A profile is being taken: one at a time.", http_status=409)
-
-
-def _seconds(request: web.Request) -> int:
-    given = request.query.get("seconds", str(DEFAULT_SECONDS))
-    if not re.fullmatch("[0-9]{1,2}", given) or not MIN_SECONDS <= int(given) <= MAX_SECONDS:
-        raise ServerError(
-            INVALID_MESSAGE, f"seconds must be a whole number from {MIN_SECONDS} to {MAX_SECONDS}."
-        )
-    return int(given)

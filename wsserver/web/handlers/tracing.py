@@ -51,7 +51,7 @@ class TraceHandlers:
         """``GET /ws/traces/{trace_id}``: one trace, with its messages from number ``after`` on."""
         operator = await self._door.require(request, "admin:read")
         check_query(request, "limit", "after", "reveal")
-        limit, after = page_limit(request), asked_number(request, "after", 1_000_000)
+        limit, after = page_limit(request), asked_number(request, "after", most=1_000_000)
         whole = self._door.reveals(request, operator)
         traces = self._service.traces
         traces.tick()
