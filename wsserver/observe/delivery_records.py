@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from wsserver.clock import Clock, utc_text
-from wsserver.observe.told_gaps import ToldGaps
+from wsserver.observe.gap_records import GapRecords
 from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.report import DeliveryReport
 from wsserver.protocol.topic import Topic
@@ -155,7 +155,7 @@ class DeliveryRecords:
         self._events = events
         self._records: OrderedDict[str, DeliveryRecord] = OrderedDict()
         self._ended: OrderedDict[str, EndedConnection] = OrderedDict()
-        self.gaps = ToldGaps(clock)
+        self.gaps = GapRecords(clock)
         """What clients have been told that they lack."""
         self.bytes = 0
         """What the records take, frames included, which queues and histories may share."""

@@ -112,7 +112,7 @@ class Waiting(msgspec.Struct):
     leaving: Annotated[bool, Meta(description="Whether it has begun to leave.")]
 
 
-class ToldGap(msgspec.Struct, rename={"from_": "from"}):
+class GapRecord(msgspec.Struct, rename={"from_": "from"}):
     """What the client has been told that it lacks."""
 
     told_at: Instant
@@ -135,7 +135,7 @@ class DeliveryVerdict(msgspec.Struct):
     subscriptions: list[MatchVerdict]
     into: Replacement | UnsetType = UNSET
     waiting: Waiting | UnsetType = UNSET
-    gap: ToldGap | UnsetType = UNSET
+    gap: GapRecord | UnsetType = UNSET
     topics: Annotated[list[str], Meta(description="What it is subscribed to instead.")] | UnsetType = UNSET
     values_withheld: bool | UnsetType = UNSET
 

@@ -3,7 +3,7 @@
 import pytest
 from fake_clock import WALL, FakeClock
 
-from wsserver.observe.told_gaps import KEPT, ToldGaps
+from wsserver.observe.gap_records import KEPT, GapRecords
 from wsserver.protocol.control import Gap
 from wsserver.protocol.report import DeliveryReport
 
@@ -27,7 +27,7 @@ def report(seq: int, topic: str = "patient:1", log: str = "l1v") -> DeliveryRepo
     ],
 )
 def test_a_gap_covers_its_range_of_its_topic_in_its_log(gap: Gap, covered: set[int]) -> None:
-    gaps = ToldGaps(FakeClock())
+    gaps = GapRecords(FakeClock())
     gaps.note(1, gap)
     assert {seq for seq in range(4, 9) if gaps.find(1, report(seq))} == covered
     assert gaps.find(2, report(6)) is None
@@ -35,7 +35,7 @@ def test_a_gap_covers_its_range_of_its_topic_in_its_log(gap: Gap, covered: set[i
 
 def test_the_latest_is_told_with_its_time() -> None:
     clock = FakeClock()
-    gaps = ToldGaps(clock)
+    gaps = GapRecords(clock)
     gaps.note(1, Gap(log="l1v", from_=5, to=7, reason="slow"))
     clock.advance(1)
     gaps.note(1, Gap(log="l1v", from_=6, to=9, count=2, reason="slow"))
@@ -49,7 +49,7 @@ def test_the_latest_is_told_with_its_time() -> None:
 
 
 def test_their_number_is_bounded() -> None:
-    gaps = ToldGaps(FakeClock())
+    gaps = GapRecords(FakeClock())
     for number in range(KEPT + 5):
         gaps.note(number, Gap(log="l1v", reason="forbidden"))
     assert len(gaps) == KEPT

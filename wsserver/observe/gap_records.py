@@ -13,7 +13,7 @@ KEPT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ToldGap:
+class GapRecord:
     """A gap, and when one connection was told of it. No repr: it would name a patient."""
 
     handle: int
@@ -44,20 +44,20 @@ class ToldGap:
         }
 
 
-class ToldGaps:
+class GapRecords:
     """The gaps that were sent last."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._told: deque[ToldGap] = deque(maxlen=KEPT)
+        self._told: deque[GapRecord] = deque(maxlen=KEPT)
 
     def __len__(self) -> int:
         return len(self._told)
 
     def note(self, handle: int, gap: Gap) -> None:
         """A connection is being told of a loss."""
-        self._told.append(ToldGap(handle, gap, self._clock.time()))
+        self._told.append(GapRecord(handle, gap, self._clock.time()))
 
-    def find(self, handle: int, report: DeliveryReport) -> ToldGap | None:
+    def find(self, handle: int, report: DeliveryReport) -> GapRecord | None:
         """The latest gap that told this connection of the loss of this message."""
         return next((told for told in reversed(self._told) if told.covers(handle, report)), None)
