@@ -244,6 +244,15 @@ BY_BEHAVIOUR = {
 }
 
 
+def test_no_two_test_files_have_one_name():
+    # Outside packages pytest imports them by their names alone, and stops at the second.
+    paths = [
+        path for path in (ROOT / "tests").rglob("test_*.py") if not (path.parent / "__init__.py").exists()
+    ]
+    twice = [path for path in paths if sum(path.name == other.name for other in paths) > 1]
+    assert not twice
+
+
 def test_every_module_has_a_test_of_its_name_or_one_named_here():
     tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests").rglob("test_*.py")}
     without = []
