@@ -2,13 +2,17 @@ import gzip
 import hashlib
 import re
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urljoin
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
 import wsserver
-from wsserver.errors import NOT_FOUND, ServerError
+from wsserver.connections.connection_info import STATES
+from wsserver.errors import CLOSE_CODES, NOT_FOUND, ServerError
+from wsserver.observe.event_history import EVENT_KINDS
+from wsserver.status.panels import State
 from wsserver.web.client_files import CLIENT_FILES
 from wsserver.web.handlers.status_page import (
     CONTENT_SECURITY_POLICY,
@@ -165,3 +169,17 @@ async def test_another_edition_is_not_here(name: str):
     with pytest.raises(ServerError) as refused:
         await served(name)
     assert refused.value.kind is NOT_FOUND
+
+
+def named(file: str, table: str) -> set[str]:
+    """The names in a table of a script."""
+    body = re.search(rf"const {table} = .*?\{{\n(.*?)\n\}}", (SOURCE / file).read_text(), re.DOTALL)
+    assert body is not None
+    return set(re.findall(r"^  (\w+):", body[1], re.MULTILINE))
+
+
+def test_the_page_has_a_word_for_everything_that_the_server_may_say():
+    assert named("connection-words.js", "STATES") == set(STATES)
+    assert named("connection-words.js", "EVENTS") == set(EVENT_KINDS)
+    assert named("connection-words.js", "CLOSES") >= {str(int(code)) for code in CLOSE_CODES if code >= 4000}
+    assert named("masthead.js", "STATES") == set(get_args(State))

@@ -68,6 +68,7 @@ class AlertHandlers:
     async def emergency(self, request: web.Request) -> web.StreamResponse:
         """``POST /ws/emergency``: ``{active, reason?}`` enters or ends an overload by hand."""
         operator = await self._door.require(request, "admin:write")
+        check_query(request)
         asked = decode_body(await read_body(request, MAX_BODY), EmergencyRequest)
         overload = self._service.overload
         changed = overload.enter(Cause.OPERATOR, asked.reason) if asked.active else overload.leave_by_hand()

@@ -32,6 +32,7 @@ class Draining:
     async def start(self, request: web.Request) -> web.StreamResponse:
         """``POST``: begin; answered at once with 202, again and again while it is in force."""
         operator = await self._door.require(request, "admin:write")
+        check_query(request)
         body = await read_body(request, _MAX_BODY)
         asked = decode_body(body or b"{}", DrainRequest)
         plan = msgspec.structs.replace(
@@ -56,6 +57,7 @@ class Draining:
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """``DELETE``: take clients again; those not closed yet stay."""
         operator = await self._door.require(request, "admin:write")
+        check_query(request)
         self._refuse_at_the_end()
         await self._service.cancel_drain()
         self._door.note(operator, "cancel_drain")

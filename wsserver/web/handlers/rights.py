@@ -10,6 +10,7 @@ from wsserver.errors import INVALID_MESSAGE, ServerError
 from wsserver.ids import InvalidId, canonical_id
 from wsserver.service import Service
 from wsserver.web.operator_door import OperatorDoor
+from wsserver.web.query import check_query
 from wsserver.web.request_body import decode_body, read_body
 from wsserver.web.responses import success
 
@@ -32,6 +33,7 @@ class RightsHandlers:
     async def revoke(self, request: web.Request) -> web.StreamResponse:
         """``POST /ws/revoke``: ``{user}`` or ``{token_id}`` closes; ``{user, patients}`` takes rights."""
         operator = await self._door.require(request, "admin:write")
+        check_query(request)
         asked = decode_body(await read_body(request, 1 << 20), RevokeRequest)
         user_id = None if asked.user is None else _canonical(asked.user, "user")
         patients = None if asked.patients is None else [_canonical(one, "patients") for one in asked.patients]

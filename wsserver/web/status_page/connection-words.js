@@ -24,6 +24,7 @@ export const EVENTS = {
   revoked: "bad",
   disconnected: "calm",
   hint: "info",
+  break_glass: "bad",
 };
 
 /** @param {string} state */
