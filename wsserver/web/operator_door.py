@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from wsserver.errors import AUTHENTICATION_FAILED, PERMISSION_DENIED, ServerError
+from wsserver.errors import AUTHENTICATION_FAILED, PERMISSION_DENIED, ErrorKind, ServerError
 from wsserver.operators.masking import mask_document
 from wsserver.operators.operator import ADMIN_WRITE, Operator
 from wsserver.operators.sign_in_sessions import SignInSession
@@ -102,13 +102,10 @@ class OperatorDoor:
             return False
         allowed = ADMIN_WRITE in operator.scopes
         resource = request.match_info.route.resource
-        self._service.audit.note(
+        self.note(
+            operator,
             "reveal",
-            actor=operator.name,
-            role=operator.role,
-            right=operator.by,
-            outcome="allowed" if allowed else "refused",
-            code=None if allowed else PERMISSION_DENIED.code,
+            refused=None if allowed else PERMISSION_DENIED,
             details={"route": "" if resource is None else resource.canonical},
             **subject,
         )
@@ -127,9 +124,10 @@ class OperatorDoor:
         *,
         connection_id: str | None = None,
         patient_id: str | None = None,
+        refused: ErrorKind | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> None:
-        """Put down in the access audit what an operator did."""
+        """Put down in the access audit what an operator did, or why it was ``refused``."""
         self._service.audit.note(
             action,
             actor=operator.name,
@@ -137,6 +135,8 @@ class OperatorDoor:
             connection_id=connection_id,
             patient_id=patient_id,
             right=operator.by,
+            outcome="allowed" if refused is None else "refused",
+            code=None if refused is None else refused.code,
             details=details,
         )
 

@@ -12,6 +12,9 @@ from wsserver.protocol.json_rules import TOO_DEEP, JsonFault, fault_of, path_tex
 BODY_SECONDS: Final = 30.0
 """Seconds that a request's body may take."""
 
+COMMAND_BODY: Final = 4096
+"""Bytes of a body that says in a few members what is to be done."""
+
 Form = TypeVar("Form", bound=msgspec.Struct)
 
 

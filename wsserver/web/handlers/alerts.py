@@ -11,10 +11,8 @@ from wsserver.service import Service
 from wsserver.web.alert_webhook import AlertWebhook
 from wsserver.web.operator_door import OperatorDoor
 from wsserver.web.query import check_query, page_limit
-from wsserver.web.request_body import decode_body, read_body
+from wsserver.web.request_body import COMMAND_BODY, decode_body, read_body
 from wsserver.web.responses import success
-
-MAX_BODY = 4096
 
 
 class EmergencyRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -69,7 +67,7 @@ class AlertHandlers:
         """``POST /ws/emergency``: ``{active, reason?}`` enters or ends an overload by hand."""
         operator = await self._door.require(request, "admin:write")
         check_query(request)
-        asked = decode_body(await read_body(request, MAX_BODY), EmergencyRequest)
+        asked = decode_body(await read_body(request, COMMAND_BODY), EmergencyRequest)
         overload = self._service.overload
         changed = overload.enter(Cause.OPERATOR, asked.reason) if asked.active else overload.leave_by_hand()
         details = {"active": asked.active, **({} if asked.reason is None else {"reason": asked.reason})}

@@ -18,10 +18,9 @@ from wsserver.protocol.encoding import PROTOCOLS
 from wsserver.service import Service
 from wsserver.web.operator_door import OperatorDoor
 from wsserver.web.query import asked_choice, asked_id, check_query, page_limit
-from wsserver.web.request_body import decode_body, read_body
+from wsserver.web.request_body import COMMAND_BODY, decode_body, read_body
 from wsserver.web.responses import success
 
-MAX_BODY: Final = 4096
 MAX_REASON_BYTES: Final = 123
 """RFC 6455 section 5.5: what a close frame has room for."""
 
@@ -140,7 +139,7 @@ _REASONS: Final = {
 
 
 async def _asked(request: web.Request) -> DisconnectRequest:
-    asked = decode_body(await read_body(request, MAX_BODY) or b"{}", DisconnectRequest)
+    asked = decode_body(await read_body(request, COMMAND_BODY) or b"{}", DisconnectRequest)
     if len(asked.reason.encode()) > MAX_REASON_BYTES:
         raise ServerError(INVALID_MESSAGE, f"reason must be {MAX_REASON_BYTES} bytes of UTF-8 at most.")
     return asked

@@ -8,10 +8,8 @@ from wsserver.service import Service
 from wsserver.settings.fields import PerSecond, Seconds
 from wsserver.web.operator_door import OperatorDoor
 from wsserver.web.query import check_query
-from wsserver.web.request_body import decode_body, read_body
+from wsserver.web.request_body import COMMAND_BODY, decode_body, read_body
 from wsserver.web.responses import success
-
-_MAX_BODY = 4096
 
 
 class DrainRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -33,7 +31,7 @@ class Draining:
         """``POST``: begin; answered at once with 202, again and again while it is in force."""
         operator = await self._door.require(request, "admin:write")
         check_query(request)
-        body = await read_body(request, _MAX_BODY)
+        body = await read_body(request, COMMAND_BODY)
         asked = decode_body(body or b"{}", DrainRequest)
         plan = msgspec.structs.replace(
             self._service.settings.shutdown,

@@ -1,7 +1,7 @@
 """``POST /ws/revoke``: tokens and rights that end before their time."""
 
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
@@ -13,6 +13,9 @@ from wsserver.web.operator_door import OperatorDoor
 from wsserver.web.query import check_query
 from wsserver.web.request_body import decode_body, read_body
 from wsserver.web.responses import success
+
+MAX_BODY: Final = 1024 * 1024
+"""Bytes: a thousand patients may have long ids."""
 
 
 class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -34,7 +37,7 @@ class RightsHandlers:
         """``POST /ws/revoke``: ``{user}`` or ``{token_id}`` closes; ``{user, patients}`` takes rights."""
         operator = await self._door.require(request, "admin:write")
         check_query(request)
-        asked = decode_body(await read_body(request, 1 << 20), RevokeRequest)
+        asked = decode_body(await read_body(request, MAX_BODY), RevokeRequest)
         user_id = None if asked.user is None else _canonical(asked.user, "user")
         patients = None if asked.patients is None else [_canonical(one, "patients") for one in asked.patients]
         if user_id is None and (asked.token_id is None or patients is not None):

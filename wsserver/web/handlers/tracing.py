@@ -15,10 +15,8 @@ from wsserver.operators.operator import Operator
 from wsserver.service import Service
 from wsserver.web.operator_door import OperatorDoor
 from wsserver.web.query import asked_number, check_query, page_limit
-from wsserver.web.request_body import decode_body, read_body
+from wsserver.web.request_body import COMMAND_BODY, decode_body, read_body
 from wsserver.web.responses import success
-
-MAX_BODY: Final = 4096
 
 ROWS_IN_LIST: Final = 20
 """Connections of each message where the messages of all traces are listed."""
@@ -70,7 +68,7 @@ class TraceHandlers:
         """``POST /ws/traces``: look for the next messages of a kind."""
         operator = await self._door.require(request, "admin:write")
         check_query(request, "reveal")
-        order = decode_body(await read_body(request, MAX_BODY), TraceOrder)
+        order = decode_body(await read_body(request, COMMAND_BODY), TraceOrder)
         whole = self._door.reveals(request, operator)
         trace = self._service.traces.arm(order, operator.name)
         self._note(operator, "arm_trace", trace)
