@@ -10,7 +10,7 @@ from wsserver.audit.files import former_files, numbered, set_aside_name
 from wsserver.clock import Clock, utc_text
 from wsserver.ids import new_id
 from wsserver.settings import AuditSettings
-from wsserver.store.store_lock import StoreInUse, StoreLock
+from wsserver.store.file_lock import FileInUse, FileLock
 
 TAIL: Final = 1024 * 1024
 """Bytes at the end of a file that are verified before anything is added to them."""
@@ -42,7 +42,7 @@ class AuditFile:
         self.findings: list[Finding] = []
         """What has yet to be noted; whoever notes it takes it out."""
         self._clock = clock
-        self._lock = StoreLock(self.path)
+        self._lock = FileLock(self.path)
         self._descriptor: int | None = None
         self._dirty = False
 
@@ -53,7 +53,7 @@ class AuditFile:
         try:
             self._lock.take()
             self._take_up()
-        except StoreInUse:
+        except FileInUse:
             raise CannotOpenAudit(f"audit.path: another server writes {self.path}") from None
         except CannotOpenAudit:
             self.close()

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from wsserver.audit.audit_file import verify_tail
 from wsserver.audit.chain import ChainFault
-from wsserver.doctor.files import free_bytes, is_locked
+from wsserver.doctor.files import free_bytes
 from wsserver.doctor.finding import Finding, fault, ok, skipped, warning
 from wsserver.settings import Settings
 from wsserver.settings.units import format_size
+from wsserver.store.file_lock import is_locked
 from wsserver.store.store_place import find_place_fault
 
 

@@ -1,7 +1,5 @@
 """The files that the settings name: the store's, and those of TLS."""
 
-import fcntl
-import os
 import shutil
 import ssl
 import stat
@@ -16,6 +14,7 @@ from cryptography import x509
 from wsserver.doctor.finding import Finding, fault, ok, skipped, warning
 from wsserver.settings import Settings
 from wsserver.settings.store_url import store_path
+from wsserver.store.file_lock import is_locked
 from wsserver.store.store_place import find_place_fault
 
 ROOM_FACTOR: Final = 1.5
@@ -79,21 +78,6 @@ def _integrity(path: Path) -> Finding:
             "move it aside with its -wal and -shm, or restore a backup",
         )
     return ok(name, f"{path} is whole")
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a server has the file: by its lock beside it, which is only looked at."""
-    try:
-        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def _room(path: Path, most: int) -> Finding:

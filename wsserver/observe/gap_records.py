@@ -21,12 +21,11 @@ class GapRecord:
     at: float
     """Seconds since 1970 UTC."""
 
-    def covers(self, handle: int, report: DeliveryReport) -> bool:
-        """Whether it tells this connection of the loss of this message."""
+    def covers(self, report: DeliveryReport) -> bool:
+        """Whether it tells of the loss of this message."""
         gap = self.gap
         return (
-            self.handle == handle
-            and gap.log == report.log
+            gap.log == report.log
             and gap.topic in (None, report.topic)
             and (gap.from_ is None or gap.from_ <= report.seq)
             and (gap.to is None or report.seq <= gap.to)
@@ -60,4 +59,6 @@ class GapRecords:
 
     def find(self, handle: int, report: DeliveryReport) -> GapRecord | None:
         """The latest gap that told this connection of the loss of this message."""
-        return next((told for told in reversed(self._told) if told.covers(handle, report)), None)
+        # The handle first: of thousands of gaps most are of other connections.
+        mine = (told for told in reversed(self._told) if told.handle == handle)
+        return next((told for told in mine if told.covers(report)), None)

@@ -25,6 +25,7 @@ import apsw
 
 from wsserver.settings import StoreSettings
 from wsserver.store import sqlite_schema
+from wsserver.store.file_lock import FileInUse, FileLock
 from wsserver.store.sqlite_schema import SchemaFault
 from wsserver.store.store import (
     KEY_LIFETIME,
@@ -35,7 +36,6 @@ from wsserver.store.store import (
     SessionRecord,
 )
 from wsserver.store.store_batch import Batch
-from wsserver.store.store_lock import StoreInUse, StoreLock
 
 KEY_COUNT_PAUSE: Final = 60.0
 """Seconds between two looks for too many of them."""
@@ -105,7 +105,7 @@ class SqliteFile:
         self.name = ""
         self.head = 0
         self._vfs = vfs
-        self._lock = StoreLock(self.path)
+        self._lock = FileLock(self.path)
         self._connection: apsw.Connection | None = None
         self._identity: list[tuple[int, int]] = []
         self._count = 0
@@ -137,7 +137,7 @@ class SqliteFile:
             self.close()
             if isinstance(fault, apsw.CorruptError | apsw.NotADBError):
                 raise CannotOpenStore(self._damaged("it is not readable as a database")) from None
-            if isinstance(fault, apsw.Error | OSError | SchemaFault | StoreInUse | FileFault):
+            if isinstance(fault, apsw.Error | OSError | SchemaFault | FileInUse | FileFault):
                 raise CannotOpenStore(f"the store {self.path} cannot be used: {_said(fault)}") from None
             raise
 
@@ -435,7 +435,7 @@ class _Transaction:
 
 
 def _said(fault: BaseException) -> str:
-    if isinstance(fault, StoreInUse):
+    if isinstance(fault, FileInUse):
         return "another server uses it"
     if isinstance(fault, OSError):
         return os.strerror(fault.errno) if fault.errno else str(fault)
