@@ -37,11 +37,12 @@ _ASKED_BY_VIEWERS: Final = (
     "subscribe",
     "unsubscribe",
     "refresh",
+    "auth",
     "ping",
     "health_check",
     "disconnect",
 )
-"""Commands that make sense where nobody publishes and no token is renewed."""
+"""Commands that make sense where nobody publishes and nothing is kept."""
 
 _QUERY: Final = {
     "token": "A token; only with the setting `auth.allow_query_token`.",

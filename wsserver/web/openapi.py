@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from wsserver._version import __version__
 from wsserver.api_documents.json_schemas import Schema, Schemas
+from wsserver.web.operator_door import CSRF_HEADER, PLAIN_COOKIE, SECURE_COOKIE
 from wsserver.web.route import JSON, Answer, Door, Refusal, Route
 
 OPENAPI: Final = "3.1.0"
@@ -46,14 +47,14 @@ _SECURITY: Final = {
     COOKIE: {
         "type": "apiKey",
         "in": "cookie",
-        "name": "wsserver_operator",
+        "name": PLAIN_COOKIE,
         "description": "The cookie of an operator who is signed in and whose role holds the "
-        "scopes; with TLS `__Host-wsserver_operator`.",
+        f"scopes; with TLS `{SECURE_COOKIE}`.",
     },
     CSRF: {
         "type": "apiKey",
         "in": "header",
-        "name": "X-CSRF-Token",
+        "name": CSRF_HEADER,
         "description": "Goes with the cookie on whatever changes something, and comes with the sign-in.",
     },
 }
