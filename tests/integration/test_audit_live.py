@@ -160,6 +160,32 @@ async def test_a_signed_in_operator_sees_no_ids_unless_they_are_revealed(start_s
     assert (await viewer.get("/ws/audit")).status == 403
 
 
+async def test_a_signed_in_operator_sees_no_ids_in_what_operators_did(start_server: StartServer) -> None:
+    server = await start_server(access={"roles": ROLES}, operators={"accounts": ACCOUNTS})
+    doctor = await server.enter("doctor-canary", "doctor", patients=["patient-canary"])
+    await doctor.ask("subscribe", topic="patient:other-canary", break_glass="canary-unresponsive")
+    page = await OperatorPage.sign_in(server)
+    for order in ({"user_id": "doctor-canary"}, {"topic": "patient:patient-canary"}):
+        assert (await page.post("/ws/traces", order)).status == 200
+    patients = ["patient-canary", "other-canary"]
+    assert (await page.post("/ws/revoke", {"user": "doctor-canary", "patients": patients})).status == 200
+    one = f"/ws/connections/{next(iter(server.manager.connections))}/disconnect"
+    assert (await page.post(one, {"reason": "canary"})).status == 200
+    second = await server.enter("doctor-canary", "doctor")
+    assert (await page.post("/ws/users/doctor-canary/disconnect", {"reason": "canary"})).status == 200
+    assert await second.closing()
+    answer = await page.get("/ws/audit")
+    assert "canary" not in answer.body.decode()
+    whole = (await page.get("/ws/audit?reveal=true")).json["data"]["records"]
+    did = {one["action"]: one for one in answer.json["data"]["records"]}
+    assert did["disconnect_connection"]["actor"] == "olga"
+    assert did["disconnect_user"]["details"]["user"] == "•••ry"
+    assert did["end"]["details"] == {"reason": "revoked"}
+    told = {one["action"]: one for one in whole}
+    assert told["revoke"]["details"]["first_patients"] == patients
+    assert told["disconnect_user"]["details"]["reason"] == "canary"
+
+
 async def test_the_python_client_breaks_the_glass_and_does_not_do_it_again(start_server: StartServer) -> None:
     server = await start_server(access={"roles": ROLES})
     config = ReconnectionConfig(max_attempts=0, initial_delay=0.01, max_delay=0.05, min_uptime=0.0)

@@ -276,12 +276,33 @@ async def test_answers_are_neither_cached_nor_sniffed(server: LiveServer) -> Non
         assert headers["content-type"].startswith("application/json")
 
 
+async def test_a_body_that_is_said_to_be_packed_is_no_fault_of_the_server(monkeypatch, caplog) -> None:
+    settings = settings_of(server={"port": 0})
+    own = functools.partial(server_module.setup, manager=ConnectionManager(settings))
+    monkeypatch.setattr(server_module, "setup", own)
+    server = server_module.WebSocketServer()
+    await server.start(Loaded(settings=settings, origins={}, warnings=[]))
+    try:
+        port = int(server.url.rpartition(":")[2])
+        packed = {"Content-Encoding": "gzip"}
+        for method, path, status in (
+            ("POST", "/ws/login", 400),
+            ("GET", "/health", 200),
+            ("POST", "/ws/emergency", 401),
+        ):
+            answer = await request(port, method, path, b"\x1f\x8bnope{}", headers=packed)
+            assert answer.status == status, path
+    finally:
+        await server.stop()
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
 async def test_revoke_refuses_what_it_cannot_mean(server: LiveServer) -> None:
     token = token_of("ops", "admin", scope="admin:write")
     for body in (
         {}, {"patients": ["1"]}, {"token_id": "t", "patients": ["1"]}, {"user": "a b"}, {"user": True},
         {"users": ["a"]}, {"user": "a", "patients": "1"}, {"user": "a", "patients": ["a/b"]}, [], "x", b"{",
-        b'{"user":' * 100_000,
+        b'{"user":' * 100_000, {"token_id": "t" * 257},
     ):  # fmt: skip
         answer = await server.http("POST", "/ws/revoke", body, token=token)
         assert (answer.status, answer.error["code"]) == (400, 1003), body

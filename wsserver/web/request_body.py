@@ -19,7 +19,7 @@ Form = TypeVar("Form", bound=msgspec.Struct)
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:
-    """The request's body; raises 1004 beyond ``limit`` bytes without reading on."""
+    """The request's body; raises 1004 beyond ``limit`` bytes without reading on, 1003 for a broken one."""
     declared = request.content_length
     if declared is not None and declared > limit:
         raise ServerError(MESSAGE_TOO_LARGE, details={"size": declared, "max_message_size": limit})
@@ -31,6 +31,9 @@ async def read_body(request: web.Request, limit: int) -> bytes:
                 body += chunk
                 if len(body) > limit:
                     raise ServerError(MESSAGE_TOO_LARGE, details={"max_message_size": limit})
+    except web.RequestPayloadError:
+        # Chunks that are none; and in an application around this one also what does not unpack.
+        raise ServerError(INVALID_MESSAGE, "The body is not as its headers say.") from None
     except TimeoutError:
         raise ServerError(INVALID_MESSAGE, "The body did not come in time.", http_status=408) from None
     return bytes(body)

@@ -101,6 +101,8 @@ class WebSocketServer:
             handle_signals=False,
             shutdown_timeout=HTTP_GRACE,
             lingering_time=1.0,
+            # A body that does not unpack would be an exception in aiohttp, also where nobody reads it.
+            auto_decompress=False,
         )
         try:
             await runner.setup()

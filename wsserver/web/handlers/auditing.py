@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from wsserver.audit.access_audit import SERVER
 from wsserver.audit.record import AuditRecord
 from wsserver.audit.search import AuditSearch
 from wsserver.audit.wanted import Wanted, parse_time
@@ -16,6 +17,15 @@ from wsserver.web.query import asked_id, check_query, page_limit
 from wsserver.web.responses import success
 
 MAX_SEQ: Final = 2**53
+
+_PEOPLE: Final = frozenset({"sees", "user", "user_id", "patients", "first_patients"})
+"""Details that are ids of users or patients."""
+
+_SIGN_INS: Final = frozenset({"password", "key"})
+"""Rights that only operators have."""
+
+_ENDS: Final = frozenset({"end", "break_glass_end"})
+"""Actions whose reason is a word of the server's; in other reasons somebody's own words may hold a name."""
 
 _NAMES: Final = ("patient_id", "user_id", "action", "from", "to", "limit", "cursor", "reveal")
 
@@ -56,22 +66,30 @@ def masked(record: AuditRecord) -> dict[str, Any]:
     """A record without anybody's id: what stands for operators, who have names, stays."""
     shown = record.as_dict()
     # An operator's name is no user's id; those come over connections, or have patients of their own.
-    if record.connection_id is not None or record.patient_id is not None:
+    is_named = record.right in _SIGN_INS
+    if not is_named and (record.connection_id is not None or record.patient_id is not None):
         shown["actor"] = mask(record.actor)
     if record.patient_id is not None:
         shown["patient_id"] = mask(record.patient_id)
     if record.topic is not None:
         shown["topic"] = mask_topic(record.topic)
     if record.details is not None:
-        shown["details"] = {name: _masked_detail(name, value) for name, value in record.details.items()}
+        hides_words = record.actor != SERVER and record.action not in _ENDS
+        shown["details"] = {
+            name: MASK if name == "reason" and hides_words else _masked_detail(name, value)
+            for name, value in record.details.items()
+        }
     return shown
 
 
 def _masked_detail(name: str, value: Any) -> Any:
-    if name == "sees" and isinstance(value, list):
-        return [mask(one) for one in value]
-    # Somebody's own words may well hold a name.
-    return MASK if name == "reason" and isinstance(value, str) and " " in value else value
+    hide = mask_topic if name == "topic" else mask if name in _PEOPLE else None
+    if hide is None:
+        return value
+    if isinstance(value, list | tuple):
+        return [hide(str(one)) for one in value]
+    # "all" is everybody, and a number only tells how many.
+    return value if name == "sees" or not isinstance(value, str) else hide(value)
 
 
 def _action(request: web.Request) -> str | None:

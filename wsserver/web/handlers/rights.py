@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from aiohttp import web
 
+from wsserver.access.claims import MAX_TOKEN_ID
 from wsserver.errors import INVALID_MESSAGE, ServerError
 from wsserver.ids import InvalidId, canonical_id
 from wsserver.service import Service
@@ -22,7 +23,7 @@ class RevokeRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of ``POST /ws/revoke``."""
 
     user: str | int | None = None
-    token_id: str | None = None
+    token_id: Annotated[str, msgspec.Meta(max_length=MAX_TOKEN_ID)] | None = None
     patients: Annotated[list[str | int], msgspec.Meta(max_length=1000)] | None = None
 
 
