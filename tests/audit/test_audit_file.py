@@ -272,6 +272,37 @@ def test_no_room_for_the_next_file_is_no_end(place: Place, monkeypatch: pytest.M
     assert (place.chain().file, place.chain().seq) == (2, before + 20)
 
 
+@pytest.mark.parametrize("is_full", [True, False])
+def test_a_file_that_cannot_be_renamed_for_a_while_is_gone_on_with(
+    place: Place, monkeypatch: pytest.MonkeyPatch, is_full: bool
+) -> None:
+    file = place.open(max_bytes=65_536)
+    while is_full and file.size < 64_000:
+        place.add(file)
+    place.add(file)
+    if not is_full:
+        with place.path.open("ab") as other:
+            other.write(b"more")
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuse)
+        for _ in range(2):
+            with pytest.raises(OSError, match="read-only"):
+                place.add(file, 20)
+    before = file.seq
+    place.add(file, 20)
+    assert (file.number, file.seq) == (2, before + 20)
+
+
+def test_a_pipe_is_no_file(place: Place) -> None:
+    os.mkfifo(place.path)
+    with pytest.raises(CannotOpenAudit, match="is no file"):
+        place.open()
+
+
 def test_a_file_that_was_moved_away_is_noticed_and_the_chain_goes_on(place: Place) -> None:
     file = place.open()
     place.add(file, 2)

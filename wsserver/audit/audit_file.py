@@ -85,6 +85,9 @@ class AuditFile:
             self._begin()
 
     def _check_kind(self) -> None:
+        if not self.path.is_file() and not self.path.is_dir():
+            # To open a pipe would wait for whoever writes into it.
+            raise CannotOpenAudit(f"audit.path: {self.path} is no file")
         with self.path.open("rb") as file:
             beginning = file.read(len(FIRST_BYTES))
         if not FIRST_BYTES.startswith(beginning):
@@ -179,10 +182,10 @@ class AuditFile:
             reason = "changed by somebody else"
         else:
             reason = "removed" if there is None else "replaced"
-        self._let_go()
         details = {"reason": reason}
         if there is not None:
             details["file"] = self._set_aside(self.path)
+        self._let_go()
         self.findings.append(("set_aside", details))
         return False
 
@@ -192,8 +195,9 @@ class AuditFile:
         target = numbered(self.path, self.number)
         if target.exists():
             raise FileExistsError(17, "a former file has this number already", str(target))
-        self._let_go()
+        # First what can fail: without the file in hand, the next try would begin one in its place.
         self.path.rename(target)
+        self._let_go()
         descriptor = self._begin()
         if self.settings.files:
             former = former_files(self.path)
