@@ -16,12 +16,13 @@ def test_an_id_shows_its_end_and_never_all_of_itself(whole: str, shown: str) -> 
     [
         ("patient:p-0815", "patient:•••15"),
         ("patient:*", "patient:*"),
-        ("ecg:lead-2", "ecg:lead-2"),
+        ("ecg:p-0816", "ecg:•••16"),
+        ("type:ecg", "type:ecg"),
         ("*", "*"),
         ("patient", "patient"),
     ],
 )
-def test_only_a_topic_of_one_patient_is_masked(topic: str, shown: str) -> None:
+def test_a_topic_is_masked_that_has_a_target(topic: str, shown: str) -> None:
     assert mask_topic(topic) == shown
 
 
@@ -32,7 +33,7 @@ def test_people_are_masked_wherever_they_stand() -> None:
         "top_targets": [
             {"subscription_type": "patient", "target_id": "p-0815"},
             {"subscription_type": "patient", "target_id": "*"},
-            {"subscription_type": "ecg", "target_id": "lead-2"},
+            {"subscription_type": "ecg", "target_id": "p-0816"},
         ],
     }
     assert mask_document(document) == {
@@ -41,7 +42,7 @@ def test_people_are_masked_wherever_they_stand() -> None:
         "top_targets": [
             {"subscription_type": "patient", "target_id": "•••15"},
             {"subscription_type": "patient", "target_id": "*"},
-            {"subscription_type": "ecg", "target_id": "lead-2"},
+            {"subscription_type": "ecg", "target_id": "•••16"},
         ],
     }
 

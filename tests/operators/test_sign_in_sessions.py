@@ -7,6 +7,7 @@ from workbench import Workbench
 from wsserver.errors import ServerError
 from wsserver.operators.operator import SCOPES_BY_ROLE, Operator
 from wsserver.operators.sign_in_sessions import Issued, SignInSessions
+from wsserver.operators.sign_in_throttle import TRIES
 
 OLGA = Operator("olga", "operator", SCOPES_BY_ROLE["operator"], "password")
 DEV = Operator("dev", "operator", SCOPES_BY_ROLE["operator"], "key")
@@ -108,6 +109,18 @@ async def test_a_sign_in_by_token_ends_with_the_token(bench: Workbench) -> None:
     assert desk.sessions.find(issued.secret) is None
     with pytest.raises(ServerError, match="1001"):
         await desk.with_token("rubbish", "a")
+
+
+async def test_a_good_token_gets_in_whoever_else_fails_from_its_address(bench: Workbench) -> None:
+    desk = bench.service.sign_in
+    for _ in range(TRIES):
+        with pytest.raises(ServerError, match="1001"):
+            await desk.with_token("rubbish", "a")
+    with pytest.raises(ServerError, match="1010"):
+        await desk.with_token("rubbish", "a")
+    with pytest.raises(ServerError, match="1010"):
+        await desk.with_password("olga", OPERATOR_PASSWORD, "a")
+    assert await desk.with_token(bench.token("ops", scopes=["admin:read"]), "a")
 
 
 async def test_a_bearer_stands_until_the_token_expires_or_is_revoked(bench: Workbench) -> None:

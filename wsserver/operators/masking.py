@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from wsserver.protocol.topic import ANY, PATIENT
+from wsserver.protocol.topic import ANY
 
 MASK: Final = "•••"
 
@@ -20,9 +20,9 @@ def mask(whole: str) -> str:
 
 
 def mask_topic(topic: str) -> str:
-    """A topic's text with the patient masked; any other topic as it is."""
+    """A topic's text with its target masked: whatever its type, that may be a patient's or a user's id."""
     kind, separator, target = topic.partition(":")
-    return f"{kind}:{mask(target)}" if kind == PATIENT and separator and target != ANY else topic
+    return f"{kind}:{mask(target)}" if separator and target != ANY and kind != "type" else topic
 
 
 def mask_document(document: Any) -> Any:
@@ -46,10 +46,10 @@ def _masked(value: Any, hidden: set[str]) -> Any:
 
 def _masked_members(members: dict[str, Any], hidden: set[str]) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    is_patient = members.get("subscription_type") == PATIENT
+    is_target = members.get("subscription_type") not in (None, "type")
     clause_of = members.get("path") if "operator" in members else None
     for name, value in members.items():
-        if name in _PEOPLE or (name == "target_id" and is_patient):
+        if name in _PEOPLE or (name == "target_id" and is_target):
             out[name] = _hide(value, hidden)
         elif name in _ADDRESSES:
             out[name] = _mask_topics(value, hidden)

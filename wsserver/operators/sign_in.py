@@ -58,9 +58,12 @@ class SignIn:
 
         The sign-in may do what its role may and the token does too. Raises 1011 without that scope.
         """
-        self.throttle.enter(address, None)
-        principal = await self._authenticator.authenticate(token)
-        self.throttle.succeeded(address, None)
+        try:
+            principal = await self._authenticator.authenticate(token)
+        except ServerError:
+            # Only now: nobody guesses a token, so a good one gets in whoever else fails from that address.
+            self.throttle.enter(address, None)
+            raise
         if ADMIN_READ not in principal.rest_scopes:
             raise ServerError(PERMISSION_DENIED, details={"scope": ADMIN_READ})
         role = role_of(principal.rest_scopes)
