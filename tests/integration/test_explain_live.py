@@ -183,7 +183,10 @@ async def test_of_a_message_that_is_not_kept_it_is_told_how_many_are(start_serve
         assert answer.status == 404
         error = answer.json["error"]
         assert error["code"] == 1014
-        assert error["message"] == "No such message is kept: the server keeps the newest 2, 2 at the moment."
+        assert (
+            error["message"]
+            == "No such message is kept: the server keeps the newest 2 and as many alerts, 2 at the moment."
+        )
         assert error["details"] == {"kept": 2, "messages": 2}
     assert (await explain(server, ids[1])).status == 200
 

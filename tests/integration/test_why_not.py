@@ -308,7 +308,10 @@ async def test_a_message_that_is_not_kept_any_more_is_not_found(start_server: St
     assert (answer.status, answer.json["error"]["code"]) == (404, 1014)
     result = await commanded(server, first, one)
     assert result.exit_code == 1
-    assert "No such message is kept: the server keeps the newest 1, 1 at the moment." in result.output
+    assert (
+        "No such message is kept: the server keeps the newest 1 and as many alerts, 1 at the moment."
+        in result.output
+    )
 
 
 async def test_a_page_does_not_see_whom_else_somebody_watches(start_server: StartServer) -> None:

@@ -86,6 +86,39 @@ def test_the_newest_are_kept(bench: Bench) -> None:
     assert len(records) == 0
 
 
+def test_other_messages_do_not_push_alerts_out(bench: Bench) -> None:
+    records = bench.manager.records
+    records.configure(RecordsSettings(messages=2))
+    alerts = [
+        bench.manager.broadcast_to_all({"type": "alert", "severity": severity}).message_id
+        for severity in ("high", "critical", "high")
+    ]
+    data = [bench.manager.broadcast_to_all({"n": number}) for number in range(5)]
+    kept = [*alerts[1:], *(report.message_id for report in data[3:])]
+    assert [record.report.message_id for record in records] == kept
+    assert records.get(alerts[0]) is None
+    last = records.get(alerts[2])
+    assert last is not None
+    assert records.at(last.report.log, last.report.seq) is last
+    assert records.bytes == sum(record.cost for record in records)
+
+
+def test_of_bytes_alerts_and_others_have_half_each_when_there_are_many_of_both(bench: Bench) -> None:
+    records = bench.manager.records
+    cost = bench.manager.broadcast_to_all({"type": "alert", "severity": "high", "n": 1})
+    record = records.get(cost.message_id)
+    assert record is not None
+    records.configure(RecordsSettings(max_total_bytes=8 * record.cost))
+    for number in range(20):
+        bench.manager.broadcast_to_all({"type": "alert", "severity": "high", "n": number})
+    assert len(records) in (7, 8), "as long as there is nothing else they have all"
+    for number in range(20):
+        bench.manager.broadcast_to_all({"type": "vitals", "severity": "none", "n": number})
+    kinds = [record.type for record in records]
+    assert abs(kinds.count("alert") - kinds.count("vitals")) <= 1
+    assert records.bytes <= 8 * record.cost
+
+
 async def test_both_forms_of_a_message_count() -> None:
     bench = await Workbench().start()
     await bench.client("u1", binary=True)

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from wsserver.protocol.topic import Topic
 from wsserver.settings import RecordsSettings
 from wsserver_core.addressees import Addressees
 from wsserver_core.hub import Hub
-from wsserver_core.outgoing import Frame
+from wsserver_core.outgoing import DATA, Frame
 from wsserver_core.recipients import Recipients
 
 OVERHEAD: Final = 1_400
@@ -145,20 +146,36 @@ class EndedConnection:
         self.ended_at = ended_at
 
 
+class _Shelf:
+    """Records in the order in which their messages were sent, and what they take."""
+
+    __slots__ = ("bytes", "records")
+
+    def __init__(self) -> None:
+        self.records: OrderedDict[str, DeliveryRecord] = OrderedDict()
+        self.bytes = 0
+
+    def drop_oldest(self) -> None:
+        _, oldest = self.records.popitem(last=False)
+        self.bytes -= oldest.cost
+
+
 class DeliveryRecords:
-    """Keeps the newest messages, bounded by count and bytes, and the connections that ended last."""
+    """Keeps the newest messages, bounded by count and bytes, and the connections that ended last.
+
+    Alerts have as many places of their own: who asks why somebody did not get one asks minutes later,
+    when waveforms would have pushed it out long ago.
+    """
 
     def __init__(self, settings: RecordsSettings, clock: Clock, hub: Hub, events: Callable[[], int]) -> None:
         """``events()`` is how many events of subscriptions there have been so far."""
         self._clock = clock
         self._hub = hub
         self._events = events
-        self._records: OrderedDict[str, DeliveryRecord] = OrderedDict()
+        self._data, self._alerts = _Shelf(), _Shelf()
         self._ended: OrderedDict[str, EndedConnection] = OrderedDict()
         self.gaps = GapRecords(clock)
         """What clients have been told that they lack."""
-        self.bytes = 0
-        """What the records take, frames included, which queues and histories may share."""
         self.configure(settings)
 
     def configure(self, settings: RecordsSettings) -> None:
@@ -170,13 +187,18 @@ class DeliveryRecords:
         while len(self._ended) > self._max_ended:
             self._ended.popitem(last=False)
 
+    @property
+    def bytes(self) -> int:
+        """What the records take, frames included, which queues and histories may share."""
+        return self._data.bytes + self._alerts.bytes
+
     def __len__(self) -> int:
         """Messages kept."""
-        return len(self._records)
+        return len(self._data.records) + len(self._alerts.records)
 
     def __iter__(self) -> Iterator[DeliveryRecord]:
-        """Oldest first."""
-        return iter(self._records.values())
+        """Alerts and then the others, each oldest first."""
+        return chain(self._alerts.records.values(), self._data.records.values())
 
     # -- keeping
 
@@ -211,19 +233,25 @@ class DeliveryRecords:
             self._hub.replays.noted,
             self._events(),
         )
-        self._records[report.message_id] = record
-        self.bytes += record.cost
-        if len(self._records) > self.size or self.bytes > self._max_bytes:
+        shelf = self._shelf_of(record)
+        shelf.records[report.message_id] = record
+        shelf.bytes += record.cost
+        if len(shelf.records) > self.size or self.bytes > self._max_bytes:
             self._trim()
 
+    def _shelf_of(self, record: DeliveryRecord) -> _Shelf:
+        return self._data if record.importance >= DATA else self._alerts
+
     def _trim(self) -> None:
-        while self._records and (len(self._records) > self.size or self.bytes > self._max_bytes):
-            _, oldest = self._records.popitem(last=False)
-            self.bytes -= oldest.cost
+        for shelf in (self._data, self._alerts):
+            while len(shelf.records) > self.size:
+                shelf.drop_oldest()
+        while self.bytes > self._max_bytes:
+            (self._data if self._data.bytes >= self._alerts.bytes else self._alerts).drop_oldest()
 
     def acknowledge(self, message_id: str, handle: int) -> bool:
         """A client says that it has handled a message; False if that was not for it, or not kept any more."""
-        record = self._records.get(message_id)
+        record = self.get(message_id)
         if record is None or record.has_acknowledged(handle):
             return False
         if not record.addressees.acknowledge(handle):
@@ -233,7 +261,7 @@ class DeliveryRecords:
             if record.late is None:
                 record.late = set()
             record.late.add(handle)
-        self.bytes += record.weigh()
+        self._shelf_of(record).bytes += record.weigh()
         self._trim()
         return True
 
@@ -250,13 +278,14 @@ class DeliveryRecords:
 
     def get(self, message_id: str) -> DeliveryRecord | None:
         """The record of a message, None if it is not kept any more, or never was one."""
-        return self._records.get(message_id)
+        return self._data.records.get(message_id) or self._alerts.records.get(message_id)
 
     def at(self, log: str, seq: int) -> DeliveryRecord | None:
         """The record of the message in this place, if it is kept."""
-        for record in reversed(self._records.values()):
-            if record.report.seq == seq and record.report.log == log:
-                return record
+        for shelf in (self._data, self._alerts):
+            for record in reversed(shelf.records.values()):
+                if record.report.seq == seq and record.report.log == log:
+                    return record
         return None
 
     def ended(self, connection_id: str) -> EndedConnection | None:

@@ -256,7 +256,7 @@ class RecordsSettings(Section, frozen=True, kw_only=True):
     """What is kept of the latest messages to explain why a client did or did not get one."""
 
     messages: CountOrZero = 1000
-    """Messages of which it is known who got them, the newest; 0 keeps none."""
+    """Messages of which it is known who got them, the newest, and as many alerts apart; 0 keeps none."""
 
     max_total_bytes: Bytes = 32 * 1024 * 1024
     """Bytes that they may take, with 8 for each recipient of each; the oldest go first."""

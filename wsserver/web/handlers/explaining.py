@@ -72,7 +72,7 @@ class ExplainingHandlers:
         record = records.get(message_id)
         if record is None:
             text = (
-                f"No such message is kept: the server keeps the newest {records.size}, "
+                f"No such message is kept: the server keeps the newest {records.size} and as many alerts, "
                 f"{len(records)} at the moment."
             )
             raise ServerError(NOT_FOUND, text, details={"kept": len(records), "messages": records.size})
