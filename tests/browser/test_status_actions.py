@@ -187,9 +187,12 @@ async def test_a_pause_holds_the_figures_and_a_loss_is_told(visitor: StatusVisit
     real, feed.tick = feed.tick, lambda *_: None  # type: ignore[method-assign]
     try:
         await expect(page.get_by_text("No news from the server.")).to_be_visible()
+        # And nothing says in green that all is well.
+        await expect(page.locator(".masthead .badge").first).to_have_text("Unknown")
     finally:
         feed.tick = real  # type: ignore[method-assign]
     await visitor.live()
+    await expect(page.locator(".masthead .badge").first).to_have_text("Accepting")
 
 
 async def test_everything_is_reached_by_the_keyboard(visitor: StatusVisitor) -> None:

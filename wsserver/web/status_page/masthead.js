@@ -109,6 +109,11 @@ export class Masthead {
     setIcon(this.#pause, paused ? "play" : "pause");
     say(this.#pause.children[1], paused ? "Resume" : "Pause");
     document.body.dataset.feed = paused ? "paused" : state;
+    // What was true then may not be now: nothing green while nobody knows.
+    if (state === "stale" || state === "lost") {
+      fill(this.#state, badge("warn", "Unknown", "alert"));
+      this.#shown = "";
+    }
     this.#banner.hidden = paused ? false : state === "live" || (state === "connecting" && silentFor < 3);
     const texts = { connecting: "Connecting to the live figures.", live: "", stale: "No news from the server.", lost: "The live connection is lost." };
     say(this.#bannerText, paused ? "Updates are paused: what you see is standing still." : texts[state]);
