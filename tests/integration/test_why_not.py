@@ -117,10 +117,12 @@ async def uncertain(scene: Scene) -> Told:
     scene.hub.block(scene.handle(other))
     scene.hub.max_queue_messages, scene.hub.max_queue_bytes = 100_000, 1 << 30
     for _ in range(8):
-        for _ in range(scene.hub.drops.capacity // 8):
+        for number in range(scene.hub.drops.capacity // 8):
             scene.manager.broadcast_to_type("noise", {"type": "note"})
+            if number % 256 == 0:
+                # Else the server counts as overloaded on a slow machine.
+                await asyncio.sleep(0)
         scene.hub.discard(scene.handle(other), DROP_REASONS.index("slow"))
-        await asyncio.sleep(0)
     return message_id, one
 
 
