@@ -52,6 +52,10 @@ async def test_every_screen_is_accessible_fits_and_complains_of_nothing(
         await visitor.page.set_viewport_size({"width": width, "height": 900})
     assert faults == {place: [] for place in faults}
     assert wide == dict.fromkeys(wide, 0)
+    # Not even while a chart is still as wide as the window was.
+    await visitor.go("overview")
+    await visitor.page.locator(".plot .uplot").first.evaluate("(chart) => (chart.style.width = '3000px')")
+    assert await visitor.too_wide() == 0
     await visitor.leave()
 
 
