@@ -164,7 +164,7 @@ def test_a_disk_that_does_not_come_back_does_not_hold_up_the_end(tmp_path: Path)
 def test_a_disk_that_hangs_does_not_either(tmp_path: Path) -> None:
     writer, file = writer_in(tmp_path, FakeClock())
     release = Event()
-    file.append = lambda texts: release.wait(20)  # type: ignore[method-assign, assignment]
+    file.append = lambda texts: release.wait(20)
     put(writer, 1, 3)
     writer.start()
     started = time.monotonic()

@@ -184,13 +184,13 @@ async def test_a_pause_holds_the_figures_and_a_loss_is_told(visitor: StatusVisit
     )
     # What stops coming is marked: the feed is held up for longer than a page waits.
     feed = ward.app[LIVE].feed
-    real, feed.tick = feed.tick, lambda *_: None  # type: ignore[method-assign]
+    real, feed.tick = feed.tick, lambda *_: None
     try:
         await expect(page.get_by_text("No news from the server.")).to_be_visible()
         # And nothing says in green that all is well.
         await expect(page.locator(".masthead .badge").first).to_have_text("Unknown")
     finally:
-        feed.tick = real  # type: ignore[method-assign]
+        feed.tick = real
     await visitor.live()
     await expect(page.locator(".masthead .badge").first).to_have_text("Accepting")
 

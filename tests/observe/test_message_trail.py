@@ -115,7 +115,7 @@ def test_strangers_and_faults_of_ours_leave_no_trace(refusals: Refusals) -> None
 
 def test_what_has_been_queued_is_not_refused_any_more(refusals: Refusals) -> None:
     _, trail = begin(refusals)
-    trail.finish(*[None] * 5)  # type: ignore[arg-type]
+    trail.finish(*[None] * 5)
     trail.refuse(ServerError(BACKPRESSURE))
     assert refusals.seen == []
 
