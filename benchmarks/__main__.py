@@ -37,8 +37,8 @@ from typing import Any
 
 import click
 
-from benchmarks import growth_plot
-from benchmarks.suite import SUITE, Options
+from benchmarks.catalogue import SUITE, Options
+from benchmarks.reports import growth_plot
 
 
 @click.command(help=__doc__)

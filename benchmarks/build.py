@@ -6,30 +6,29 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-_SOURCES = Path(__file__).parent
 _WARNINGS = ("-Wall", "-Wextra")
 
 
-def build(source: str, *, shared: bool = False) -> Path:
-    """Compile one C file of this directory, unless that has been done, and return what came of it.
+def build(source: Path, *, shared: bool = False) -> Path:
+    """Compile one C file, unless that has been done, and return what came of it.
 
     The result lies in a directory of this user's under the system's temporary one; its name
-    follows from the source and the headers, so that a change compiles anew. Raises
+    follows from the source and the headers beside it, so that a change compiles anew. Raises
     subprocess.CalledProcessError when the compiler refuses.
     """
     # Whichever header it includes.
-    text = b"".join(path.read_bytes() for path in (_SOURCES / source, *sorted(_SOURCES.glob("*.h"))))
+    text = b"".join(path.read_bytes() for path in (source, *sorted(source.parent.glob("*.h"))))
     directory = Path(tempfile.gettempdir()) / f"wsserver-benchmarks-{os.getuid()}"
     directory.mkdir(mode=0o700, exist_ok=True)
     if directory.is_symlink() or directory.stat().st_uid != os.getuid():
         raise PermissionError(f"{directory} is not ours")
     digest = hashlib.sha256(text).hexdigest()[:16]
-    target = directory / f"{Path(source).stem}-{digest}{'.so' if shared else ''}"
+    target = directory / f"{source.stem}-{digest}{'.so' if shared else ''}"
     if not target.exists():
         unfinished = target.with_name(f"{target.name}.{os.getpid()}")
         kind = ("-shared", "-fPIC") if shared else ()
         subprocess.run(
-            [os.environ.get("CC", "cc"), "-O2", *_WARNINGS, *kind, "-o", unfinished, _SOURCES / source],
+            [os.environ.get("CC", "cc"), "-O2", *_WARNINGS, *kind, "-o", unfinished, source],
             check=True,
         )
         unfinished.replace(target)

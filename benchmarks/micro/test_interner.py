@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.finders import LIMITS
+from benchmarks.filtering.finders import LIMITS
 from benchmarks.micro.test_programs import FILTERS
 from wsserver_core.filters import FilterInterner
 

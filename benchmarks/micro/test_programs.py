@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.finders import LIMITS
-from benchmarks.populations import DERIVED, ecg
+from benchmarks.filtering.finders import LIMITS
+from benchmarks.filtering.populations import DERIVED, ecg
 from wsserver_core.filters import compile_filter
 
 FILTERS: dict[str, dict[str, Any]] = {

@@ -3,8 +3,8 @@
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.finders import PATIENT, TOPIC, Index, handle
-from benchmarks.populations import DERIVED, POPULATIONS, SHARES, Population
+from benchmarks.filtering.finders import PATIENT, TOPIC, Index, handle
+from benchmarks.filtering.populations import DERIVED, POPULATIONS, SHARES, Population
 from wsserver_core.scopes import Scope
 
 SIZES = (1_000, 10_000, 50_000)

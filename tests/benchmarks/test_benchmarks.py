@@ -69,7 +69,7 @@ async def server_that_sends(pieces: Sequence[bytes]) -> AsyncIterator[int]:
 
 
 async def receive(pieces: Sequence[bytes], messages: int, connections: int = 1) -> dict[str, Any]:
-    from benchmarks.load_client import load_client
+    from benchmarks.clients.load_client import load_client
 
     async with server_that_sends(pieces) as port, load_client(port, SUBSCRIBE, core=None) as client:
         await client.connect(connections)
@@ -309,14 +309,14 @@ async def test_the_load_client_counts_messages_however_they_are_cut() -> None:
     ids=["twice", "missing", "out of order", "foreign", "error"],
 )
 async def test_the_load_client_reports_what_came_wrong(pieces: list[bytes], fault: str) -> None:
-    from benchmarks.load_client import ReceivedWrong
+    from benchmarks.clients.load_client import ReceivedWrong
 
     with pytest.raises(ReceivedWrong, match=fault):
         await receive(pieces, 3)
 
 
 async def test_a_refused_handshake_is_told_with_the_answer() -> None:
-    from benchmarks.load_client import ReceivedWrong, load_client
+    from benchmarks.clients.load_client import ReceivedWrong, load_client
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

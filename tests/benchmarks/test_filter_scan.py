@@ -92,7 +92,7 @@ class Dice:
 
 
 def verdicts(seed: int) -> Iterator[tuple[bool, bool, dict[str, Any], dict[str, Any]]]:
-    from benchmarks.filter_scan import matches
+    from benchmarks.filtering.filter_scan import matches
 
     dice = Dice(seed)
     messages = [dice.message() for _ in range(40)]
@@ -114,7 +114,7 @@ def test_it_agrees_with_the_compiled_filters(seed: int) -> None:
 
 
 def test_no_filter_matches_everything() -> None:
-    from benchmarks.filter_scan import matches
+    from benchmarks.filtering.filter_scan import matches
 
     assert matches(None, {}, {})
     assert matches({}, {"severity": "high"}, {})
@@ -122,8 +122,8 @@ def test_no_filter_matches_everything() -> None:
 
 @pytest.mark.parametrize("size", [100, 137, 1_000, 2_345])
 def test_populations_hold_what_they_promise_and_all_ways_agree(size: int) -> None:
-    from benchmarks.finders import CompiledScan, Index, PythonScan
-    from benchmarks.populations import ALL, EQUAL, HUNDREDTH, NONE, POPULATIONS
+    from benchmarks.filtering.finders import CompiledScan, Index, PythonScan
+    from benchmarks.filtering.populations import ALL, EQUAL, HUNDREDTH, NONE, POPULATIONS
 
     equal = min(20, size // 25)
     for build in POPULATIONS:

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_it_measures_every_size_and_form(node: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.javascript_decode", "1"]
+    command = [sys.executable, "-m", "benchmarks.suites.javascript_decode", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     *rows, facts = done.stdout.splitlines()

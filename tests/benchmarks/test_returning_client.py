@@ -62,7 +62,7 @@ async def returning(
     ward: Ward, directory: Path, clients: int, **options: float
 ) -> AsyncIterator[tuple[object, float]]:
     """That many clients of a ward, told to go: the driver, and when that was."""
-    from benchmarks.returning_client import returning_client
+    from benchmarks.clients.returning_client import returning_client
 
     tokens = directory / "tokens"
     tokens.write_text("token\n")
@@ -123,7 +123,7 @@ async def test_what_does_not_come_back_is_told(tmp_path: Path) -> None:
 
 
 def test_figures_are_those_of_the_record() -> None:
-    from benchmarks.returning_client import Returns
+    from benchmarks.clients.returning_client import Returns
 
     returns = Returns(
         ended={1: 10.0, 2: 10.5, 3: 11.0},

@@ -15,7 +15,7 @@ def benchmarks_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_questions_are_gone_for_a_while_and_messages_arrive() -> None:
-    from benchmarks.untraced import untraced
+    from benchmarks.servers.untraced import untraced
 
     bench = Bench()
     one, websocket = bench.connect("u1", "doctor", 1)

@@ -30,7 +30,7 @@ def test_the_example_says_what_stands_beside_it() -> None:
 
 def cases() -> list[Any]:
     sys.path.append(str(ROOT))
-    from benchmarks.encodings import START_SECONDS, Case
+    from benchmarks.suites.encodings import START_SECONDS, Case
 
     recording = load_recording()
     start = START_SECONDS * recording.rate

@@ -1,0 +1,1 @@
+"""Load clients, compiled ones among them, as processes of their own."""

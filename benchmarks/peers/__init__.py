@@ -1,0 +1,1 @@
+"""Other servers, as their own users would write them."""

@@ -1,0 +1,36 @@
+"""A figure: one number of a benchmark's result by which two runs can be compared."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What was measured, in its unit: the median of the rounds, with the least and the most of them."""
+
+    name: str
+    """Says it without the rest of the report: ``10,000 subscribers, 200 B, one at a time: ours``."""
+    unit: str
+    median: float
+    least: float
+    most: float
+    better: Literal["more", "less"]
+    aim: float | None = None
+    """What it is to reach, or to stay below, if there is such a thing."""
+    invalid: str | None = None
+    """Why it does not count, as ``the load client was 98 % busy``."""
+
+
+def figure(
+    name: str,
+    unit: str,
+    values: Sequence[float],
+    better: Literal["more", "less"],
+    *,
+    aim: float | None = None,
+    invalid: str | None = None,
+) -> Figure:
+    """The figure of these rounds. Raises statistics.StatisticsError when there are none."""
+    return Figure(name, unit, median(values), min(values), max(values), better, aim, invalid)

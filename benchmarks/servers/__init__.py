@@ -1,0 +1,1 @@
+"""The server under test, in this process or one of its own."""

@@ -1,0 +1,142 @@
+"""Replay: a thousand clients come back at once, each of which has missed a thousand messages.
+
+Others watch a type of their own, on which messages go out at an even pace; latencies count from the
+moment at which a message was due to the one at which their kernel had it, for they share their
+processor with those who come back and read a million messages there. What is measured is how long the
+replay takes, and what it does to them: first for a while with nothing else to do, then while the
+others catch up.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.clients.load_client import LoadClient, load_client
+from benchmarks.contest.pace import Pace
+from benchmarks.machine import facts, pin
+from benchmarks.servers.real_server import SUBSCRIBE, RealServer, load_profile, real_server, write_tokens
+
+WATCHERS: Final = 100
+PER_SECOND: Final = 50.0
+QUIET: Final = 4.0
+"""Seconds of the measurement before."""
+
+BODY: Final = {"type": "vitals", "heart_rate": 61, "spo2": 97, "note": "x" * 100}
+
+
+class Crowd:
+    """``benchmarks.absent_crowd`` as a child process."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def ask(self, words: str) -> dict[str, Any]:
+        """Have it do something; back with its answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{words}\n".encode())
+        async with asyncio.timeout(120):
+            return dict(json.loads(await self._process.stdout.readline()))
+
+
+@asynccontextmanager
+async def _crowd(
+    port: int, tokens: Path, count: int, topic: str, *, core: int | None
+) -> AsyncIterator[Crowd]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.clients.absent_crowd", str(port), str(tokens), str(count), topic,
+        cwd=Path(__file__).parents[2], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        if core is not None:
+            # Else it would take the server's own processor from it, which a child inherits.
+            os.sched_setaffinity(process.pid, {core})
+        yield Crowd(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def replay(clients: int, messages: int) -> dict[str, Any]:
+    """Run it with so many clients, each of which misses so many messages."""
+    core = pin()
+    loaded = load_profile({"history.size": messages, "history.bytes": "64MiB"})
+    machine = facts()
+    with tempfile.TemporaryDirectory() as directory:
+        watching, absent = Path(directory) / "watching", Path(directory) / "absent"
+        write_tokens(watching, WATCHERS, loaded, ward=25)
+        write_tokens(absent, clients, loaded, ward=25)
+        async with (
+            real_server(loaded) as server,
+            load_client(server.port, SUBSCRIBE, core=core, tokens=watching, kernel_time=True) as watchers,
+            _crowd(server.port, absent, clients, "type:ward", core=core) as crowd,
+        ):
+            await watchers.connect(WATCHERS)
+            await watchers.subscribe()
+            await crowd.ask("enter")
+            await crowd.ask("leave")
+            while len(server.manager.connections) > WATCHERS:
+                await asyncio.sleep(0.01)
+            for _ in range(messages):
+                server.manager.broadcast_to_type("ward", BODY)
+            quiet, number = await _watch(server, watchers, asyncio.sleep(QUIET), 0)
+            began = time.process_time()
+            returned: asyncio.Future[dict[str, Any]] = asyncio.ensure_future(crowd.ask(f"return {messages}"))
+            meanwhile, _ = await _watch(server, watchers, returned, number)
+            processor = time.process_time() - began
+            figures = server.manager.sessions.get_metrics()
+    result = returned.result()
+    return {
+        "benchmark": "replay",
+        "machine": machine,
+        "clients": clients,
+        "messages": messages,
+        "watchers": WATCHERS,
+        "quiet": quiet,
+        "meanwhile": meanwhile,
+        "p99_ratio": meanwhile["p99_us"] / quiet["p99_us"],
+        "processor_seconds": processor,
+        "per_second": result["received"] / result["complete_after"],
+        "sessions": figures,
+        **result,
+    }
+
+
+async def _watch(
+    server: RealServer, watchers: LoadClient, until: Any, number: int
+) -> tuple[dict[str, Any], int]:
+    """Publish to the watchers until something is over; their latencies, and the next number."""
+    await watchers.clear()
+    pace = Pace(server, PER_SECOND)
+    over = asyncio.ensure_future(until)
+    while not over.done():
+        number = await pace.run(0.2, number)
+    await asyncio.sleep(0.5)
+    return await watchers.losses(), number
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result for people."""
+    lines = [
+        f"{result['clients']:,} clients come back, each of which missed {result['messages']:,} messages: "
+        f"{result['resumed']:,} resumed, {result['gaps']:,} gaps",
+        f"  all connected after {result['connected_after']:.2f} s, all complete after "
+        f"{result['complete_after']:.2f} s: {result['per_second']:,.0f} messages a second, "
+        f"{result['processor_seconds']:.2f} s of a processor",
+        f"  received {result['received']:,}, promised {result['promised']:,}",
+        f"  {'latency of live messages, ms':34}{'p50':>9}{'p99':>9}{'max':>9}",
+    ]
+    for name, one in (("before", result["quiet"]), ("meanwhile", result["meanwhile"])):
+        lines.append(
+            f"  {name:34}{one['p50_us'] / 1e3:9.1f}{one['p99_us'] / 1e3:9.1f}{one['max_us'] / 1e3:9.1f}"
+        )
+    lines += [f"  p99 ratio {result['p99_ratio']:.2f}", ""]
+    return "\n".join(lines)
