@@ -135,7 +135,7 @@ SUITE: Final = {
     "fanout": Benchmark(_fanout, fanout.table),
     "mixed": Benchmark(_mixed, mixed.table),
     "memory": Benchmark(_memory, memory.table),
-    "accept": Benchmark(_accept, accept.table),
+    "accept": Benchmark(_accept, accept.table, accept.figures),
     "idle": Benchmark(_idle, idle.table),
     "filters": Benchmark(_filters, filters.table),
     "slow": Benchmark(_slow, slow.table),

@@ -143,6 +143,7 @@ class Naive:
     def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
         self._process = process
         self.port = port
+        self.pid = process.pid
         self.audience: Audience
         self.start = b""
 

@@ -18,13 +18,18 @@ _ROOT = Path(__file__).parents[2]
 
 
 class ServerProcess:
-    """A running ``benchmarks.servers.probed_server``, on the processors of this process."""
+    """A running server, on the processors of this process; only a probed one has figures."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, started_after: float) -> None:
         self.port = port
         self.started_after = started_after
         """Seconds from the start of the process to its first ``listening``."""
         self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -51,14 +56,17 @@ class ServerProcess:
         await self._process.wait()
 
 
-async def start_server(port: int, variables: Mapping[str, str]) -> ServerProcess:
-    """Start one at a port, 0 for any, with settings by ``WSSERVER_…`` variables; back when it listens."""
+async def start_server(port: int, variables: Mapping[str, str], *, probed: bool = True) -> ServerProcess:
+    """Start one at a port, 0 for any, with settings by ``WSSERVER_…`` variables; back when it listens.
+
+    With a probe it is ``benchmarks.servers.probed_server``, otherwise ``wsserver run`` as it is.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WSSERVER_")}
     # Of the profile's well-known secret nobody needs to be warned here.
     environment["WSSERVER_LOGGING__LEVEL"] = "error"
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.servers.probed_server",
+        sys.executable, "-m", *(("benchmarks.servers.probed_server",) if probed else ("wsserver", "run")),
         "--config", str(PROFILE), "--port", str(port),
         cwd=_ROOT, env={**environment, **variables}, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -78,9 +86,11 @@ async def start_server(port: int, variables: Mapping[str, str]) -> ServerProcess
 
 
 @asynccontextmanager
-async def server_process(port: int = 0, **variables: str) -> AsyncIterator[ServerProcess]:
+async def server_process(
+    port: int = 0, *, probed: bool = True, **variables: str
+) -> AsyncIterator[ServerProcess]:
     """The same for the time of a block."""
-    server = await start_server(port, variables)
+    server = await start_server(port, variables, probed=probed)
     try:
         yield server
     finally:
