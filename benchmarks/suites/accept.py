@@ -69,9 +69,16 @@ class Door:
         self._at_rest = open_descriptors(pid)
 
     async def visit(
-        self, mode: str, connections: int, tokens: Path, core: int | None, *, counts: bool
+        self, mode: str, connections: int, folder: Path, core: int | None, *, counts: bool
     ) -> None:
-        """Let that many connect, then leave, and wait until it has closed them all."""
+        """Let that many connect, then leave, and wait until it has closed them all.
+
+        Nobody comes twice: a token that was checked once might be cheaper the second time.
+        """
+        loaded = load_profile()
+        tokens, others_tokens = folder / "tokens", folder / "others"
+        for path in (tokens, others_tokens):
+            write_tokens(path, connections, loaded, ward=1)
         drops = listen_drops()
         async with AsyncExitStack() as leaving:
             if mode == CHURN:
