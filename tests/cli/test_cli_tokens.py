@@ -21,6 +21,18 @@ def test_a_token_says_what_was_asked_for(invoke) -> None:
     assert claims["exp"] - claims["iat"] == 120
 
 
+def test_a_scope_that_this_server_asks_nobody_for_is_told(invoke) -> None:
+    scopes = "--scope", "admin:raed billing", "--scope", "admin:read"
+    result = invoke("token", "-q", "-u", "u1", "-r", "nurse", *scopes)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        "note: this server asks nobody for the scope admin:raed; did you mean admin:read?",
+        "note: this server asks nobody for the scope billing",
+    ]
+    claims = json.loads(invoke("check-token", result.stdout.strip()).stdout)
+    assert claims["scope"] == "admin:raed billing admin:read"
+
+
 def test_a_star_is_every_patient(invoke) -> None:
     assert json.loads(invoke("check-token", minted(invoke, "--patient", "*")).stdout)["patients"] == "*"
 

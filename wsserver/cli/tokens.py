@@ -11,6 +11,7 @@ import click
 from wsserver.access.claims import Claims
 from wsserver.access.keys import KeyTable
 from wsserver.access.refusal import AuthenticationFailed
+from wsserver.access.rest_scopes import REST_SCOPES
 from wsserver.access.tokens import MAX_TOKEN, TokenVerifier, mint_token
 from wsserver.cli.failures import Failure
 from wsserver.cli.loaded import config_option, load
@@ -72,6 +73,11 @@ def token(
         )
     except ValueError as fault:
         raise click.UsageError(f"{fault}.") from None
+    # Not refused: a token may be meant for other services as well.
+    for word in dict.fromkeys(words):
+        if word not in REST_SCOPES:
+            guess = did_you_mean(nearest(word, REST_SCOPES))
+            click.echo(f"note: this server asks nobody for the scope {word}{guess}", err=True)
     if not quiet:
         click.echo(f"{role} {user}, expires {utc_text(clock.time() + ttl)}", err=True)
     click.echo(text)

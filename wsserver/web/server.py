@@ -15,6 +15,7 @@ import uvloop
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
 
+from wsserver.access.rest_scopes import REST_SCOPES
 from wsserver.access.tokens import mint_token
 from wsserver.access.verification_key import KeyFault
 from wsserver.audit.audit_file import CannotOpenAudit
@@ -40,15 +41,6 @@ REQUEST_TIMEOUT: Final = 10.0
 HTTP_GRACE: Final = 2.0
 """Seconds at the end for HTTP requests under way. With the drain's 25 it stays under 30."""
 
-DEV_SCOPES: Final = (
-    "broadcast:patient",
-    "broadcast:type",
-    "broadcast:all",
-    "metrics:read",
-    "admin:read",
-    "admin:write",
-    "audit:read",
-)
 DEV_TOKEN_SECONDS: Final = 86_400
 
 CLOSED: Final = 0
@@ -279,7 +271,7 @@ def _greeting(loaded: Loaded, server: WebSocketServer, *, dev: bool, demo: bool)
         user_id="dev",
         role="doctor",
         patients="*",
-        scopes=DEV_SCOPES,
+        scopes=REST_SCOPES,
         lifetime=min(DEV_TOKEN_SECONDS, int(auth.max_token_lifetime or DEV_TOKEN_SECONDS)),
     )
     socket_url = str(server.url).replace("http", "ws", 1)
