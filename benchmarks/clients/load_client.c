@@ -16,6 +16,9 @@
  * counts from 0; each connection checks that every number comes exactly once and in order, or is
  * told of in a gap. A member "at", in nanoseconds, is the moment from which its latency counts on
  * the connections that are not stalled; one with "alert" is counted on each connection.
+ * Other servers speak otherwise. --hello is what to send before the greeting; --greeting, --confirmation and
+ * --published say what a greeting and a confirmation contain and how a published message starts. With
+ * --lines a frame, in text or binary, may hold several messages, one a line.
  * Times are CLOCK_MONOTONIC, so that another process may compare them with its own.
  *
  * A latency ends when this process has read the message, or with --kernel-time when the kernel had it:
@@ -56,11 +59,19 @@ struct span { double wall, cpu; };
 static struct {
     uint16_t port;
     const char *path, *subscribe;
+    const char *hello, *greeting, *confirmation, *published;
+    bool lines; /* each line of a frame is a message */
     uint32_t window; /* connects or subscribes under way at a time */
     uint32_t binary_every; /* one of so many connections speaks the binary protocol; 0: none does */
     bool kernel_time;
     struct tokens tokens;
-} options = {.path = "/ws/connect", .window = 100};
+} options = {
+    .path = "/ws/connect",
+    .window = 100,
+    .greeting = "\"type\":\"connected\"",
+    .confirmation = "\"type\":\"subscription_confirmed\"",
+    .published = "{\"_meta\":",
+};
 
 static struct {
     uint64_t messages, bytes, missing, duplicates, disorder, foreign, control, errors;
@@ -343,6 +354,39 @@ static void binary_received(struct connection *connection, const unsigned char *
     numbered(connection, number);
 }
 
+static bool is_published(const unsigned char *text, size_t size)
+{
+    size_t length = strlen(options.published);
+    return size > length && memcmp(text, options.published, length) == 0;
+}
+
+static void text_received(struct connection *connection, const unsigned char *text, size_t size)
+{
+    if (is_published(text, size)) {
+        published(connection, text, size);
+        return;
+    }
+    totals.control++;
+    if (contains(text, size, "\"type\":\"gap\""))
+        connection->told += (uint32_t)member_of(text, size, "\"count\":");
+    else
+        control_received(connection, contains(text, size, "\"type\":\"error\""),
+                         contains(text, size, options.greeting), contains(text, size, options.confirmation),
+                         text, size);
+}
+
+static void lines_received(struct connection *connection, const unsigned char *text, size_t size)
+{
+    const unsigned char *end = text + size, *next;
+    for (; text < end; text = next + 1) {
+        next = memchr(text, '\n', (size_t)(end - text));
+        if (next == NULL)
+            next = end;
+        if (next > text)
+            text_received(connection, text, (size_t)(next - text));
+    }
+}
+
 static void frame_received(struct connection *connection, const struct frame *frame)
 {
     const unsigned char *payload = frame->payload;
@@ -352,8 +396,12 @@ static void frame_received(struct connection *connection, const struct frame *fr
         binary_received(connection, payload, size);
         return;
     }
-    if (opcode == TEXT && !is_binary(connection) && size > 9 && memcmp(payload, "{\"_meta\":", 9) == 0) {
-        published(connection, payload, size);
+    if (options.lines && (opcode == TEXT || opcode == BINARY)) {
+        lines_received(connection, payload, size);
+        return;
+    }
+    if (opcode == TEXT && !is_binary(connection)) {
+        text_received(connection, payload, size);
         return;
     }
     totals.control++;
@@ -362,14 +410,8 @@ static void frame_received(struct connection *connection, const struct frame *fr
     } else if (opcode == CLOSE) {
         note_error(size > 2 ? payload + 2 : (const unsigned char *)"closed", size > 2 ? size - 2 : 6);
         lose(connection, "closed by the server");
-    } else if (opcode != TEXT || is_binary(connection)) {
-        totals.foreign++;
-    } else if (contains(payload, size, "\"type\":\"gap\"")) {
-        connection->told += (uint32_t)member_of(payload, size, "\"count\":");
     } else {
-        control_received(connection, contains(payload, size, "\"type\":\"error\""),
-                         contains(payload, size, "\"type\":\"connected\""),
-                         contains(payload, size, "\"type\":\"subscription_confirmed\""), payload, size);
+        totals.foreign++;
     }
 }
 
@@ -399,6 +441,8 @@ static size_t greet(struct connection *connection, const unsigned char *data, si
         lose(connection, "no 101");
     } else if (length > 0) {
         connection->state = GREETING;
+        if (options.hello != NULL)
+            send_frame(connection, TEXT, options.hello, strlen(options.hello));
     }
     return length < 0 ? 0 : (size_t)length;
 }
@@ -568,7 +612,10 @@ int main(int argc, char **argv)
         {"port", required_argument, NULL, 'p'},   {"path", required_argument, NULL, 'u'},
         {"tokens", required_argument, NULL, 't'}, {"subscribe", required_argument, NULL, 's'},
         {"window", required_argument, NULL, 'w'}, {"kernel-time", no_argument, NULL, 'k'},
-        {"binary-every", required_argument, NULL, 'b'}, {NULL, 0, NULL, 0},
+        {"binary-every", required_argument, NULL, 'b'}, {"hello", required_argument, NULL, 'h'},
+        {"greeting", required_argument, NULL, 'g'},     {"confirmation", required_argument, NULL, 'c'},
+        {"published", required_argument, NULL, 'm'},    {"lines", no_argument, NULL, 'l'},
+        {NULL, 0, NULL, 0},
     };
     struct epoll_event events[MAX_EVENTS];
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
@@ -580,6 +627,11 @@ int main(int argc, char **argv)
         case 'w': options.window = (uint32_t)atoi(optarg); break;
         case 'k': options.kernel_time = true; break;
         case 'b': options.binary_every = (uint32_t)atoi(optarg); break;
+        case 'h': options.hello = optarg; break;
+        case 'g': options.greeting = optarg; break;
+        case 'c': options.confirmation = optarg; break;
+        case 'm': options.published = optarg; break;
+        case 'l': options.lines = true; break;
         default: return 2;
         }
     }

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.build import build
+from benchmarks.clients.dialect import Dialect
 
 FAULTS = ("lost", "lacking", "missing", "duplicates", "disorder", "foreign", "errors")
 
@@ -111,13 +112,14 @@ async def load_client(
     tokens: Path | None = None,
     kernel_time: bool = False,
     binary_every: int = 0,
+    dialect: Dialect | None = None,
 ) -> AsyncIterator[LoadClient]:
     """A load client for ``127.0.0.1:port``, ended with the block.
 
     ``subscribe`` is the command that each connection sends, ``tokens`` a file with one token a
     line, ``core`` the only processor it may use. With ``kernel_time`` latencies end when the kernel has
     a message: for where others keep that processor busy as well. One of ``binary_every`` connections
-    speaks the binary protocol, if that is not 0.
+    speaks the binary protocol, if that is not 0. ``dialect`` is for servers that speak otherwise.
     """
     options = ["--port", str(port), "--path", path, "--subscribe", subscribe]
     if tokens is not None:
@@ -126,6 +128,8 @@ async def load_client(
         options.append("--kernel-time")
     if binary_every:
         options += ["--binary-every", str(binary_every)]
+    if dialect is not None:
+        options += dialect.options()
     process = await asyncio.create_subprocess_exec(
         build(_SOURCE),
         *options,
