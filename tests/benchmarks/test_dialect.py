@@ -79,5 +79,5 @@ async def test_a_frame_is_one_message_unless_lines_are_meant() -> None:
 
     frames = [encode_frame(BINARY, b'=>{"n":0}'), encode_frame(TEXT, b'=>{"n":0}')]
     # The second connection may not have had its own when the first is told of.
-    with pytest.raises(ReceivedWrong, match="foreign [12]"):
+    with pytest.raises(ReceivedWrong, match=r"foreign [12]"):
         await receive(frames, 1, in_lines=False)
