@@ -19,6 +19,7 @@ from benchmarks.suites import (
     filters,
     herd,
     idle,
+    inbound,
     memory,
     mixed,
     operators,
@@ -83,6 +84,11 @@ def _accept(options: Options) -> dict[str, Any]:
     return uvloop.run(accept.accept(options.crowd(2_000, 500), options.turns(9, 3)))
 
 
+def _inbound(options: Options) -> dict[str, Any]:
+    crowd, rounds = options.crowd(1_000, 100), options.turns(4, 1)
+    return uvloop.run(inbound.inbound(crowd, rounds, options.duration(0.6, 0.15)))
+
+
 def _idle(options: Options) -> dict[str, Any]:
     return uvloop.run(idle.idle(options.crowd(10_000, 1_000), options.duration(60, 5)))
 
@@ -136,6 +142,7 @@ SUITE: Final = {
     "mixed": Benchmark(_mixed, mixed.table),
     "memory": Benchmark(_memory, memory.table),
     "accept": Benchmark(_accept, accept.table, accept.figures),
+    "inbound": Benchmark(_inbound, inbound.table, inbound.figures),
     "idle": Benchmark(_idle, idle.table),
     "filters": Benchmark(_filters, filters.table),
     "slow": Benchmark(_slow, slow.table),

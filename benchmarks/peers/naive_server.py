@@ -2,7 +2,7 @@
 
 Run as a process: it prints its port; for each line ``FIRST COUNT TEXT`` from stdin it sends the
 text COUNT times to everybody, ``%d`` replaced by FIRST, FIRST + 1, …, and prints the processor
-seconds that took.
+seconds that took. At ``/ws/echo`` it sends back what it gets.
 """
 
 import asyncio
@@ -33,6 +33,18 @@ class NaiveServer:
             self.subscribers.pop(socket, None)
         return socket
 
+    async def echo(self, request: web.Request) -> web.WebSocketResponse:
+        """Greet, and send back whatever comes."""
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str('{"type":"connected"}')
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                await socket.send_str(message.data)
+            elif message.type is WSMsgType.BINARY:
+                await socket.send_bytes(message.data)
+        return socket
+
     async def broadcast(self, text: str) -> None:
         """Send to everybody."""
         for socket in list(self.subscribers):
@@ -44,6 +56,7 @@ async def main() -> None:
     naive = NaiveServer()
     app = web.Application()
     app.router.add_get("/ws/connect", naive.connect)
+    app.router.add_get("/ws/echo", naive.echo)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()

@@ -30,7 +30,7 @@ def load_profile(changes: Mapping[str, object] | None = None) -> Loaded:
     return fit_descriptors(load_settings(PROFILE, {}, {"server.port": 0, **(changes or {})}), dev=False)
 
 
-def write_tokens(path: Path, count: int, loaded: Loaded, *, ward: int) -> int:
+def write_tokens(path: Path, count: int, loaded: Loaded, *, ward: int, role: str = "nurse") -> int:
     """Write tokens of about 300 bytes, one a line, each of a user of its own.
 
     ``ward`` users in a row see the same two patients. With 1 nobody shares anything with
@@ -45,7 +45,7 @@ def write_tokens(path: Path, count: int, loaded: Loaded, *, ward: int) -> int:
                 loaded.settings.auth,
                 clock,
                 user_id=f"user-{number:05}",
-                role="nurse",
+                role=role,
                 lifetime=7200,
                 patients=[f"{patient}-a", f"{patient}-b"],
             )

@@ -1,0 +1,535 @@
+/* Inbound client of the benchmarks: connections that send commands and check every answer.
+ *
+ * It reads command lines from stdin and answers each with one line, a word and a JSON object:
+ *
+ *   connect N     open N connections up to the server's greeting            -> connected {...}
+ *   prepare       send each of them the commands of --prologue, one by one   -> prepared {...}
+ *   run M         send for M milliseconds, then wait for what is under way   -> done {...}
+ *
+ * End of input ends it. --commands is a file of records: the frame's opcode in a byte, the size of the payload
+ * and of a word in two little-endian numbers of 32 bits, the payload, the word that its answer must hold. A
+ * payload holds ######## where the id of the command belongs, eight hexadecimal digits, and may hold @@@@@,
+ * the number of the connection divided by --group. They are sent in turn, --window of them under way
+ * on each of one of --every connections. An answer must come in order, hold the id behind --mark, and its word.
+ *
+ * A frame that begins with --message is a copy of what somebody published, not an answer; each command
+ * must bring --copies of them. The clock stops when all have come.
+ * Times are CLOCK_MONOTONIC, so that another process may compare them with its own.
+ */
+#define _GNU_SOURCE
+#include <getopt.h>
+
+#include "websocket.h"
+
+#define READ_SIZE (256 * 1024)
+#define MAX_PENDING (1024 * 1024)
+#define MAX_COMMANDS 16
+#define MAX_WINDOW 256
+/* A source address serves that many connections: the kernel's default range has 28,232 ports. */
+#define PER_SOURCE 20000
+/* Latencies in microseconds: 32 buckets for each power of two, so within 3 % of the truth. */
+#define SUB_BITS 5
+#define BUCKETS (32 << SUB_BITS)
+#define ID_DIGITS 8
+#define PLACE_DIGITS 5
+
+enum state { CONNECTING, UPGRADING, GREETING, OPEN, LOST };
+
+struct template {
+    int opcode;
+    uint32_t size, word_size, id_at, place_at; /* the places of what is filled in; UINT32_MAX: there is none */
+    unsigned char *payload;
+    char *word;
+};
+
+struct templates {
+    struct template list[MAX_COMMANDS];
+    uint32_t count;
+};
+
+struct connection {
+    int fd;
+    enum state state;
+    uint32_t sent, answered; /* commands since it was opened */
+    uint32_t pending;        /* bytes of an unfinished frame or response head */
+    unsigned char *data;     /* those bytes */
+    uint64_t *since;         /* when each command under way was sent, in nanoseconds */
+};
+
+struct span { double wall, cpu; };
+
+static struct {
+    uint16_t port;
+    const char *path, *protocol, *mark, *message;
+    uint32_t window, every, group, copies;
+    struct tokens tokens;
+    struct templates prologue, commands;
+} options = {.path = "/ws/connect", .mark = "\"request_id\":\"", .window = 1, .every = 1, .group = 1};
+
+static struct {
+    uint64_t sent, answers, copies, errors, bytes;
+    uint32_t lost;
+    char first_error[512];
+} totals;
+
+static uint64_t latencies[BUCKETS], slowest;
+static struct connection *connections;
+static uint32_t count, opened, wanted, under_way, prepared;
+static bool opening, preparing, running;
+static double deadline;
+static struct span phase;
+static int poller;
+static unsigned char buffer[READ_SIZE];
+
+static uint64_t nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static struct span mark(void)
+{
+    return (struct span){seconds(CLOCK_MONOTONIC), seconds(CLOCK_PROCESS_CPUTIME_ID)};
+}
+
+/* -- latencies */
+
+static void note_latency(uint64_t micros)
+{
+    uint32_t power, place = (uint32_t)micros;
+    if (micros >= 1u << SUB_BITS) {
+        power = 63 - (uint32_t)__builtin_clzll(micros) - SUB_BITS;
+        place = ((power + 1) << SUB_BITS) + (uint32_t)(micros >> power) - (1u << SUB_BITS);
+    }
+    latencies[place < BUCKETS ? place : BUCKETS - 1]++;
+    if (micros > slowest)
+        slowest = micros;
+}
+
+/* The upper end of the bucket below which the share lies. */
+static uint64_t latency_at(double share)
+{
+    uint64_t whole = 0, seen = 0;
+    for (uint32_t i = 0; i < BUCKETS; i++)
+        whole += latencies[i];
+    for (uint32_t i = 0; i < BUCKETS; i++) {
+        uint32_t power = i >> SUB_BITS, rest = i & ((1u << SUB_BITS) - 1);
+        seen += latencies[i];
+        if (whole && (double)seen >= share * (double)whole)
+            return power == 0 ? rest + 1 : ((uint64_t)rest + (1u << SUB_BITS) + 1) << (power - 1);
+    }
+    return 0;
+}
+
+/* -- answers */
+
+static void answer(const char *word)
+{
+    struct span now = mark();
+    double wall = now.wall - phase.wall, cpu = now.cpu - phase.cpu;
+    printf("%s {\"at\":%.9f,\"wall\":%.9f,\"cpu\":%.9f,\"cpu_share\":%.4f,\"connections\":%u,\"sent\":%lu,"
+           "\"answers\":%lu,\"copies\":%lu,\"bytes\":%lu,\"p50_us\":%lu,\"p99_us\":%lu,\"max_us\":%lu,"
+           "\"lost\":%u,\"errors\":%lu,\"first_error\":\"",
+           word, now.wall, wall, cpu, wall > 0 ? cpu / wall : 0.0, opened, totals.sent, totals.answers,
+           totals.copies, totals.bytes, latency_at(0.5), latency_at(0.99), slowest, totals.lost, totals.errors);
+    for (const char *text = totals.first_error; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            putchar('\\');
+        putchar((unsigned char)*text < ' ' || (unsigned char)*text > '~' ? '.' : *text);
+    }
+    puts("\"}");
+    fflush(stdout);
+}
+
+static void note_error(const void *text, size_t size)
+{
+    totals.errors++;
+    if (totals.first_error[0] == '\0')
+        snprintf(totals.first_error, sizeof totals.first_error, "%.*s", (int)size, (const char *)text);
+}
+
+/* -- one connection */
+
+static bool speaks(uint32_t index)
+{
+    return index % options.every == 0;
+}
+
+static void lose(struct connection *connection, const char *why)
+{
+    if (connection->state == LOST)
+        return;
+    note_error(why, strlen(why));
+    if (connection->state < OPEN || (preparing && connection->sent && connection->answered < options.prologue.count))
+        under_way--;
+    else if (running)
+        under_way -= connection->sent - connection->answered;
+    connection->state = LOST;
+    close(connection->fd);
+    free(connection->data);
+    connection->data = NULL;
+    connection->pending = 0;
+    totals.lost++;
+}
+
+static void write_all(struct connection *connection, const void *data, size_t size)
+{
+    /* A window fits into an empty socket buffer, and there is never more than that under way. */
+    if (send(connection->fd, data, size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)size)
+        lose(connection, "short write");
+}
+
+static void open_one(void)
+{
+    uint32_t index = count;
+    struct connection *connection = &connections[count++];
+    memset(connection, 0, sizeof *connection);
+    connection->since = allocate(NULL, options.window * sizeof *connection->since);
+    under_way++;
+    if (!begin_connect(&connection->fd, options.port, index / PER_SOURCE, poller, index))
+        lose(connection, "connect refused");
+}
+
+static void send_request(uint32_t index)
+{
+    struct connection *connection = &connections[index];
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.u32 = index};
+    struct tokens *tokens = &options.tokens;
+    char request[MAX_REQUEST];
+    const char *token = tokens->count ? tokens->list[index % tokens->count] : NULL;
+    if (!has_connected(connection->fd)) {
+        lose(connection, "connect failed");
+        return;
+    }
+    connection->state = UPGRADING;
+    epoll_ctl(poller, EPOLL_CTL_MOD, connection->fd, &event);
+    write_all(connection, request,
+              write_request(request, options.path, options.port, index, token, options.protocol));
+}
+
+static const struct template *command_of(const struct templates *templates, uint32_t number)
+{
+    return &templates->list[number % templates->count];
+}
+
+/* Sends the next commands of a connection in one write. */
+static void send_commands(uint32_t index, const struct templates *templates, uint32_t commands)
+{
+    static unsigned char frames[MAX_WINDOW * (MAX_REQUEST + 8)];
+    static const char digits[] = "0123456789abcdef";
+    struct connection *connection = &connections[index];
+    unsigned char payload[MAX_REQUEST];
+    uint64_t now = nanoseconds();
+    size_t size = 0;
+    for (uint32_t n = 0; n < commands; n++, connection->sent++) {
+        const struct template *command = command_of(templates, connection->sent);
+        memcpy(payload, command->payload, command->size);
+        for (uint32_t i = 0, number = connection->sent; i < ID_DIGITS; i++, number >>= 4)
+            payload[command->id_at + ID_DIGITS - 1 - i] = (unsigned char)digits[number & 15];
+        if (command->place_at != UINT32_MAX)
+            for (uint32_t i = 0, place = index / options.group; i < PLACE_DIGITS; i++, place /= 10)
+                payload[command->place_at + PLACE_DIGITS - 1 - i] = (unsigned char)('0' + place % 10);
+        size += write_frame(frames + size, command->opcode, payload, command->size);
+        connection->since[connection->sent % options.window] = now;
+    }
+    totals.sent += commands;
+    write_all(connection, frames, size);
+}
+
+static void answered(struct connection *connection, const unsigned char *payload, size_t size, uint64_t now)
+{
+    const struct template *command =
+        command_of(preparing ? &options.prologue : &options.commands, connection->answered);
+    const unsigned char *id = memmem(payload, size, options.mark, strlen(options.mark));
+    char number[ID_DIGITS + 1];
+    if (connection->answered == connection->sent) {
+        note_error(payload, size);
+        return;
+    }
+    snprintf(number, sizeof number, "%08x", connection->answered);
+    if (id == NULL || (size_t)(payload + size - id) < strlen(options.mark) + ID_DIGITS
+        || memcmp(id + strlen(options.mark), number, ID_DIGITS) != 0
+        || memmem(payload, size, command->word, command->word_size) == NULL)
+        note_error(payload, size);
+    totals.answers++;
+    note_latency((now - connection->since[connection->answered % options.window]) / 1000);
+    connection->answered++;
+    if (running)
+        under_way--;
+    else if (preparing && connection->answered == options.prologue.count)
+        under_way--;
+}
+
+static void frame_received(struct connection *connection, const struct frame *frame, uint64_t now)
+{
+    unsigned char pong[8 + 125];
+    if (frame->opcode == PING && frame->size <= 125) {
+        write_all(connection, pong, write_frame(pong, PONG, frame->payload, frame->size));
+    } else if (frame->opcode != TEXT && frame->opcode != BINARY) {
+        note_error(frame->size > 2 ? frame->payload + 2 : (const unsigned char *)"closed",
+                   frame->size > 2 ? frame->size - 2 : 6);
+        lose(connection, "closed by the server");
+    } else if (connection->state == GREETING) {
+        connection->state = OPEN;
+        opened++;
+        under_way--;
+    } else if (options.message != NULL && frame->size > strlen(options.message)
+               && memcmp(frame->payload, options.message, strlen(options.message)) == 0) {
+        totals.copies++;
+    } else {
+        answered(connection, frame->payload, frame->size, now);
+    }
+}
+
+/* Returns how many bytes were whole frames. */
+static size_t read_frames(struct connection *connection, const unsigned char *data, size_t size)
+{
+    uint64_t now = nanoseconds();
+    struct frame frame;
+    size_t at = 0;
+    ssize_t length;
+    while (connection->state != LOST && (length = read_frame(data + at, size - at, MAX_PENDING / 2, &frame))) {
+        if (length < 0) {
+            lose(connection, "no whole, plain, unmasked frame of at most 512 KiB");
+            break;
+        }
+        frame_received(connection, &frame, now);
+        at += (size_t)length;
+    }
+    return at;
+}
+
+/* Returns how many bytes were the answer to the handshake. */
+static size_t greet(struct connection *connection, const unsigned char *data, size_t size)
+{
+    ssize_t length = read_head(data, size);
+    if (length < 0) {
+        note_error(data, size);
+        lose(connection, "no 101");
+    } else if (length > 0) {
+        connection->state = GREETING;
+    }
+    return length < 0 ? 0 : (size_t)length;
+}
+
+static void go_on(uint32_t index)
+{
+    struct connection *connection = &connections[index];
+    uint32_t open = connection->sent - connection->answered, more;
+    if (connection->state != OPEN || !speaks(index))
+        return;
+    if (preparing) {
+        if (open == 0 && connection->sent < options.prologue.count)
+            send_commands(index, &options.prologue, 1);
+        return;
+    }
+    more = options.window - open;
+    if (running && more && seconds(CLOCK_MONOTONIC) < deadline) {
+        under_way += more;
+        send_commands(index, &options.commands, more);
+    }
+}
+
+static void receive(uint32_t index)
+{
+    struct connection *connection = &connections[index];
+    unsigned char *data = buffer;
+    size_t have, used = 0;
+    ssize_t size;
+    do {
+        size = recv(connection->fd, buffer, READ_SIZE, MSG_DONTWAIT);
+        if (size <= 0) {
+            if (size == 0 || (errno != EAGAIN && errno != EINTR))
+                lose(connection, size == 0 ? "end of stream" : "reset");
+            return;
+        }
+        totals.bytes += (uint64_t)size;
+        have = (size_t)size;
+        data = buffer;
+        used = 0;
+        if (connection->pending) {
+            have += connection->pending;
+            if (have > MAX_PENDING) {
+                lose(connection, "an endless frame or head");
+                return;
+            }
+            data = connection->data = allocate(connection->data, have);
+            memcpy(data + connection->pending, buffer, (size_t)size);
+        }
+        if (connection->state == UPGRADING)
+            used = greet(connection, data, have);
+        if (connection->state > UPGRADING)
+            used += read_frames(connection, data + used, have - used);
+        if (connection->state == LOST)
+            return;
+        connection->pending = (uint32_t)(have - used);
+        if (connection->pending == 0) {
+            free(connection->data);
+            connection->data = NULL;
+        } else if (data == buffer) {
+            connection->data = allocate(NULL, connection->pending);
+            memcpy(connection->data, data + used, connection->pending);
+        } else {
+            memmove(data, data + used, connection->pending);
+        }
+    } while (size == READ_SIZE);
+    go_on(index);
+}
+
+/* -- phases */
+
+static void advance(void)
+{
+    if (opening) {
+        while (count < wanted && under_way < 100)
+            open_one();
+        if (count == wanted && under_way == 0) {
+            opening = false;
+            answer("connected");
+        }
+    }
+    if (preparing) {
+        for (; prepared < count && under_way < 100; prepared++) {
+            if (connections[prepared].state != OPEN)
+                continue;
+            under_way++;
+            send_commands(prepared, &options.prologue, 1);
+        }
+        if (prepared == count && under_way == 0) {
+            preparing = false;
+            /* The commands' ids count anew. */
+            for (uint32_t i = 0; i < count; i++)
+                connections[i].sent = connections[i].answered = 0;
+            answer("prepared");
+        }
+    }
+    if (running && under_way == 0 && seconds(CLOCK_MONOTONIC) >= deadline
+        && (totals.copies >= totals.answers * options.copies || totals.lost)) {
+        running = false;
+        answer("done");
+    }
+}
+
+static void command(const char *line)
+{
+    unsigned number;
+    char first_error[sizeof totals.first_error];
+    uint64_t errors = totals.errors;
+    uint32_t lost = totals.lost;
+    memcpy(first_error, totals.first_error, sizeof first_error);
+    memset(&totals, 0, sizeof totals);
+    memset(latencies, 0, sizeof latencies);
+    memcpy(totals.first_error, first_error, sizeof first_error);
+    totals.errors = errors;
+    totals.lost = lost;
+    slowest = 0;
+    phase = mark();
+    if (sscanf(line, "connect %u", &number) == 1 && count == 0 && number <= 1000000) {
+        wanted = number;
+        connections = allocate(NULL, wanted * sizeof *connections);
+        opening = true;
+    } else if (strcmp(line, "prepare") == 0 && options.prologue.count) {
+        preparing = true;
+    } else if (sscanf(line, "run %u", &number) == 1 && options.commands.count) {
+        deadline = phase.wall + number * 1e-3;
+        running = true;
+        for (uint32_t i = 0; i < count; i++)
+            go_on(i);
+    } else {
+        fprintf(stderr, "no such command: %s\n", line);
+        exit(2);
+    }
+}
+
+/* -- what it is given */
+
+static uint32_t place_of(const struct template *command, const char *filler)
+{
+    const unsigned char *found = memmem(command->payload, command->size, filler, strlen(filler));
+    return found == NULL ? UINT32_MAX : (uint32_t)(found - command->payload);
+}
+
+static void read_templates(const char *path, struct templates *templates)
+{
+    FILE *file = fopen(path, "rb");
+    int opcode;
+    if (file == NULL)
+        fail(path);
+    while ((opcode = fgetc(file)) != EOF) {
+        struct template *command = &templates->list[templates->count];
+        uint32_t sizes[2];
+        if (templates->count == MAX_COMMANDS || fread(sizes, sizeof *sizes, 2, file) != 2
+            || sizes[0] > 4096 || sizes[1] > 4096)
+            goto wrong;
+        *command = (struct template){.opcode = opcode, .size = sizes[0], .word_size = sizes[1]};
+        command->payload = allocate(NULL, sizes[0] + 1);
+        command->word = allocate(NULL, sizes[1] + 1);
+        if (fread(command->payload, 1, sizes[0], file) != sizes[0]
+            || fread(command->word, 1, sizes[1], file) != sizes[1])
+            goto wrong;
+        command->id_at = place_of(command, "########");
+        command->place_at = place_of(command, "@@@@@");
+        if (command->id_at == UINT32_MAX)
+            goto wrong;
+        templates->count++;
+    }
+    fclose(file);
+    return;
+wrong:
+    fprintf(stderr, "%s: no commands\n", path);
+    exit(2);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option known[] = {
+        {"port", required_argument, NULL, 'p'},     {"path", required_argument, NULL, 'u'},
+        {"tokens", required_argument, NULL, 't'},   {"protocol", required_argument, NULL, 'o'},
+        {"mark", required_argument, NULL, 'm'},     {"message", required_argument, NULL, 'M'},
+        {"window", required_argument, NULL, 'w'},   {"every", required_argument, NULL, 'e'},
+        {"group", required_argument, NULL, 'g'},    {"copies", required_argument, NULL, 'c'},
+        {"prologue", required_argument, NULL, 'P'}, {"commands", required_argument, NULL, 'C'},
+        {NULL, 0, NULL, 0},
+    };
+    struct epoll_event events[MAX_EVENTS];
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        switch (option) {
+        case 'p': options.port = (uint16_t)atoi(optarg); break;
+        case 'u': options.path = optarg; break;
+        case 't': read_tokens(optarg, &options.tokens); break;
+        case 'o': options.protocol = optarg; break;
+        case 'm': options.mark = optarg; break;
+        case 'M': options.message = optarg; break;
+        case 'w': options.window = (uint32_t)atoi(optarg); break;
+        case 'e': options.every = (uint32_t)atoi(optarg); break;
+        case 'g': options.group = (uint32_t)atoi(optarg); break;
+        case 'c': options.copies = (uint32_t)atoi(optarg); break;
+        case 'P': read_templates(optarg, &options.prologue); break;
+        case 'C': read_templates(optarg, &options.commands); break;
+        default: return 2;
+        }
+    }
+    if (options.port == 0 || options.commands.count == 0 || options.window == 0 || options.window > MAX_WINDOW
+        || options.every == 0 || options.group == 0) {
+        fprintf(stderr, "--port and --commands are needed, and a window of at most %d\n", MAX_WINDOW);
+        return 2;
+    }
+    poller = open_poller();
+    for (;;) {
+        /* Also woken when the time is over and nothing is under way. */
+        int ready = epoll_wait(poller, events, MAX_EVENTS, running ? 10 : -1);
+        if (ready < 0 && errno != EINTR)
+            fail("epoll_wait");
+        for (int i = 0; i < ready; i++) {
+            uint32_t index = events[i].data.u32;
+            if (index == STDIN_MARK)
+                read_commands(command);
+            else if (connections[index].state == CONNECTING)
+                send_request(index);
+            else if (connections[index].state != LOST)
+                receive(index);
+        }
+        advance();
+    }
+}
