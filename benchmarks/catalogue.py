@@ -1,15 +1,12 @@
 """The benchmarks by name: what each measures with which sizes, and how its result is shown."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import uvloop
 
+from benchmarks.benchmark import Benchmark, Options
+from benchmarks.descriptors import fitting
 from benchmarks.reports import growth_plot
-from benchmarks.reports.chart import Chart
-from benchmarks.reports.figure import Figure
 from benchmarks.suites import (
     accept,
     drain,
@@ -30,45 +27,9 @@ from benchmarks.suites import (
 from wsserver.settings import ShutdownSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line says; None is the usual."""
-
-    quick: bool = False
-    connections: int | None = None
-    rounds: int | None = None
-    subscriptions: int | None = None
-    seconds: float | None = None
-    rate: float | None = None
-    plot: Path | None = None
-    folder: Path | None = None
-
-    def crowd(self, usual: int, quick: int) -> int:
-        """How many connections."""
-        return self.connections or (quick if self.quick else usual)
-
-    def duration(self, usual: float, quick: float) -> float:
-        """How many seconds."""
-        return self.seconds or (quick if self.quick else usual)
-
-    def turns(self, usual: int, quick: int) -> int:
-        """How many rounds."""
-        return self.rounds or (quick if self.quick else usual)
-
-
-@dataclass(frozen=True, slots=True)
-class Benchmark:
-    """One benchmark: its measurement, and what its result makes: a text, figures to compare, charts."""
-
-    measure: Callable[[Options], dict[str, Any]]
-    table: Callable[[dict[str, Any]], str]
-    figures: Callable[[dict[str, Any]], list[Figure]] | None = None
-    charts: Callable[[dict[str, Any]], list[Chart]] | None = None
-
-
 def _fanout(options: Options) -> dict[str, Any]:
     usual = [200, 1_000] if options.quick else [1_000, 10_000]
-    sizes = [options.connections] if options.connections else usual
+    sizes = fitting([options.connections] if options.connections else usual)
     return uvloop.run(fanout.fanout(sizes, options.turns(9, 3)))
 
 
@@ -138,19 +99,140 @@ def _encodings(options: Options) -> dict[str, Any]:
 
 
 SUITE: Final = {
-    "fanout": Benchmark(_fanout, fanout.table),
-    "mixed": Benchmark(_mixed, mixed.table),
-    "memory": Benchmark(_memory, memory.table),
-    "accept": Benchmark(_accept, accept.table, accept.figures),
-    "inbound": Benchmark(_inbound, inbound.table, inbound.figures),
-    "idle": Benchmark(_idle, idle.table),
-    "filters": Benchmark(_filters, filters.table),
-    "slow": Benchmark(_slow, slow.table),
-    "encodings": Benchmark(_encodings, encodings.table),
-    "durable": Benchmark(_durable, durable.table),
-    "replay": Benchmark(_replay, replay.table),
-    "trace": Benchmark(_trace, trace.table),
-    "operators": Benchmark(_operators, operators.table),
-    "drain": Benchmark(_drain, drain.table),
-    "herd": Benchmark(_herd, herd.table),
+    "fanout": Benchmark(
+        _fanout,
+        fanout.table,
+        about=(
+            "deliveries per second at 1,000 and 10,000 subscribers, against a bare C loop of "
+            "send() over the same sockets and against await ws.send_str on aiohttp + uvloop; and "
+            "that 10,000 connections get 20 broadcasts exactly once and in order"
+        ),
+        seconds=180,
+        quick_seconds=15,
+    ),
+    "mixed": Benchmark(
+        _mixed,
+        mixed.table,
+        about="the same to 10,000 of whom half speak the binary protocol, against 10,000 in JSON",
+        seconds=60,
+        quick_seconds=6,
+    ),
+    "memory": Benchmark(
+        _memory,
+        memory.table,
+        about="resident memory per idle, authenticated connection with one subscription",
+        seconds=20,
+        quick_seconds=5,
+    ),
+    "accept": Benchmark(
+        _accept,
+        accept.table,
+        accept.figures,
+        about=(
+            "connections accepted per second, token check included, against aiohttp's bare upgrade; and "
+            "the same while as many others leave"
+        ),
+        seconds=40,
+        quick_seconds=6,
+    ),
+    "inbound": Benchmark(
+        _inbound,
+        inbound.table,
+        inbound.figures,
+        about=(
+            "commands and published messages of clients per second, by one connection and by 1,000, in JSON "
+            "and in binary, against aiohttp's bare echo of the same frames"
+        ),
+        seconds=120,
+        quick_seconds=15,
+    ),
+    "idle": Benchmark(
+        _idle,
+        idle.table,
+        about="the server's share of one core with 10,000 connections that only answer heartbeats",
+        seconds=45,
+        quick_seconds=9,
+    ),
+    "filters": Benchmark(
+        _filters,
+        filters.table,
+        about=(
+            "time to find a message's receivers among 12,500 to 100,000 subscriptions with "
+            "filters of six kinds, against a scan of them all in plain Python and one of compiled "
+            "filters; memory and time per subscription"
+        ),
+        seconds=150,
+        quick_seconds=12,
+    ),
+    "slow": Benchmark(
+        _slow,
+        slow.table,
+        about=(
+            "what a tenth of 10,000 clients, which stop reading, cost the others, the memory and "
+            "their own alerts; and whether every loss is accounted for and told"
+        ),
+        seconds=80,
+        quick_seconds=10,
+    ),
+    "encodings": Benchmark(
+        _encodings,
+        encodings.table,
+        about=("an ECG message as JSON, as a binary frame and with LZ4: bytes, time to write and to read"),
+        seconds=8,
+        quick_seconds=2,
+    ),
+    "durable": Benchmark(
+        _durable,
+        durable.table,
+        about=("publishes per second to a store on disk, many in a commit and one each, against memory"),
+        seconds=25,
+        quick_seconds=5,
+    ),
+    "replay": Benchmark(
+        _replay,
+        replay.table,
+        about=(
+            "a thousand clients that come back to a thousand missed messages each, and what live "
+            "messages wait meanwhile"
+        ),
+        seconds=45,
+        quick_seconds=10,
+    ),
+    "trace": Benchmark(
+        _trace,
+        trace.table,
+        about=(
+            "what the message trace costs publishing and fan-out: with nothing armed, with one "
+            "armed for others and for these, against the same server without the tracer"
+        ),
+        seconds=60,
+        quick_seconds=6,
+    ),
+    "operators": Benchmark(
+        _operators,
+        operators.table,
+        about=(
+            "fan-out to 10,000 with two status pages and a Prometheus scrape every 5 s, against "
+            "the same without them; and what no page, two and fifty cost while nothing is sent"
+        ),
+        seconds=120,
+        quick_seconds=12,
+    ),
+    "drain": Benchmark(
+        _drain,
+        drain.table,
+        about=(
+            "clients sent away by TERM: how fast they return, to a successor and to another "
+            "instance, how long they are away, how long the process takes to end"
+        ),
+        seconds=80,
+        quick_seconds=9,
+    ),
+    "herd": Benchmark(
+        _herd,
+        herd.table,
+        about=("kill -9 under all clients: how long until all are back, and what that does to the loop"),
+        seconds=120,
+        quick_seconds=8,
+    ),
 }

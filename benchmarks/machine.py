@@ -1,13 +1,24 @@
-"""Where a benchmark runs: processors, versions, and what else might explain a figure."""
+"""Where a benchmark runs: processors, versions, and what else might explain a figure.
+
+Nothing here says whose machine it is: no names of hosts or users, and no paths.
+"""
 
 import importlib.metadata
 import os
 import platform
+import resource
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("aiohttp", "uvloop", "msgspec", "cython", "PyJWT")
+_PACKAGES = ("aiohttp", "uvloop", "msgspec", "cython", "PyJWT", "google-re2", "lz4", "apsw")
+
+_VULNERABILITIES = Path("/sys/devices/system/cpu/vulnerabilities")
+_ROOT = Path(__file__).parents[1]
+
+SHARED = 0.25
+"""Load for each processor from which on others use the machine as well."""
 
 
 def pin() -> int | None:
@@ -34,12 +45,33 @@ def facts() -> dict[str, Any]:
             continue
     return {
         "versions": versions,
+        "commit": _commit(),
+        "system": _distribution(),
         "kernel": platform.release(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "virtualisation": _virtualisation(),
+        "mitigations": _mitigations(),
+        "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE"),
+        "descriptor_limits": list(resource.getrlimit(resource.RLIMIT_NOFILE)),
+        "tcp_mem_pages": _first_line("/proc/sys/net/ipv4/tcp_mem"),
         "congestion_control": _first_line("/proc/sys/net/ipv4/tcp_congestion_control"),
         "load_average": os.getloadavg()[0],
     }
+
+
+def remarks() -> list[str]:
+    """What somebody should know before he believes a figure of this machine."""
+    found = []
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    if load > SHARED * cores:
+        found.append(
+            f"Others use this machine: load {load:.1f}. Figures by the clock will be low and spread."
+        )
+    if cores < 2:
+        found.append("There is one processor only: every figure includes what the load client takes of it.")
+    return found
 
 
 def resident_bytes() -> int:
@@ -83,8 +115,55 @@ def _processor() -> str:
     return platform.machine()
 
 
+def _distribution() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def _virtualisation() -> str:
+    """Of the vendor where the firmware tells one."""
+    try:
+        is_virtual = " hypervisor" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return "unknown"
+    vendor = _first_line("/sys/class/dmi/id/sys_vendor")
+    name = "" if vendor == "unknown" else f" ({vendor} {_first_line('/sys/class/dmi/id/product_name')})"
+    return f"virtual machine{name}" if is_virtual else f"none seen{name}"
+
+
+def _mitigations() -> dict[str, str]:
+    """What the kernel does about the processor's leaks, where it is affected by one: it makes calls dear."""
+    found = {}
+    for word in _first_line("/proc/cmdline").split():
+        if word.startswith("mitigations="):
+            found["asked for"] = word
+    if _VULNERABILITIES.is_dir():
+        for path in sorted(_VULNERABILITIES.iterdir()):
+            if (line := _first_line(str(path))) != "Not affected":
+                found[path.name] = line
+    return found
+
+
+def _commit() -> str:
+    """Of the project, with a plus where files differ from it; unknown outside a checkout."""
+    if not (_ROOT / ".git").exists():
+        return "unknown"
+    try:
+        name, changes = (
+            subprocess.run(
+                ["git", "-C", str(_ROOT), *words], capture_output=True, text=True, check=True, timeout=20
+            ).stdout
+            for words in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "-uno"))
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return name.strip() + ("+" if changes else "")
+
+
 def _first_line(path: str) -> str:
     try:
         return Path(path).read_text().splitlines()[0]
-    except OSError:
+    except (OSError, IndexError):
         return "unknown"

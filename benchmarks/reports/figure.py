@@ -22,6 +22,19 @@ class Figure:
     invalid: str | None = None
     """Why it does not count, as ``the load client was 98 % busy``."""
 
+    @property
+    def mark(self) -> Literal["passed", "missed", "invalid"] | None:
+        """Whether the median reaches its aim; None without an aim, unless the figure is invalid anyway."""
+        if self.invalid is not None:
+            return "invalid"
+        if self.aim is None:
+            return None
+        return (
+            "passed"
+            if (self.median >= self.aim if self.better == "more" else self.median <= self.aim)
+            else "missed"
+        )
+
 
 def figure(
     name: str,

@@ -40,7 +40,10 @@ def run(name: str, directory: Path, *options: str) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    result: dict[str, Any] = json.loads(target.read_text())
+    measured: dict[str, Any] = json.loads(target.read_text())["benchmarks"][name]
+    result: dict[str, Any] = measured["result"]
+    names = [one["name"] for one in measured["figures"]]
+    assert len(names) == len(set(names))
     return result
 
 

@@ -80,7 +80,7 @@ def test_every_kind_of_command_is_answered_in_both_protocols(tmp_path: Path) -> 
         cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    result = json.loads(target.read_text())
+    result = json.loads(target.read_text())["benchmarks"]["inbound"]["result"]
     kinds = ["ping", "subscribe, unsubscribe", "broadcast to 4", "aiohttp's echo"]
     shapes = [(stage["connections"], stage["window"]) for stage in result["stages"]]
     assert shapes == [(1, 1), (1, 32), (20, 1)]

@@ -1,0 +1,67 @@
+"""One benchmark in this process, which has nothing else to do and ends with it.
+
+``python -m benchmarks.measurement NAME TITLE FILE`` reads the options as JSON from its standard input and
+writes to FILE, as JSON: ``result``, ``figures``, and ``failure``, a line, where something went wrong.
+"""
+
+import ctypes
+import dataclasses
+import json
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks import progress
+from benchmarks.benchmark import Benchmark, Options
+
+_PATHS = ("plot", "folder")
+
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that this process gets when its parent has ended."""
+
+
+def written(options: Options) -> str:
+    """The options as a line of JSON."""
+    return json.dumps(dataclasses.asdict(options), default=str)
+
+
+def read(line: str) -> Options:
+    """The options of such a line."""
+    members = json.loads(line)
+    return Options(**{name: Path(v) if v and name in _PATHS else v for name, v in members.items()})
+
+
+def measure(benchmark: Benchmark, options: Options) -> dict[str, Any]:
+    """Its result and figures, or why there are none."""
+    outcome: dict[str, Any] = {"failure": None, "figures": [], "result": None}
+    try:
+        outcome["result"] = result = benchmark.measure(options)
+        if benchmark.figures is not None:
+            outcome["figures"] = [dataclasses.asdict(one) for one in benchmark.figures(result)]
+    except Exception as fault:
+        traceback.print_exc()
+        outcome["failure"] = f"{type(fault).__name__}: {fault}"
+    return outcome
+
+
+def main(catalogue: Mapping[str, Benchmark]) -> None:
+    """Do what the command line says; status 1 without a result, 130 when it was interrupted."""
+    name, title, target = sys.argv[1:]
+    # Whoever kills the runner wants no servers and clients to stay.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+    progress.begin(title)
+    try:
+        outcome = measure(catalogue[name], read(sys.stdin.readline()))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    Path(target).write_text(json.dumps(outcome))
+    sys.exit(0 if outcome["failure"] is None else 1)
+
+
+if __name__ == "__main__":
+    from benchmarks.catalogue import SUITE
+
+    main(SUITE)
