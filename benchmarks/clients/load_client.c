@@ -10,20 +10,23 @@
  *   wake          read on them again                                        -> awake {}
  *   clear         forget the latencies measured so far                      -> cleared {}
  *   losses        what came late, and what was lost and told of             -> losses {...}
+ *   last          how late the last receiver of each message had it         -> last {...}
  *
  * With --binary-every N the last of each N connections speaks wsserver.v1.bin and must get nothing else.
  * End of input ends it. A published message starts with {"_meta": and carries a member "n" that
  * counts from 0; each connection checks that every number comes exactly once and in order, or is
- * told of in a gap. A member "at", in nanoseconds, is the moment from which its latency counts on
- * the connections that are not stalled; one with "alert" is counted on each connection.
+ * told of in a gap. A member "at" right behind it, in nanoseconds, is the moment from which its latency
+ * counts on the connections that are not stalled; one with "alert" right behind those is counted on each
+ * connection. Nothing else in a message is looked at: a search for members that are not there took longer
+ * than all the rest that this process does.
  * Other servers speak otherwise. --hello is what to send before the greeting; --greeting, --confirmation and
  * --published say what a greeting and a confirmation contain and how a published message starts. With
  * --lines a frame, in text or binary, may hold several messages, one a line.
  * Times are CLOCK_MONOTONIC, so that another process may compare them with its own.
  *
- * A latency ends when this process has read the message, or with --kernel-time when the kernel had it:
- * that is the server's share alone, whoever else keeps this processor busy. What is read together
- * counts as having come with the last of it.
+ * A latency, and what is expected, ends when this process has read the message, or with --kernel-time when
+ * the kernel had it: that is the server's share alone, whoever else keeps this processor busy, and it lets
+ * this process read lazily, which is cheaper. What is read together counts as having come with the last of it.
  */
 #define _GNU_SOURCE
 #include <getopt.h>
@@ -35,6 +38,10 @@
 /* A source address serves that many connections: the kernel's default range has 28,232 ports. */
 #define PER_SOURCE 20000
 #define NAP_MICROSECONDS 300
+/* Where the kernel keeps the time. Longer than 40 ms it would acknowledge by itself, on the server's processor. */
+#define LONG_NAP_MICROSECONDS 2000
+/* Messages since "clear" whose last receiver is known. */
+#define MAX_ARRIVALS (1024 * 1024)
 /* Latencies in microseconds: 32 buckets for each power of two, so within 3 % of the truth. */
 #define SUB_BITS 5
 #define BUCKETS (32 << SUB_BITS)
@@ -53,6 +60,9 @@ struct connection {
     uint32_t pending;    /* bytes of an unfinished frame or response head */
     unsigned char *data; /* those bytes */
 };
+
+/* A message with a member "at": when it was due, when the last of its receivers had it, in nanoseconds. */
+struct arrival { uint64_t due, last; uint32_t receivers; };
 
 struct span { double wall, cpu; };
 
@@ -79,8 +89,13 @@ static struct {
     char first_error[512];
 } totals;
 
+static size_t published_length; /* of options.published */
 static uint64_t latencies[BUCKETS], slowest;
+static struct arrival *arrivals;
+static uint32_t first_arrival, arrival_count, arrival_room;
 static uint64_t received_at; /* when the kernel had what is being read; 0: ask the clock */
+static uint64_t latest;      /* when the kernel had the last message since "expect" */
+static int64_t real_ahead;   /* CLOCK_REALTIME less CLOCK_MONOTONIC, in nanoseconds */
 
 static struct connection *connections;
 static uint32_t count, opened, confirmed;      /* made so far, greeted, subscribed */
@@ -114,7 +129,7 @@ static void print_escaped(const char *text)
     }
 }
 
-static void answer(const char *word)
+static void answer(const char *word, double at)
 {
     struct span now = mark();
     double wall = now.wall - phase.wall, cpu = now.cpu - phase.cpu;
@@ -125,7 +140,7 @@ static void answer(const char *word)
     printf("%s {\"at\":%.9f,\"wall\":%.9f,\"cpu\":%.9f,\"cpu_share\":%.4f,\"connections\":%u,"
            "\"confirmed\":%u,\"lost\":%u,\"lacking\":%u,\"messages\":%lu,\"bytes\":%lu,\"missing\":%lu,"
            "\"duplicates\":%lu,\"disorder\":%lu,\"foreign\":%lu,\"control\":%lu,\"errors\":%lu,\"first_error\":\"",
-           word, now.wall, wall, cpu, wall > 0 ? cpu / wall : 0.0, opened, confirmed, totals.lost,
+           word, at ? at : now.wall, wall, cpu, wall > 0 ? cpu / wall : 0.0, opened, confirmed, totals.lost,
            lacking, totals.messages, totals.bytes, missing, totals.duplicates, totals.disorder,
            totals.foreign, totals.control, totals.errors);
     print_escaped(totals.first_error);
@@ -183,6 +198,18 @@ static void answer_losses(void)
            "\"stalled\":%u,\"lost\":%u,\"fewest_alerts\":%u,\"most_alerts\":%u}\n",
            samples, latency_at(0.5), latency_at(0.99), latency_at(0.999), slowest, missing, told, untold,
            quick_missing, stalled, lost, fewest, most);
+    fflush(stdout);
+}
+
+static void answer_last(void)
+{
+    printf("last {\"first\":%u,\"us\":[", first_arrival);
+    for (uint32_t i = 0; i < arrival_count; i++)
+        printf("%s%lu", i ? "," : "", (arrivals[i].last - arrivals[i].due) / 1000);
+    printf("],\"receivers\":[");
+    for (uint32_t i = 0; i < arrival_count; i++)
+        printf("%s%u", i ? "," : "", arrivals[i].receivers);
+    puts("]}");
     fflush(stdout);
 }
 
@@ -257,25 +284,53 @@ static void send_request(uint32_t index)
                             is_binary(connection) ? "wsserver.v1.bin" : NULL));
 }
 
-static uint64_t member_of(const unsigned char *text, size_t size, const char *name)
+/* Reads the digits from there on and moves past them. */
+static uint64_t read_number(const unsigned char **at, const unsigned char *end)
 {
-    const unsigned char *member = memmem(text, size, name, strlen(name));
     uint64_t number = 0;
-    if (member == NULL)
-        return 0;
-    for (member += strlen(name); member < text + size && *member >= '0' && *member <= '9'; member++)
-        number = number * 10 + (uint64_t)(*member - '0');
+    for (; *at < end && **at >= '0' && **at <= '9'; ++*at)
+        number = number * 10 + (uint64_t)(**at - '0');
     return number;
 }
 
-static void note_latency(uint64_t at)
+static uint64_t member_of(const unsigned char *text, size_t size, const char *name)
+{
+    const unsigned char *member = memmem(text, size, name, strlen(name));
+    if (member == NULL)
+        return 0;
+    member += strlen(name);
+    return read_number(&member, text + size);
+}
+
+static void note_arrival(uint32_t number, uint64_t due, uint64_t now)
+{
+    struct arrival *one;
+    if (arrival_count == 0)
+        first_arrival = number;
+    if (number < first_arrival || number - first_arrival >= MAX_ARRIVALS)
+        return;
+    number -= first_arrival;
+    if (number >= arrival_room) {
+        arrival_room = (number + 1) * 2;
+        arrivals = allocate(arrivals, arrival_room * sizeof *arrivals);
+    }
+    while (arrival_count <= number)
+        arrivals[arrival_count++] = (struct arrival){0};
+    one = &arrivals[number];
+    one->due = due;
+    one->last = now > one->last ? now : one->last;
+    one->receivers++;
+}
+
+static void note_latency(uint32_t number, uint64_t due)
 {
     uint64_t now = received_at ? received_at : (uint64_t)(seconds(CLOCK_MONOTONIC) * 1e9);
-    uint64_t micros = now > at ? (now - at) / 1000 : 0;
+    uint64_t micros = now > due ? (now - due) / 1000 : 0;
     uint32_t place = bucket_of(micros);
     latencies[place < BUCKETS ? place : BUCKETS - 1]++;
     if (micros > slowest)
         slowest = micros;
+    note_arrival(number, due, now > due ? now : due);
 }
 
 static void control_received(struct connection *connection, bool error, bool connected, bool subscribed,
@@ -319,17 +374,50 @@ static void numbered(struct connection *connection, uint32_t number)
     connection->next = number + 1;
 }
 
+/* Returns what is behind the name of the member "n", or NULL. */
+static const unsigned char *find_number(const unsigned char *text, size_t size)
+{
+    /* Where it was the last time: it moves only when a number before it gets another digit. */
+    static size_t place;
+    const unsigned char *member;
+    if (size < place + 4 || memcmp(text + place, "\"n\":", 4) != 0) {
+        member = memmem(text, size, "\"n\":", 4);
+        if (member == NULL)
+            return NULL;
+        place = (size_t)(member - text);
+    }
+    return text + place + 4;
+}
+
+/* Whether the member with this name comes next; moves past the name. */
+static bool comes_next(const unsigned char **at, const unsigned char *end, const char *name)
+{
+    const unsigned char *next = *at;
+    /* The second character or the third nearly always differs: a call of memcmp would be dearer. */
+    for (; *name; name++, next++)
+        if (next == end || *next != (unsigned char)*name)
+            return false;
+    *at = next;
+    return true;
+}
+
 static void published(struct connection *connection, const unsigned char *text, size_t size)
 {
-    uint64_t at = connection->stalled ? 0 : member_of(text, size, "\"at\":");
-    if (connection->state != READY || !contains(text, size, "\"n\":")) {
+    const unsigned char *at = find_number(text, size), *end = text + size;
+    uint32_t number;
+    uint64_t due;
+    if (connection->state != READY || at == NULL) {
         totals.foreign++;
         return;
     }
-    if (at)
-        note_latency(at);
-    connection->alerts += contains(text, size, "\"alert\":");
-    numbered(connection, (uint32_t)member_of(text, size, "\"n\":"));
+    number = (uint32_t)read_number(&at, end);
+    if (comes_next(&at, end, ",\"at\":")) {
+        due = read_number(&at, end);
+        if (due && !connection->stalled)
+            note_latency(number, due);
+    }
+    connection->alerts += comes_next(&at, end, ",\"alert\":");
+    numbered(connection, number);
 }
 
 /* A frame of the binary protocol: its number is the member n of a MessagePack map. */
@@ -356,8 +444,7 @@ static void binary_received(struct connection *connection, const unsigned char *
 
 static bool is_published(const unsigned char *text, size_t size)
 {
-    size_t length = strlen(options.published);
-    return size > length && memcmp(text, options.published, length) == 0;
+    return size > published_length && memcmp(text, options.published, published_length) == 0;
 }
 
 static void text_received(struct connection *connection, const unsigned char *text, size_t size)
@@ -447,6 +534,13 @@ static size_t greet(struct connection *connection, const unsigned char *data, si
     return length < 0 ? 0 : (size_t)length;
 }
 
+static int64_t nanoseconds(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return now.tv_sec * 1000000000L + now.tv_nsec;
+}
+
 /* As recv, and notes when the kernel had the last of it. */
 static ssize_t receive_stamped(int fd)
 {
@@ -460,13 +554,11 @@ static ssize_t receive_stamped(int fd)
         return size;
     for (struct cmsghdr *one = CMSG_FIRSTHDR(&message); one != NULL; one = CMSG_NXTHDR(&message, one)) {
         struct timespec stamp;
-        double ago;
         if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_TIMESTAMPNS)
             continue;
         /* The kernel stamps by CLOCK_REALTIME. */
         memcpy(&stamp, CMSG_DATA(one), sizeof stamp);
-        ago = seconds(CLOCK_REALTIME) - ((double)stamp.tv_sec + (double)stamp.tv_nsec * 1e-9);
-        received_at = (uint64_t)((seconds(CLOCK_MONOTONIC) - ago) * 1e9);
+        received_at = (uint64_t)(stamp.tv_sec * 1000000000L + stamp.tv_nsec - real_ahead);
     }
     return size;
 }
@@ -476,6 +568,7 @@ static bool receive(struct connection *connection)
 {
     unsigned char *data = buffer;
     size_t have, used = 0;
+    uint64_t messages = totals.messages;
     ssize_t size = options.kernel_time ? receive_stamped(connection->fd)
                                        : recv(connection->fd, buffer, READ_SIZE, MSG_DONTWAIT);
     if (size <= 0) {
@@ -498,6 +591,8 @@ static bool receive(struct connection *connection)
         used = greet(connection, data, have);
     if (connection->state > UPGRADING)
         used += read_frames(connection, data + used, have - used);
+    if (totals.messages != messages && received_at > latest)
+        latest = received_at;
     if (connection->state == LOST)
         return false;
     connection->pending = (uint32_t)(have - used);
@@ -523,7 +618,7 @@ static void advance(void)
             open_one();
         if (count == wanted && under_way == 0) {
             opening = false;
-            answer("connected");
+            answer("connected", 0);
         }
     }
     if (subscribing) {
@@ -536,7 +631,7 @@ static void advance(void)
         }
         if (to_confirm == count && under_way == 0) {
             subscribing = false;
-            answer("subscribed");
+            answer("subscribed", 0);
         }
     }
     if (expecting && !started && totals.bytes != phase_bytes) {
@@ -545,7 +640,7 @@ static void advance(void)
     }
     if (expecting && lacking == 0) {
         expecting = false;
-        answer("done");
+        answer("done", (double)latest * 1e-9);
     }
 }
 
@@ -575,11 +670,12 @@ static void command(const char *line)
             lacking += connections[i].state == READY && connections[i].next < target;
         expecting = true;
         started = false;
+        latest = 0;
         phase_bytes = totals.bytes;
         puts("armed {}");
         fflush(stdout);
     } else if (strcmp(line, "report") == 0) {
-        answer("report");
+        answer("report", 0);
     } else if (sscanf(line, "stall %u", &number) == 1 && number <= count) {
         for (uint32_t i = count - number; i < count; i++) {
             connections[i].stalled = true;
@@ -596,10 +692,13 @@ static void command(const char *line)
     } else if (strcmp(line, "clear") == 0) {
         memset(latencies, 0, sizeof latencies);
         slowest = 0;
+        arrival_count = 0;
         puts("cleared {}");
         fflush(stdout);
     } else if (strcmp(line, "losses") == 0) {
         answer_losses();
+    } else if (strcmp(line, "last") == 0) {
+        answer_last();
     } else {
         fprintf(stderr, "no such command: %s\n", line);
         exit(2);
@@ -639,11 +738,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "--port and --subscribe are needed\n");
         return 2;
     }
+    published_length = strlen(options.published);
     poller = open_poller();
     for (;;) {
         int ready = epoll_wait(poller, events, MAX_EVENTS, -1);
         if (ready < 0 && errno != EINTR)
             fail("epoll_wait");
+        /* Both go at the same pace; only a step of the wall clock changes it. */
+        if (options.kernel_time)
+            real_ahead = nanoseconds(CLOCK_REALTIME) - nanoseconds(CLOCK_MONOTONIC);
         for (int i = 0; i < ready; i++) {
             uint32_t index = events[i].data.u32;
             if (index == STDIN_MARK)
@@ -657,7 +760,11 @@ int main(int argc, char **argv)
         advance();
         /* Waking up for every message would cost more than reading it, and make the server's
          * sends dearer; a whole round takes hundreds of naps. When behind there is no nap. */
-        if (expecting && ready < MAX_EVENTS)
-            usleep(NAP_MICROSECONDS);
+        if (ready < MAX_EVENTS) {
+            if (options.kernel_time && !opening && !subscribing)
+                usleep(LONG_NAP_MICROSECONDS);
+            else if (expecting)
+                usleep(NAP_MICROSECONDS);
+        }
     }
 }

@@ -30,6 +30,7 @@ class LoadClient:
         assert process.stdin is not None
         assert process.stdout is not None
         self._commands, self._answers = process.stdin, process.stdout
+        self.pid = process.pid
 
     async def connect(self, connections: int, *, timeout: float = 120.0) -> dict[str, Any]:
         """Open more connections, each up to the server's ``connected``."""
@@ -46,8 +47,9 @@ class LoadClient:
     async def done(self, *, timeout: float = 60.0) -> dict[str, Any]:
         """Wait until that is so.
 
-        ``at`` is the moment on the clock of ``time.monotonic``; ``cpu_share`` is the client's
-        own share of its core since the first byte came. Raises ReceivedWrong when anything came
+        ``at`` is the moment on the clock of ``time.monotonic``: when the last message was read, or with
+        ``kernel_time`` when the kernel had it. ``cpu_share`` is the client's own share of its core from
+        the first byte until it had read all. Raises ReceivedWrong when anything came
         twice, out of order, or not at all.
         """
         try:
@@ -83,6 +85,14 @@ class LoadClient:
         """Latencies of messages with a member ``at``, and what was lost and told of in gaps."""
         return await self._ask("losses", "losses", 10.0)
 
+    async def last(self) -> dict[str, Any]:
+        """How late the last receiver of each message with a member ``at`` had it, since ``clear``.
+
+        ``us`` are microseconds and ``receivers`` how many have had it so far, a value each for the message
+        numbered ``first`` and all behind it; the receivers of one that did not come are 0.
+        """
+        return await self._ask("last", "last", 10.0)
+
     async def _ask(self, command: str, word: str, timeout: float) -> dict[str, Any]:
         self._commands.write(f"{command}\n".encode())
         return await self._answer(word, timeout)
@@ -117,9 +127,10 @@ async def load_client(
     """A load client for ``127.0.0.1:port``, ended with the block.
 
     ``subscribe`` is the command that each connection sends, ``tokens`` a file with one token a
-    line, ``core`` the only processor it may use. With ``kernel_time`` latencies end when the kernel has
-    a message: for where others keep that processor busy as well. One of ``binary_every`` connections
-    speaks the binary protocol, if that is not 0. ``dialect`` is for servers that speak otherwise.
+    line, ``core`` the only processor it may use. With ``kernel_time`` latencies and ``done`` end when the
+    kernel has a message: for where others keep that processor busy as well, and so that it does not count
+    how lazily the client reads. One of ``binary_every`` connections speaks the binary protocol, if that
+    is not 0. ``dialect`` is for servers that speak otherwise.
     """
     options = ["--port", str(port), "--path", path, "--subscribe", subscribe]
     if tokens is not None:
@@ -135,6 +146,8 @@ async def load_client(
         *options,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        # The answer to "last" has up to two numbers for each message.
+        limit=1 << 24,
     )
     try:
         if core is not None:

@@ -39,12 +39,11 @@ class Pace:
         return number
 
     def _publish(self, number: int, due: float) -> None:
-        message: dict[str, Any] = {"n": number, "at": int(due * 1e9), "text": "x" * PAYLOAD}
+        message: dict[str, Any] = {"type": "ecg_data", "n": number, "at": int(due * 1e9)}
         each = max(2, round(self._per_second))
         if number % each == 0:
-            # One a second: every other one critical, the rest alerts.
+            # One a second: every other one critical, the rest alerts. The client wants it right here.
             message |= {"alert": 1, "severity": "critical" if number // each % 2 else "warning"}
             self.alerts += 1
-        self.reports.append(
-            self._manager.broadcast_to_type(SUBSCRIPTION_TYPE, {"type": "ecg_data", **message})
-        )
+        message["text"] = "x" * PAYLOAD
+        self.reports.append(self._manager.broadcast_to_type(SUBSCRIPTION_TYPE, message))

@@ -1,23 +1,18 @@
 """The benchmarks run and count rightly; how fast they are is nobody's test."""
 
-import asyncio
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wsserver_core.frames import PING, TEXT, encode_frame
-
 ROOT = Path(__file__).parents[2]
-SUBSCRIBE = '{"type":"subscribe"}'
 
 
 @pytest.fixture(autouse=True)
@@ -45,40 +40,6 @@ def run(name: str, directory: Path, *options: str) -> dict[str, Any]:
     names = [one["name"] for one in measured["figures"]]
     assert len(names) == len(set(names))
     return result
-
-
-def published(*numbers: int) -> bytes:
-    return b"".join(encode_frame(TEXT, b'{"_meta":{"seq":7},"n":%d}' % number) for number in numbers)
-
-
-@asynccontextmanager
-async def server_that_sends(pieces: Sequence[bytes]) -> AsyncIterator[int]:
-    """Upgrades anybody, greets, confirms the first command and then sends the pieces, one write each."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
-        writer.write(encode_frame(TEXT, b'{"type":"connected"}'))
-        await reader.readexactly(6 + len(SUBSCRIBE))
-        writer.write(encode_frame(TEXT, b'{"type":"subscription_confirmed"}'))
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-        await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1]
-
-
-async def receive(pieces: Sequence[bytes], messages: int, connections: int = 1) -> dict[str, Any]:
-    from benchmarks.clients.load_client import load_client
-
-    async with server_that_sends(pieces) as port, load_client(port, SUBSCRIBE, core=None) as client:
-        await client.connect(connections)
-        await client.subscribe()
-        await client.expect(messages)
-        return await client.done(timeout=10)
 
 
 def test_fanout_reaches_everybody_exactly_once_and_in_order(tmp_path: Path) -> None:
@@ -287,42 +248,3 @@ def test_an_unknown_benchmark_is_a_usage_error() -> None:
         [sys.executable, "-m", "benchmarks", "coffee"], cwd=ROOT, capture_output=True, timeout=60, check=False
     )
     assert done.returncode == 2
-
-
-async def test_the_load_client_counts_messages_however_they_are_cut() -> None:
-    stream = published(0, 1, 2) + encode_frame(PING, b"") + published(3)
-    report = await receive([stream[i : i + 5] for i in range(0, len(stream), 5)], 4, 3)
-    assert (report["messages"], report["confirmed"], report["missing"]) == (12, 3, 0)
-
-
-@pytest.mark.parametrize(
-    ("pieces", "fault"),
-    [
-        ([published(0, 1, 1, 2)], "duplicates 1"),
-        ([published(0, 2)], "missing 1"),
-        ([published(1, 0, 2)], "disorder 1"),
-        ([encode_frame(TEXT, b'{"_meta":{}}'), published(0, 1, 2)], "foreign 1"),
-        ([encode_frame(TEXT, b'{"type":"error","code":1010}'), published(0, 1, 2)], "errors 1"),
-    ],
-    ids=["twice", "missing", "out of order", "foreign", "error"],
-)
-async def test_the_load_client_reports_what_came_wrong(pieces: list[bytes], fault: str) -> None:
-    from benchmarks.clients.load_client import ReceivedWrong
-
-    with pytest.raises(ReceivedWrong, match=fault):
-        await receive(pieces, 3)
-
-
-async def test_a_refused_handshake_is_told_with_the_answer() -> None:
-    from benchmarks.clients.load_client import ReceivedWrong, load_client
-
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
-        writer.close()
-
-    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with load_client(port, SUBSCRIBE, core=None) as client:
-            with pytest.raises(ReceivedWrong, match="503 Service Unavailable"):
-                await client.connect(1)
