@@ -22,6 +22,7 @@ class Options:
     rate: float | None = None
     plot: Path | None = None
     folder: Path | None = None
+    install: bool = False
 
     def crowd(self, usual: int, quick: int) -> int:
         """How many connections."""

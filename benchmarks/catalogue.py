@@ -6,6 +6,7 @@ import uvloop
 
 from benchmarks.benchmark import Benchmark, Options
 from benchmarks.descriptors import fitting
+from benchmarks.peers.registry import PEERS
 from benchmarks.reports import growth_plot
 from benchmarks.suites import (
     accept,
@@ -20,6 +21,7 @@ from benchmarks.suites import (
     memory,
     mixed,
     operators,
+    peers,
     replay,
     slow,
     trace,
@@ -31,6 +33,11 @@ def _fanout(options: Options) -> dict[str, Any]:
     usual = [200, 1_000] if options.quick else [1_000, 10_000]
     sizes = fitting([options.connections] if options.connections else usual)
     return uvloop.run(fanout.fanout(sizes, options.turns(9, 3)))
+
+
+def _peers(options: Options) -> dict[str, Any]:
+    crowd, rounds = options.crowd(10_000, 200), options.turns(7, 3)
+    return uvloop.run(peers.peers(crowd, rounds, PEERS, install=options.install or not options.quick))
 
 
 def _mixed(options: Options) -> dict[str, Any]:
@@ -110,10 +117,23 @@ SUITE: Final = {
         seconds=180,
         quick_seconds=15,
     ),
+    "peers": Benchmark(
+        _peers,
+        peers.table,
+        peers.figures,
+        peers.charts,
+        about=(
+            "the same broadcast to 10,000, one at a time and in bursts of 16, against what people would use "
+            "instead: aiohttp by loop and by gather, websockets, picows, uvicorn with Starlette, "
+            "python-socketio, Node.js with ws, socketify, Centrifugo and nats-server"
+        ),
+        seconds=480,
+        quick_seconds=15,
+    ),
     "mixed": Benchmark(
         _mixed,
         mixed.table,
-        about="the same to 10,000 of whom half speak the binary protocol, against 10,000 in JSON",
+        about="fan-out to 10,000 of whom half speak the binary protocol, against 10,000 in JSON",
         seconds=60,
         quick_seconds=6,
     ),

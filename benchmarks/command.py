@@ -78,6 +78,11 @@ def _help() -> str:
     help="Where durable puts its stores: on the disk that is meant.",
 )
 @click.option(
+    "--install",
+    is_flag=True,
+    help="Install what peers needs and lacks, with --quick as well; without --quick that is done anyway.",
+)
+@click.option(
     "--timeout",
     type=click.FloatRange(1, 86_400),
     help="Seconds after which a benchmark is ended and has failed; three times the usual unless given.",
@@ -185,6 +190,8 @@ def _command_line(names: Sequence[str], options: Options) -> str:
         words += names
     if options.quick:
         words.append("--quick")
+    if options.install:
+        words.append("--install")
     for name in ("connections", "rounds", "subscriptions", "seconds", "rate"):
         if (value := getattr(options, name)) is not None:
             words.append(f"--{name} {value:g}")

@@ -152,7 +152,7 @@ class Naive:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         text = (self.start + msgspec.json.encode(message(first))[1:]).replace(b'"n":%d,' % first, b'"n":%d,')
-        self._process.stdin.write(b"%d %d %b\n" % (first, count, text))
+        self._process.stdin.write(b"%d %d 1 %b\n" % (first, count, text))
         return float(await self._process.stdout.readline())
 
 
@@ -162,7 +162,8 @@ async def naive_server() -> AsyncIterator[Naive]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "benchmarks.peers.naive_server",
+        "benchmarks.peers.aiohttp_server",
+        "loop",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
