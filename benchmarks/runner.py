@@ -94,8 +94,10 @@ def _expected(benchmark: Benchmark, options: Options) -> float:
 
 def _limit(options: Options, expected: float) -> float:
     chosen = (options.connections, options.rounds, options.subscriptions, options.seconds, options.rate)
+    if options.install or any(size is not None for size in chosen):
+        return CHOSEN_SIZES
     # A quick one still builds its clients in C, perhaps for the first time.
-    return CHOSEN_SIZES if any(size is not None for size in chosen) else max(PATIENCE * expected, 60.0)
+    return max(PATIENCE * expected, 60.0)
 
 
 def _measure(child: Sequence[str], options: Options, target: Path, limit: float) -> dict[str, Any]:
