@@ -18,6 +18,7 @@ from benchmarks.suites import (
     herd,
     idle,
     inbound,
+    instructions,
     memory,
     mixed,
     operators,
@@ -99,6 +100,11 @@ def _durable(options: Options) -> dict[str, Any]:
 
 def _replay(options: Options) -> dict[str, Any]:
     return uvloop.run(replay.replay(options.crowd(1_000, 100), options.turns(1_000, 200)))
+
+
+def _instructions(options: Options) -> dict[str, Any]:
+    groups = instructions.QUICK_GROUPS if options.quick else instructions.GROUPS
+    return instructions.instructions(options.turns(2, 1), groups)
 
 
 def _encodings(options: Options) -> dict[str, Any]:
@@ -193,6 +199,17 @@ SUITE: Final = {
         ),
         seconds=80,
         quick_seconds=10,
+    ),
+    "instructions": Benchmark(
+        _instructions,
+        instructions.table,
+        instructions.figures,
+        about=(
+            "how many machine instructions each operation of the core takes, counted by callgrind: the same on "
+            "a busy machine, so that a change of 1 % can be seen"
+        ),
+        seconds=50,
+        quick_seconds=15,
     ),
     "encodings": Benchmark(
         _encodings,
