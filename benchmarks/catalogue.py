@@ -205,8 +205,8 @@ SUITE: Final = {
         instructions.table,
         instructions.figures,
         about=(
-            "how many machine instructions each operation of the core takes, counted by callgrind: the same on "
-            "a busy machine, so that a change of 1 % can be seen"
+            "how many machine instructions each operation of the core takes, counted by callgrind: the "
+            "same on a busy machine, so that a change of 5 % is seen"
         ),
         seconds=50,
         quick_seconds=15,

@@ -183,6 +183,22 @@ def test_the_counts_of_a_run_become_figures(tmp_path: Path, monkeypatch: pytest.
     assert "g: 5" in instructions.table(result)
 
 
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [(1.05, "worse"), (0.95, "better"), (1.01, "no difference to be seen")],
+    ids=["5 % more", "5 % less", "1 % more"],
+)
+def test_a_change_of_a_twentieth_is_seen_and_one_of_a_hundredth_is_not(change: float, verdict: str) -> None:
+    from benchmarks.reports.comparison import Pair
+    from benchmarks.suites.instructions import figures
+
+    def run(median: float) -> dict[str, object]:
+        return {"operations": {"g": {"median": median, "min": median, "max": median}}}
+
+    (old,), (new,) = figures(run(10_000)), figures(run(10_000 * change))
+    assert Pair("instructions", old, new).verdict == verdict
+
+
 @pytest.mark.long
 def test_callgrind_counts_the_same_again(require_tool: Callable[[bool, str], None]) -> None:
     from benchmarks.suites.instructions import instructions
