@@ -22,7 +22,6 @@ cdef class Connection:
     cdef readonly object transport
     cdef readonly uint64_t handle
     cdef public object owner
-    cdef Hub hub
     cdef Frame pong
     cdef double full_at[KINDS]
     cdef readonly uint64_t messages_received
@@ -34,6 +33,7 @@ cdef class Connection:
     cdef unsigned char tracked_unfinished
     cdef readonly bint is_binary
     cdef unsigned char deaf        # failed: whatever still arrives is not looked at
+    cdef unsigned char attaching   # the transport is asking how to call us
 
     cpdef double spend(self, int kind, double cost) except -1
     cpdef double charge(self, int kind, double cost) except -1

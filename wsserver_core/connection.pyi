@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any, final
 
 from wsserver_core.frames import FrameReader, ReadLimits
@@ -70,10 +71,18 @@ class Connection:
     def connection_made(self, transport: Any) -> None:
         """Never called: the transport is taken over when it is connected already."""
 
-    def get_buffer(self, sizehint: int) -> memoryview: ...
+    @property
+    def get_buffer(self) -> Callable[[int], memoryview]:
+        """The method by which every connection of an endpoint lends the same buffer."""
+
     def buffer_updated(self, size: int) -> None: ...
-    def data_received(self, data: bytes) -> None:
-        """Used by asyncio's own loop, which knows only its own class for a buffered protocol."""
+    @property
+    def data_received(self) -> Callable[[bytes], None] | None:
+        """Asked for by asyncio's own loop each time, which knows only its own class for a buffered protocol.
+
+        None while a transport is given its protocol: uvloop's keeps what it gets then, and calls
+        the buffered methods all the same.
+        """
 
     def eof_received(self) -> bool: ...
     def pause_writing(self) -> None: ...

@@ -37,7 +37,6 @@ cdef class Connection:
     def __cinit__(self, Inlet inlet not None, ReadLimits limits not None, object owner=None,
                   bint binary=False):
         self.inlet = inlet
-        self.hub = inlet.hub
         self.reader = FrameReader(limits, inlet.budget)
         self.owner = owner
         self.is_binary = binary
@@ -54,17 +53,20 @@ cdef class Connection:
         if self.state != NEW:
             raise RuntimeError("the connection is attached already")
         self.transport = transport
-        self.handle = self.hub.open(transport, fd, self, False, self.is_binary)
-        self.inlet.connections.add(self)
+        self.handle = self.inlet.hub.open(transport, fd, self, False, self.is_binary)
         self.state = OPEN
-        transport.set_protocol(self)
+        self.attaching = True
+        try:
+            transport.set_protocol(self)
+        finally:
+            self.attaching = False
         # Zero makes resume_writing mean "empty". TLS transports pause at >= the limit, so
         # that zero would pause them for ever.
         transport.set_write_buffer_limits(high=0 if fd >= 0 else 1, low=0)
         if transport.get_write_buffer_size():
-            self.hub.block(self.handle)
+            self.inlet.hub.block(self.handle)
         if head:
-            self.hub.enqueue(self.handle, neutral(head))
+            self.inlet.hub.enqueue(self.handle, neutral(head))
         return self.handle
 
     def feed(self, bytes data):
@@ -76,24 +78,34 @@ cdef class Connection:
     def connection_made(self, transport):
         """Never called: the transport is taken over when it is connected already."""
 
-    def get_buffer(self, sizehint):
-        return self.inlet.view
+    # A transport keeps the methods that it calls, and each bound one takes 64 bytes for as long as
+    # the connection is open.
+
+    @property
+    def get_buffer(self):
+        """The method by which every connection of an endpoint lends the same buffer."""
+        return self.inlet.lender
 
     def buffer_updated(self, Py_ssize_t size):
         self.take(self.inlet.data, size)
 
-    def data_received(self, bytes data):
-        """Used by asyncio's own loop, which knows only its own class for a buffered protocol."""
-        self.take(data, len(data))
+    @property
+    def data_received(self):
+        """Asked for by asyncio's own loop each time, which knows only its own class for a buffered protocol.
+
+        None while a transport is given its protocol: uvloop's keeps what it gets then, and calls
+        the buffered methods all the same.
+        """
+        return None if self.attaching else self.feed
 
     def eof_received(self):
-        return self.hub.outlive_eof(self.handle)
+        return self.inlet.hub.outlive_eof(self.handle)
 
     def pause_writing(self):
-        self.hub.block(self.handle)
+        self.inlet.hub.block(self.handle)
 
     def resume_writing(self):
-        self.hub.unblock(self.handle)
+        self.inlet.hub.unblock(self.handle)
 
     def connection_lost(self, exc):
         if self.state == CLOSED:
@@ -101,18 +113,17 @@ cdef class Connection:
         self.state = CLOSED
         self.paused = 0
         self.reader.close()
-        self.inlet.connections.discard(self)
         self.inlet.unfinished.pop(self, None)
         self.inlet.closing.pop(self, None)
         self.inlet.throttled.pop(self, None)
         # The sink may still ask where the connection stood; nothing more is sent.
-        self.hub.disarm(self.handle)
+        self.inlet.hub.disarm(self.handle)
         self.transport = None
         self.pong = None
         try:
             self.inlet.sink.connection_closed(self, self.close_code or ABNORMAL, self.close_reason)
         finally:
-            self.hub.release(self.handle)
+            self.inlet.hub.release(self.handle)
             self.owner = None
 
     # -- reading
@@ -125,12 +136,12 @@ cdef class Connection:
         if self.state == CLOSED or size <= 0:
             return 0
         # Also of one who is closing or not listened to any more: reading costs us the same.
-        wait = buckets.charge(&self.full_at[BYTES], &self.inlet.limits.rates[BYTES], size, self.hub.now)
+        wait = buckets.charge(&self.full_at[BYTES], &self.inlet.limits.rates[BYTES], size, self.inlet.hub.now)
         if wait > 0:
             self.throttle(wait)
         if self.deaf:
             return 0
-        self.hub.touch(self.handle)
+        self.inlet.hub.touch(self.handle)
         self.bytes_received += size
         self.inlet.bytes_received += size
         events = self.reader.feed_raw(data, size)
@@ -141,7 +152,7 @@ cdef class Connection:
                 except Exception as fault:
                     # The sink answers for its own faults; this is the last line, so that one
                     # client's message can never take the loop or another client down.
-                    self.hub.loop.call_exception_handler({
+                    self.inlet.hub.loop.call_exception_handler({
                         "message": "fault while handling a WebSocket message", "exception": fault,
                     })
                     self.close(INTERNAL_ERROR)
@@ -186,7 +197,7 @@ cdef class Connection:
                     return 0
                 del self.inlet.unfinished[self]
             self.tracked_unfinished = True
-            self.inlet.unfinished[self] = self.hub.now
+            self.inlet.unfinished[self] = self.inlet.hub.now
         elif self.tracked_unfinished:
             self.tracked_unfinished = False
             self.inlet.unfinished.pop(self, None)
@@ -196,10 +207,10 @@ cdef class Connection:
         cdef bytes wire = encode_frame(PONG, payload)
         # RFC 6455 section 5.5.3 allows to answer only the latest ping: a client that pings
         # and does not read holds one waiting pong, not thousands.
-        if self.pong is not None and self.hub.rewrite(self.handle, self.pong, wire):
+        if self.pong is not None and self.inlet.hub.rewrite(self.handle, self.pong, wire):
             return 0
         self.pong = neutral(wire)
-        self.hub.enqueue(self.handle, self.pong)
+        self.inlet.hub.enqueue(self.handle, self.pong)
         return 0
 
     # -- closing
@@ -208,15 +219,15 @@ cdef class Connection:
         code, reason = decode_close(payload)
         if self.state == CLOSING:
             # The answer to our close frame: RFC 6455 section 7.1.1 has the server close TCP first.
-            self.hub.finish(self.handle)
+            self.inlet.hub.finish(self.handle)
             return 0
         self.state = CLOSING
         self.close_code = code
         self.close_reason = reason
-        self.inlet.closing[self] = self.hub.now
-        self.hub.discard(self.handle, DROPPED_CLOSED)
-        self.hub.enqueue(self.handle, neutral(encode_frame(CLOSE, payload[:2])), True)
-        self.hub.finish(self.handle)
+        self.inlet.closing[self] = self.inlet.hub.now
+        self.inlet.hub.discard(self.handle, DROPPED_CLOSED)
+        self.inlet.hub.enqueue(self.handle, neutral(encode_frame(CLOSE, payload[:2])), True)
+        self.inlet.hub.finish(self.handle)
         return 0
 
     def close(self, int code, str reason="", discard=None):
@@ -230,12 +241,12 @@ cdef class Connection:
         if self.state != OPEN:
             return False
         if discard is not None:
-            self.hub.discard(self.handle, discard)
+            self.inlet.hub.discard(self.handle, discard)
         self.state = CLOSING
         self.close_code = code
         self.close_reason = reason
-        self.hub.enqueue(self.handle, frame, True)
-        self.inlet.closing[self] = self.hub.now
+        self.inlet.hub.enqueue(self.handle, frame, True)
+        self.inlet.closing[self] = self.inlet.hub.now
         # The answer must be heard, whoever held reading back; the rate still bounds what that costs.
         self.resume_reading(self.paused & ~PAUSED_FOR_RATE)
         return True
@@ -249,7 +260,7 @@ cdef class Connection:
         self.deaf = True
         self.reader.close()
         self.close(code, reason)
-        self.hub.finish(self.handle, True)
+        self.inlet.hub.finish(self.handle, True)
 
     def abort(self):
         """Drop the socket now, without a closing handshake.
@@ -259,8 +270,8 @@ cdef class Connection:
         if self.state == CLOSED or self.transport is None:
             return
         self.state = CLOSING
-        self.hub.discard(self.handle, self.inlet.abort_reason)
-        self.hub.disarm(self.handle)
+        self.inlet.hub.discard(self.handle, self.inlet.abort_reason)
+        self.inlet.hub.disarm(self.handle)
         self.transport.abort()
 
     @property
@@ -277,51 +288,51 @@ cdef class Connection:
 
     cpdef int send_frame(self, Frame frame) except -1:
         """Queue an encoded frame; 0 is success, else the hub's reason to refuse."""
-        return self.hub.enqueue(self.handle, frame)
+        return self.inlet.hub.enqueue(self.handle, frame)
 
     def send_text(self, bytes text):
         """Queue one text message (UTF-8); 0 is success, else the hub's reason to refuse.
 
         Raises ValueError where the connection is a binary one.
         """
-        return self.hub.enqueue(self.handle, Frame(encode_frame(TEXT, text)))
+        return self.inlet.hub.enqueue(self.handle, Frame(encode_frame(TEXT, text)))
 
     def send_binary(self, payload):
         """Queue one binary message; 0 is success, else the hub's reason to refuse.
 
         Raises ValueError where the connection is not a binary one.
         """
-        return self.hub.enqueue(self.handle, Frame(None, binary=encode_frame(BINARY, payload)))
+        return self.inlet.hub.enqueue(self.handle, Frame(None, binary=encode_frame(BINARY, payload)))
 
     def ping(self, bytes payload=b""):
         """Queue a ping frame."""
-        return self.hub.enqueue(self.handle, neutral(encode_frame(PING, payload)))
+        return self.inlet.hub.enqueue(self.handle, neutral(encode_frame(PING, payload)))
 
     # -- flow and figures
 
     cpdef double spend(self, int kind, double cost) except -1:
         """Take ``cost`` from a bucket of this connection and return 0, or the seconds to wait for it."""
         buckets.check_kind(kind, KINDS)
-        return buckets.spend(&self.full_at[kind], &self.inlet.limits.rates[kind], cost, self.hub.now)
+        return buckets.spend(&self.full_at[kind], &self.inlet.limits.rates[kind], cost, self.inlet.hub.now)
 
     cpdef double charge(self, int kind, double cost) except -1:
         """Take what is spent already; the seconds until the bucket is half full if it had less, else 0."""
         buckets.check_kind(kind, KINDS)
-        return buckets.charge(&self.full_at[kind], &self.inlet.limits.rates[kind], cost, self.hub.now)
+        return buckets.charge(&self.full_at[kind], &self.inlet.limits.rates[kind], cost, self.inlet.hub.now)
 
     cpdef double spent(self, int kind) except -1:
         """How much of a bucket is missing at present."""
         cdef buckets.Rate *rate
         buckets.check_kind(kind, KINDS)
         rate = &self.inlet.limits.rates[kind]
-        if rate.interval <= 0 or self.full_at[kind] <= self.hub.now:
+        if rate.interval <= 0 or self.full_at[kind] <= self.inlet.hub.now:
             return 0.0
-        return (self.full_at[kind] - self.hub.now) / rate.interval
+        return (self.full_at[kind] - self.inlet.hub.now) / rate.interval
 
     cpdef int throttle(self, double seconds) except -1:
         """Do not read from the client for so long; ``Inlet.sweep`` ends it."""
         cdef dict throttled = self.inlet.throttled
-        cdef double due = self.hub.now + seconds
+        cdef double due = self.inlet.hub.now + seconds
         if self.state == NEW or self.state == CLOSED:
             return 0
         if self.paused & PAUSED_FOR_RATE:
@@ -330,7 +341,7 @@ cdef class Connection:
         if self.paused == 0 and not self.transport.is_closing():
             self.transport.pause_reading()
         self.paused |= PAUSED_FOR_RATE
-        self.hub.hold_up(self.handle)
+        self.inlet.hub.hold_up(self.handle)
         self.inlet.throttles += 1
         throttled[self] = due
         return 0
@@ -350,7 +361,7 @@ cdef class Connection:
         if self.paused == 0 and not self.transport.is_closing():
             self.transport.pause_reading()
         self.paused |= reason
-        self.hub.hold_up(self.handle)
+        self.inlet.hub.hold_up(self.handle)
 
     def resume_reading(self, unsigned char reason):
         """Take a reason to pause back; reading goes on when none is left.
@@ -362,12 +373,12 @@ cdef class Connection:
         self.paused &= ~reason
         if self.paused or self.transport is None:
             return
-        self.hub.touch(self.handle)
+        self.inlet.hub.touch(self.handle)
         # Once more: it may have been pinged meanwhile.
-        self.hub.hold_up(self.handle)
+        self.inlet.hub.hold_up(self.handle)
         if self.tracked_unfinished:
             del self.inlet.unfinished[self]
-            self.inlet.unfinished[self] = self.hub.now
+            self.inlet.unfinished[self] = self.inlet.hub.now
         if not self.transport.is_closing():
             self.transport.resume_reading()
 
@@ -379,4 +390,4 @@ cdef class Connection:
     @property
     def figures(self):
         """``(frames_written, bytes_written, queued_messages, queued_bytes)``, or None when gone."""
-        return self.hub.connection_figures(self.handle)
+        return self.inlet.hub.connection_figures(self.handle)

@@ -13,12 +13,12 @@ cdef class Inlet:
     cdef public double message_deadline
     cdef public double close_timeout
     cdef public int abort_reason       # what the queues of aborted connections are dropped for
-    cdef set connections
     cdef uint64_t messages_received
     cdef uint64_t bytes_received
     cdef dict unfinished
     cdef dict closing
     cdef dict throttled            # connection -> when its reading goes on
     cdef readonly uint64_t throttles
+    cdef object lender             # its own `lend`, for all connections
     cdef object view
     cdef const unsigned char *data

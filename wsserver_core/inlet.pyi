@@ -79,6 +79,9 @@ class Inlet:
     def abort_all(self) -> None:
         """Drop every socket of this endpoint now."""
 
+    def lend(self, sizehint: int) -> memoryview:
+        """The buffer to read into, whatever the connection: what is in it is parsed at once."""
+
     def sweep(self, now: float) -> None:
         """Move the clock, read on where the rate allows it again, and end what has passed its deadline.
 

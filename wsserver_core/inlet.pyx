@@ -41,10 +41,10 @@ cdef class Inlet:
         self.message_deadline = message_deadline
         self.close_timeout = close_timeout
         self.abort_reason = DROPPED_CLOSED
-        self.connections = set()
         self.unfinished = {}
         self.closing = {}
         self.throttled = {}
+        self.lender = self.lend
         self.view = memoryview(memory)
         # The view pins the bytearray: it cannot be resized or moved while the view lives.
         self.data = <const unsigned char *> <char *> memory
@@ -70,8 +70,13 @@ cdef class Inlet:
 
     def abort_all(self):
         """Drop every socket of this endpoint now."""
-        for connection in list(self.connections):
-            connection.abort()
+        for connection in self.hub.owners():
+            if getattr(connection, "inlet", None) is self:
+                connection.abort()
+
+    def lend(self, sizehint):
+        """The buffer to read into, whatever the connection: what is in it is parsed at once."""
+        return self.view
 
     def sweep(self, double now):
         """Move the clock, read on where the rate allows it again, and end what has passed its deadline.

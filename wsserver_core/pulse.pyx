@@ -20,7 +20,7 @@ from wsserver_core.histogram cimport Histogram
 from wsserver_core.hub cimport Hub
 from wsserver_core.outgoing cimport neutral
 from wsserver_core.slots cimport BLOCKED, HELD_UP, Slot, handle_of
-from wsserver_core.wheel cimport NOWHERE, Wheel
+from wsserver_core.wheel cimport NOWHERE, Spoke, Wheel
 
 cdef enum:
     # Beat flags.
@@ -73,6 +73,10 @@ cdef class Pulse:
 
     def __dealloc__(self):
         PyMem_Free(self.beats)
+
+    def __sizeof__(self):
+        """With what is known of each slot, and its place on the wheel."""
+        return object.__sizeof__(self) + self.top * sizeof(Beat) + self.wheel.top * sizeof(Spoke)
 
     # -- who is watched
 

@@ -43,8 +43,11 @@ cdef class Roster:
             if moved is NULL:
                 raise MemoryError
             self.seats = <Seat *>moved
-            memset(&self.seats[self.capacity], 0, (capacity - self.capacity) * sizeof(Seat))
             self.capacity = capacity
+        # What is beyond `top` is not touched yet, so that the kernel gives no page for it.
+        while self.top <= slot:
+            memset(&self.seats[self.top], 0, sizeof(Seat))
+            self.top += 1
         seat = &self.seats[slot]
         if seat.handle:
             raise ValueError("the slot of this handle is taken")
@@ -54,7 +57,6 @@ cdef class Roster:
         seat.owner, seat.scope = <PyObject *>owner, <PyObject *>scope
         seat.first = seat.last = NONE
         seat.count = 0
-        self.top = max(self.top, slot + 1)
         self.size += 1
         return seat
 

@@ -33,6 +33,17 @@ cdef class Shelf:
             gone, group = group, group.next
             free_group(gone)
 
+    def __sizeof__(self):
+        """With its groups. Takes as long as there are some."""
+        cdef size_t size = object.__sizeof__(self)
+        cdef Group *group = self.first
+        while group is not NULL:
+            size += sizeof(Group)
+            if group.capacity > 1:
+                size += group.capacity * (sizeof(uint64_t) + sizeof(uint32_t))
+            group = group.next
+        return size
+
     cdef Group *group(self, Program program) except? NULL:
         cdef Group *group
         if self.by_program is not None:

@@ -112,6 +112,9 @@ class SlotTable:
     def last_received(self, handle: int) -> float:
         """The coarse clock when this connection last sent anything; 0.0 when it is gone."""
 
+    def owners(self) -> list[Any]:
+        """Whoever was given with each slot that is taken, in a list."""
+
     def is_blocked(self, handle: int) -> bool:
         """Whether the transport still holds bytes of this connection."""
 

@@ -55,6 +55,15 @@ cdef class SlotTable:
 
     # -- figures
 
+    def __sizeof__(self):
+        """With the slots that were ever used. Takes as long as there are slots."""
+        cdef size_t size = self.top * (sizeof(Slot) + (1 + <int> LINES) * sizeof(uint32_t))
+        cdef uint32_t i
+        for i in range(self.top):
+            if self.slots[i].ring != NULL:
+                size += self.slots[i].capacity * sizeof(PyObject *)
+        return object.__sizeof__(self) + size
+
     @property
     def frames_dropped(self):
         """How many queued frames never reached the kernel, by reason, since the start."""
@@ -143,6 +152,15 @@ cdef class SlotTable:
         cdef Slot *slot = self.slot_of(handle)
         return slot != NULL and slot.flags & BLOCKED != 0
 
+    def owners(self):
+        """Whoever was given with each slot that is taken, in a list."""
+        cdef list found = []
+        cdef uint32_t i
+        for i in range(self.top):
+            if self.slots[i].flags & OPEN:
+                found.append(<object> self.slots[i].owner)
+        return found
+
     # -- the table
 
     cdef Slot *slot_of(self, uint64_t handle) noexcept:
@@ -185,7 +203,7 @@ cdef class SlotTable:
             PyMem_Free(line.places)
             line.places = <uint32_t *> memory
             line.head = 0
-        memset(&self.slots[self.capacity], 0, (capacity - self.capacity) * sizeof(Slot))
+        # What is beyond `top` is not touched yet, so that the kernel gives no page for it.
         self.capacity = capacity
         return 0
 
@@ -208,6 +226,7 @@ cdef class SlotTable:
             if self.top == self.capacity:
                 self.grow()
             index = self.top
+            memset(&self.slots[index], 0, sizeof(Slot))
             self.top += 1
         slot = &self.slots[index]
         slot.generation += 1

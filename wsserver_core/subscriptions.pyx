@@ -50,9 +50,10 @@ cdef class SubscriptionTable:
                 if moved is NULL:
                     raise MemoryError
                 self.rows = <Subscription *>moved
-                memset(&self.rows[self.capacity], 0, (capacity - self.capacity) * sizeof(Subscription))
                 self.capacity = capacity
             row = self.top
+            # What is beyond `top` is not touched yet, so that the kernel gives no page for it.
+            memset(&self.rows[row], 0, sizeof(Subscription))
             self.top += 1
         else:
             self.free = self.rows[row].next

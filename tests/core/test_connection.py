@@ -4,6 +4,7 @@ import gc
 import socket
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from house import HELLO, House
@@ -95,6 +96,33 @@ class TestMessages:
         connection, _ = house.connect()
         connection.data_received(HELLO)
         assert house.sink.events == [("message", TEXT, b"Hello")]
+
+    def test_a_transport_that_keeps_what_it_calls_keeps_one_method_for_each_connection(
+        self, house: House
+    ) -> None:
+        kept: list[tuple[Any, Any, Any]] = []
+
+        class Keeping(RecordingTransport):
+            def set_protocol(self, protocol: Any) -> None:
+                super().set_protocol(protocol)
+                kept.append((protocol.data_received, protocol.get_buffer, protocol.buffer_updated))
+
+        for _ in range(2):
+            Connection(house.inlet, house.limits).attach(Keeping(house.loop), -1)
+        (received, lend, updated), (_, other_lend, other_updated) = kept
+        assert received is None
+        assert lend is other_lend
+        assert updated != other_updated
+
+    def test_a_transport_that_refuses_its_protocol_may_be_asked_what_is_called_afterwards(
+        self, house: House
+    ) -> None:
+        transport = RecordingTransport(house.loop)
+        connection = Connection(house.inlet, house.limits)
+        transport.set_protocol = lambda protocol: 1 / 0
+        with pytest.raises(ZeroDivisionError):
+            connection.attach(transport, -1)
+        assert connection.data_received is not None
 
     def test_one_buffer_serves_every_connection(self, house: House) -> None:
         first, _ = house.connect()
