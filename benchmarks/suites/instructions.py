@@ -1,9 +1,9 @@
 """Instructions: how many each operation of the core takes, counted by callgrind.
 
 A count is the same on a busy machine as on a quiet one, so that a change of a few hundredths can be seen
-where times differ by a fifth. It is not time: what waits for memory or for the kernel is not in it. Each operation
-is done N times and 2 N times, and what the second takes more than the first is N calls; what they have
-in common, as starting Python, falls out.
+where times differ by a fifth. It is not time: what waits for memory or for the kernel is not in it. Each
+operation is done N times and 2 N times, and what the second takes more than the first is N calls; what they
+have in common, as starting Python, falls out.
 """
 
 import os
