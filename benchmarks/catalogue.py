@@ -37,7 +37,7 @@ def _fanout(options: Options) -> dict[str, Any]:
 
 
 def _peers(options: Options) -> dict[str, Any]:
-    crowd, rounds = options.crowd(10_000, 200), options.turns(7, 3)
+    crowd, rounds = options.crowd(10_000, 200), options.turns(5, 3)
     return uvloop.run(peers.peers(crowd, rounds, PEERS, install=options.install or not options.quick))
 
 

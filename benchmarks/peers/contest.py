@@ -13,8 +13,8 @@ from benchmarks.contest.contestants import Audience, Contestant, message
 from benchmarks.peers.peer import Peer, Running
 from benchmarks.peers.process import PeerDied
 
-_ARRIVAL = 20.0
-"""Seconds after which what has not arrived is lost: a round takes a few."""
+_ARRIVAL = 30.0
+"""Seconds after which what has been sent and has not arrived is lost."""
 
 
 class Fell(Exception):

@@ -1,7 +1,7 @@
 """picows on uvloop: the text is encoded once, behind room for a head that each transport writes anew.
 
 ``send_reuse_external_bytearray`` is the way of its documentation to send without a copy of the payload for
-each client. A transport that is asked to pause keeps what it cannot write, as its own examples do.
+each client. What a socket does not take at once lies in the buffer of its transport.
 """
 
 import asyncio

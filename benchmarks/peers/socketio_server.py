@@ -1,22 +1,20 @@
-"""python-socketio under uvicorn: ``emit`` to everybody, which encodes the packet once.
+"""python-socketio under aiohttp on uvloop: ``emit`` to everybody, which encodes the packet once.
 
 Its clients speak Engine.IO 4 over WebSocket from the start: the server's ``0{…}`` is the greeting, ``40``
-joins the namespace, ``42["message",{…}]`` is what is published.
+joins the namespace, ``42["message",{…}]`` is what is published. Of the servers that it supports aiohttp
+cost it less processor time per delivery than uvicorn did.
 """
 
-import asyncio
-import contextlib
 import json
-import socket
 
 import socketio
-import uvicorn
 import uvloop
+from aiohttp import web
 
 from benchmarks.peers.control import obey
 
 _server = socketio.AsyncServer(
-    async_mode="asgi",
+    async_mode="aiohttp",
     # Pings within a run would be measured as well.
     ping_interval=86_400,
     ping_timeout=86_400,
@@ -32,23 +30,12 @@ async def _send(text: str) -> None:
 
 async def main() -> None:
     """Serve until standard input ends."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
-    config = uvicorn.Config(
-        socketio.ASGIApp(_server),
-        http="httptools",
-        ws="auto",
-        ws_per_message_deflate=False,
-        ws_ping_interval=None,
-        access_log=False,
-        log_level="error",
-        backlog=4096,
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve([listener]))
-    await obey(listener.getsockname()[1], _send)
-    serving.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
+    app = web.Application()
+    _server.attach(app)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()
+    await obey(runner.addresses[0][1], _send)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Starlette under uvicorn, with httptools, uvloop and its default WebSocket implementation.
 
 The broadcast is ``await websocket.send_text`` for one after the other: an ASGI server holds a send back
-while that client's buffer is full, and has no send to many.
+while that client's buffer is full, and has no send to many. The implementation that ``auto`` takes
+(``websockets-sansio``) cost less processor time per delivery than ``wsproto`` and ``websockets``.
 """
 
 import asyncio
