@@ -42,7 +42,7 @@ def _peers(options: Options) -> dict[str, Any]:
 
 
 def _mixed(options: Options) -> dict[str, Any]:
-    return uvloop.run(mixed.mixed(options.crowd(10_000, 1_000), options.turns(9, 3)))
+    return uvloop.run(mixed.mixed(options.crowd(10_000, 1_000), options.turns(7, 3)))
 
 
 def _memory(options: Options) -> dict[str, Any]:
@@ -59,20 +59,20 @@ def _inbound(options: Options) -> dict[str, Any]:
 
 
 def _idle(options: Options) -> dict[str, Any]:
-    return uvloop.run(idle.idle(options.crowd(10_000, 1_000), options.duration(60, 5)))
+    return uvloop.run(idle.idle(options.crowd(10_000, 1_000), options.duration(30, 5)))
 
 
 def _filters(options: Options) -> dict[str, Any]:
-    usual = [5_000, 10_000] if options.quick else [12_500, 25_000, 50_000, 100_000]
+    usual = [2_000, 4_000] if options.quick else [12_500, 25_000, 50_000]
     sizes = [options.subscriptions] if options.subscriptions else usual
-    result = filters.filters(sizes, options.turns(9, 3))
+    result = filters.filters(sizes, options.turns(7, 3))
     if options.plot is not None:
         growth_plot.draw(result, options.plot)
     return result
 
 
 def _slow(options: Options) -> dict[str, Any]:
-    return uvloop.run(slow.slow(options.crowd(10_000, 1_000), options.duration(60, 10)))
+    return uvloop.run(slow.slow(options.crowd(10_000, 1_000), options.duration(30, 6)))
 
 
 def _drain(options: Options) -> dict[str, Any]:
@@ -82,20 +82,20 @@ def _drain(options: Options) -> dict[str, Any]:
 
 def _herd(options: Options) -> dict[str, Any]:
     policies = list(herd.POLICIES)[: 1 if options.quick else None]
-    return uvloop.run(herd.herd(options.crowd(10_000, 1_000), options.turns(3, 1), policies))
+    return uvloop.run(herd.herd(options.crowd(10_000, 1_000), options.turns(2, 1), policies))
 
 
 def _operators(options: Options) -> dict[str, Any]:
-    crowd, rounds = options.crowd(10_000, 1_000), options.turns(9, 3)
-    return uvloop.run(operators.operators(crowd, rounds, options.duration(11, 3)))
+    crowd, rounds = options.crowd(10_000, 1_000), options.turns(5, 2)
+    return uvloop.run(operators.operators(crowd, rounds, options.duration(6, 1)))
 
 
 def _trace(options: Options) -> dict[str, Any]:
-    return uvloop.run(trace.trace(options.crowd(1_000, 200), options.turns(40, 3)))
+    return uvloop.run(trace.trace(options.crowd(1_000, 200), options.turns(15, 2)))
 
 
 def _durable(options: Options) -> dict[str, Any]:
-    return uvloop.run(durable.durable(options.duration(10, 2), options.folder))
+    return uvloop.run(durable.durable(options.duration(5, 1), options.folder))
 
 
 def _replay(options: Options) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _instructions(options: Options) -> dict[str, Any]:
 
 
 def _encodings(options: Options) -> dict[str, Any]:
-    return encodings.encodings(options.turns(25, 3))
+    return encodings.encodings(options.turns(15, 3))
 
 
 SUITE: Final = {
@@ -139,6 +139,8 @@ SUITE: Final = {
     "mixed": Benchmark(
         _mixed,
         mixed.table,
+        mixed.figures,
+        mixed.charts,
         about="fan-out to 10,000 of whom half speak the binary protocol, against 10,000 in JSON",
         seconds=60,
         quick_seconds=6,
@@ -175,6 +177,7 @@ SUITE: Final = {
     "idle": Benchmark(
         _idle,
         idle.table,
+        idle.figures,
         about="the server's share of one core with 10,000 connections that only answer heartbeats",
         seconds=45,
         quick_seconds=9,
@@ -182,8 +185,10 @@ SUITE: Final = {
     "filters": Benchmark(
         _filters,
         filters.table,
+        filters.figures,
+        filters.charts,
         about=(
-            "time to find a message's receivers among 12,500 to 100,000 subscriptions with "
+            "time to find a message's receivers among 12,500 to 50,000 subscriptions with "
             "filters of six kinds, against a scan of them all in plain Python and one of compiled "
             "filters; memory and time per subscription"
         ),
@@ -193,6 +198,8 @@ SUITE: Final = {
     "slow": Benchmark(
         _slow,
         slow.table,
+        slow.figures,
+        slow.charts,
         about=(
             "what a tenth of 10,000 clients, which stop reading, cost the others, the memory and "
             "their own alerts; and whether every loss is accounted for and told"
@@ -214,6 +221,8 @@ SUITE: Final = {
     "encodings": Benchmark(
         _encodings,
         encodings.table,
+        encodings.figures,
+        encodings.charts,
         about=("an ECG message as JSON, as a binary frame and with LZ4: bytes, time to write and to read"),
         seconds=8,
         quick_seconds=2,
@@ -221,6 +230,8 @@ SUITE: Final = {
     "durable": Benchmark(
         _durable,
         durable.table,
+        durable.figures,
+        durable.charts,
         about=("publishes per second to a store on disk, many in a commit and one each, against memory"),
         seconds=25,
         quick_seconds=5,
@@ -228,6 +239,7 @@ SUITE: Final = {
     "replay": Benchmark(
         _replay,
         replay.table,
+        replay.figures,
         about=(
             "a thousand clients that come back to a thousand missed messages each, and what live "
             "messages wait meanwhile"
@@ -238,6 +250,8 @@ SUITE: Final = {
     "trace": Benchmark(
         _trace,
         trace.table,
+        trace.figures,
+        trace.charts,
         about=(
             "what the message trace costs publishing and fan-out: with nothing armed, with one "
             "armed for others and for these, against the same server without the tracer"
@@ -248,6 +262,7 @@ SUITE: Final = {
     "operators": Benchmark(
         _operators,
         operators.table,
+        operators.figures,
         about=(
             "fan-out to 10,000 with two status pages and a Prometheus scrape every 5 s, against "
             "the same without them; and what no page, two and fifty cost while nothing is sent"
@@ -258,6 +273,7 @@ SUITE: Final = {
     "drain": Benchmark(
         _drain,
         drain.table,
+        drain.figures,
         about=(
             "clients sent away by TERM: how fast they return, to a successor and to another "
             "instance, how long they are away, how long the process takes to end"
@@ -268,6 +284,7 @@ SUITE: Final = {
     "herd": Benchmark(
         _herd,
         herd.table,
+        herd.figures,
         about=("kill -9 under all clients: how long until all are back, and what that does to the loop"),
         seconds=120,
         quick_seconds=8,

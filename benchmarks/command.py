@@ -11,7 +11,8 @@ import click
 from benchmarks import descriptors, machine, runner
 from benchmarks.benchmark import Options
 from benchmarks.catalogue import SUITE
-from benchmarks.reports import comparison, document, growth_plot, summary
+from benchmarks.reports import comparison, document, page, picture, summary
+from benchmarks.reports.shown import shown
 
 FAILED, INTERRUPTED = 1, 130
 """Exit statuses: of a run in which a benchmark failed, and of one that was interrupted."""
@@ -88,12 +89,20 @@ def _help() -> str:
     help="Seconds after which a benchmark is ended and has failed; three times the usual unless given.",
 )
 @click.option("--json", "target", type=_FILE, help="Keep the whole run there.")
+@click.option("--report", type=_FILE, help="Write the run there as a page (HTML) with charts.")
+@click.option(
+    "--plots",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Draw every chart there (PNG); needs the extra bench.",
+)
 @click.option("--from", "saved", type=_SAVED, help="Measure nothing: show a run that was kept.")
 @click.option("--compare", "against", type=_SAVED, help="Compare with a run that was kept.")
 @click.option("--fail-on-worse", is_flag=True, help="Exit with 1 when the comparison finds a figure worse.")
 def measure(
     names: tuple[str, ...],
     target: Path | None,
+    report: Path | None,
+    plots: Path | None,
     saved: Path | None,
     against: Path | None,
     fail_on_worse: bool,
@@ -102,11 +111,9 @@ def measure(
 ) -> None:
     options = Options(**given)
     old = None if against is None else _read(against)
-    if options.plot is not None:
-        try:
-            growth_plot.check_possible()
-        except growth_plot.PlotImpossible as fault:
-            raise click.ClickException(f"--plot: {fault}") from None
+    for option, wanted in (("--plot", options.plot), ("--plots", plots)):
+        if wanted is not None:
+            _check_possible(option)
     if saved is not None:
         run = _read(saved)
         for name in names or run["benchmarks"]:
@@ -116,6 +123,10 @@ def measure(
         run = _run(names or tuple(SUITE), options, timeout, target)
     if saved is not None or len(run["benchmarks"]) > 1 or run["interrupted"]:
         click.echo(summary.text(run))
+    if report is not None:
+        report.write_text(page.page(run, SUITE))
+    if plots is not None:
+        _draw(run, plots)
     status = FAILED if any(one["failure"] for one in run["benchmarks"].values()) else 0
     if old is not None and _compare(old, run) and fail_on_worse:
         status = FAILED
@@ -164,9 +175,24 @@ def _run(
     return run
 
 
+def _check_possible(option: str) -> None:
+    try:
+        picture.check_possible()
+    except picture.PlotImpossible as fault:
+        raise click.ClickException(f"{option}: {fault}") from None
+
+
+def _draw(run: dict[str, Any], directory: Path) -> None:
+    """Every chart as a file of its own, by its name."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, one in run["benchmarks"].items():
+        for chart in shown(SUITE.get(name), one["result"]).charts:
+            picture.draw(chart, run, directory / f"{chart.name}.png")
+
+
 def _show(name: str, one: dict[str, Any]) -> None:
-    if one["result"] is not None and name in SUITE:
-        click.echo(SUITE[name].table(one["result"]))
+    seen = shown(SUITE.get(name), one["result"])
+    click.echo(seen.fault or seen.text)
 
 
 def _compare(old: dict[str, Any], new: dict[str, Any]) -> bool:

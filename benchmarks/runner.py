@@ -25,6 +25,9 @@ from benchmarks.benchmark import Benchmark, Options
 PATIENCE = 3.0
 """Times what a benchmark usually takes after which it is ended."""
 
+SHORTEST = 120.0
+"""Seconds that any may take: a quick one builds its clients in C, and on a busy machine all is slower."""
+
 CHOSEN_SIZES = 3600.0
 """Seconds that one may take where its sizes were given, for nobody knows how long that takes."""
 
@@ -96,8 +99,7 @@ def _limit(options: Options, expected: float) -> float:
     chosen = (options.connections, options.rounds, options.subscriptions, options.seconds, options.rate)
     if options.install or any(size is not None for size in chosen):
         return CHOSEN_SIZES
-    # A quick one still builds its clients in C, perhaps for the first time.
-    return max(PATIENCE * expected, 60.0)
+    return max(PATIENCE * expected, SHORTEST)
 
 
 def _measure(child: Sequence[str], options: Options, target: Path, limit: float) -> dict[str, Any]:

@@ -34,6 +34,12 @@ class Series:
         }
 
 
+def client_fault(*summaries: dict[str, Any]) -> str | None:
+    """Why figures of these summaries do not count, if the load client was too busy in a round of theirs."""
+    share = max(one["client_cpu_share"] for one in summaries)
+    return f"the load client was {share:.0%} busy" if share > BUSY_CLIENT else None
+
+
 def note(series: Series, rate: float, cost: float, client_share: float) -> None:
     """Add what a round measured."""
     series.rates.append(rate)

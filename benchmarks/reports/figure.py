@@ -1,6 +1,6 @@
 """A figure: one number of a benchmark's result by which two runs can be compared."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Literal
@@ -11,7 +11,10 @@ class Figure:
     """What was measured, in its unit: the median of the rounds, with the least and the most of them."""
 
     name: str
-    """Says it without the rest of the report: ``10,000 subscribers, 200 B, one at a time: ours``."""
+    """Says it without the rest of the report: ``10,000 subscribers, 200 B, one at a time: ours``.
+
+    With its unit it is the only one of its benchmark, and the same in every run of these sizes.
+    """
     unit: str
     median: float
     least: float
@@ -47,3 +50,16 @@ def figure(
 ) -> Figure:
     """The figure of these rounds. Raises statistics.StatisticsError when there are none."""
     return Figure(name, unit, median(values), min(values), max(values), better, aim, invalid)
+
+
+def spread_figure(
+    name: str,
+    unit: str,
+    spread: Mapping[str, float],
+    better: Literal["more", "less"],
+    *,
+    aim: float | None = None,
+    invalid: str | None = None,
+) -> Figure:
+    """The figure of a ``median``, ``min`` and ``max``, as results have them."""
+    return Figure(name, unit, spread["median"], spread["min"], spread["max"], better, aim, invalid)

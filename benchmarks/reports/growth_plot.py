@@ -4,23 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.filtering.populations import EQUAL, HUNDREDTH
+from benchmarks.reports.picture import check_possible
 
 _COLOURS = ("#0072b2", "#56b4e9", "#d55e00", "#e69f00", "#cc79a7", "#009e73")
-"""Okabe and Ito's, which the colour-blind can tell apart as well."""
 
 _MARKERS = "osD^v*"
-
-
-class PlotImpossible(Exception):
-    """Nothing can be drawn here; the text says why."""
-
-
-def check_possible() -> None:
-    """Raise PlotImpossible where matplotlib is missing: better before measuring than after."""
-    try:
-        import matplotlib.figure  # noqa: F401 - only whether it can be imported
-    except ImportError:
-        raise PlotImpossible("matplotlib is missing: pip install -e '.[bench]'") from None
 
 
 def draw(result: dict[str, Any], target: Path) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 from benchmarks.clients.returning_client import returning_client
 from benchmarks.machine import facts, listen_drops, pin
+from benchmarks.progress import say
+from benchmarks.reports.figure import Figure, figure
 from benchmarks.servers.real_server import load_profile, write_tokens
 from benchmarks.servers.server_process import server_process
 
@@ -35,6 +37,7 @@ async def drain(clients: int, rate: float) -> dict[str, Any]:
 
 
 async def _stage(variant: str, clients: int, rate: float, core: int | None, tokens: Path) -> dict[str, Any]:
+    say(f"{clients:,} clients sent away, {variant}")
     variables = {"WSSERVER_SHUTDOWN__RETURN_RATE": f"{rate:g}"}
     if variant == "elsewhere":
         variables["WSSERVER_SHUTDOWN__RESTART_TIME"] = "none"
@@ -71,6 +74,23 @@ async def _stage(variant: str, clients: int, rate: float, core: int | None, toke
             "client_strange": report["strange"],
             "successor": await other.figures(),
         }
+
+
+def figures(result: dict[str, Any]) -> list[Figure]:
+    """For comparison with another run; of one drain each."""
+    found = []
+    for one in result["stages"]:
+        who = f"{result['clients']:,} clients at {result['rate']:g} a second, {one['variant']}"
+        peak = one["peak_per_second"] / result["rate"]
+        stall = max(one["drained"]["worst_stall_ms"], one["successor"]["worst_stall_ms"])
+        found += [
+            figure(f"{who}: most handshakes in a second", "times the rate", [peak], "less"),
+            figure(f"{who}: all back after", "s", [one["all_back_after_s"]], "less"),
+            figure(f"{who}: longest away", "s", [one["longest_away_s"]], "less"),
+            figure(f"{who}: the process ends after", "s", [one["exit_s"]], "less"),
+            figure(f"{who}: worst stall of a loop", "ms", [stall], "less"),
+        ]
+    return found
 
 
 def table(result: dict[str, Any]) -> str:

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.machine import facts
+from benchmarks.progress import say
+from benchmarks.reports.chart import Chart, Line
+from benchmarks.reports.figure import Figure, figure
 from wsserver.connection_manager import ConnectionManager
 from wsserver.service import Service
 from wsserver.settings import AuthSettings, Settings, StoreSettings
@@ -39,6 +42,7 @@ async def durable(seconds: float, folder: Path | None) -> dict[str, Any]:
 
 
 async def _stage(variant: str, seconds: float, folder: Path) -> dict[str, Any]:
+    say(f"{variant}, for {seconds:g} s")
     url = "memory:" if variant == "memory" else f"sqlite:///{folder / variant.replace(' ', '-')}.db"
     store = StoreSettings(
         url=url,
@@ -89,6 +93,24 @@ async def _publish(manager: ConnectionManager, seconds: float) -> list[float]:
 
 def _at(took: list[float], share: float) -> float:
     return round(took[min(len(took) - 1, int(share * len(took)))] * 1000, 3) if took else 0.0
+
+
+def figures(result: dict[str, Any]) -> list[Figure]:
+    """For comparison with another run; of one measurement each."""
+    found = []
+    for one in result["stages"]:
+        name = f"{result['publishers']} publishers, {one['variant']}"
+        found.append(figure(name, "publishes/s", [one["per_second"]], "more"))
+        found.append(figure(f"{name}: p99 of a report", "ms", [one["p99_ms"]], "less"))
+    return found
+
+
+def charts(result: dict[str, Any]) -> list[Chart]:
+    """Publishes per second of each way to store."""
+    stages = result["stages"]
+    line = Line("publishes/s", [one["per_second"] for one in stages])
+    title = f"Messages stored, {result['publishers']} publishers"
+    return [Chart("durable", title, "", "publishes per second", [one["variant"] for one in stages], [line])]
 
 
 def table(result: dict[str, Any]) -> str:

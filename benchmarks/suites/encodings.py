@@ -15,6 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from benchmarks.machine import facts, pin
+from benchmarks.reports.chart import Chart, Line
+from benchmarks.reports.figure import Figure, figure, spread_figure
 from wsserver.demo.recording import load_recording
 from wsserver_core.envelope import decode, encode_message
 
@@ -138,7 +140,43 @@ def _seconds(work: Callable[[], Any], times: int) -> float:
 
 def _spread(seconds: list[float]) -> dict[str, float]:
     low, _, high = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [seconds[0]] * 3
-    return {"median": statistics.median(seconds) * 1e6, "low": low * 1e6, "high": high * 1e6}
+    named = {
+        "median": statistics.median(seconds),
+        "min": min(seconds),
+        "max": max(seconds),
+        "low": low,
+        "high": high,
+    }
+    return {name: value * 1e6 for name, value in named.items()}
+
+
+def figures(result: dict[str, Any]) -> list[Figure]:
+    """For comparison with another run."""
+    found = []
+    for case in result["cases"]:
+        for way in WAYS:
+            name = f"{case['samples']:,} samples, {case['numbers']}, {way}"
+            found += [
+                figure(name, "bytes", [case["bytes"][way]], "less"),
+                spread_figure(f"{name}: write", "µs", case["encode_us"][way], "less"),
+                spread_figure(f"{name}: read", "µs", case["decode_us"][way], "less"),
+            ]
+    return found
+
+
+def charts(result: dict[str, Any]) -> list[Chart]:
+    """Times and bytes of the message with the most samples, in each way."""
+    cases = [case for case in result["cases"] if case["samples"] == max(SAMPLES)]
+    found = []
+    for key, name in (("encode_us", "write"), ("decode_us", "read")):
+        lines = []
+        for way in WAYS:
+            spreads = [case[key][way] for case in cases]
+            lines.append(Line(way, *([one[which] for one in spreads] for which in ("median", "low", "high"))))
+        title = f"Time to {name} an ECG message of {max(SAMPLES):,} samples"
+        places = [case["numbers"] for case in cases]
+        found.append(Chart(f"encodings-{name}", title, "kind of numbers", "µs", places, lines))
+    return found
 
 
 def table(result: dict[str, Any]) -> str:

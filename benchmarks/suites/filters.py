@@ -22,6 +22,9 @@ from benchmarks.filtering.finders import CompiledScan, Finder, Index, PythonScan
 from benchmarks.filtering.populations import ALL, EQUAL, HUNDREDTH, NONE, POPULATIONS, SHARES, Population
 from benchmarks.filtering.subscription_memory import bytes_per_subscription
 from benchmarks.machine import facts, pin
+from benchmarks.progress import say
+from benchmarks.reports.chart import Chart, Line
+from benchmarks.reports.figure import Figure, figure, spread_figure
 
 EQUAL_RECEIVERS = 500
 """Receivers of the messages that reach as many whatever the size; small populations get fewer."""
@@ -146,6 +149,7 @@ def filters(sizes: Sequence[int], rounds: int) -> dict[str, Any]:
 
 
 def _population(populations: Sequence[Population], rounds: int) -> dict[str, Any]:
+    say(f"({populations[0].name}) {populations[0].title}")
     stages = [Stage(population) for population in populations]
     cases = [Case(stage, share) for share in SHARES for stage in stages]
     gc.collect()
@@ -189,6 +193,51 @@ def _spread(values: Sequence[float], unit: float = 1.0) -> dict[str, float]:
         "min": min(values) * unit,
         "max": max(values) * unit,
     }
+
+
+def figures(result: dict[str, Any]) -> list[Figure]:
+    """For comparison with another run: of each population the largest size."""
+    found = []
+    for population in result["populations"]:
+        stage = population["stages"][-1]
+        who = f"({population['name']}) {population['title']}, {stage['subscriptions']:,} subscriptions"
+        for share in SHARES:
+            name = f"{who}, {HEADINGS[share]} match" if share != EQUAL else f"{who}, equally many match"
+            found.append(spread_figure(name, "µs", stage["messages"][share]["index_us"], "less"))
+        found.append(figure(f"{who}: subscribe", "µs", [stage["subscribe_us"]], "less"))
+    memory = result["memory"]
+    for name, key in (("a filter that all share", "shared_filter"), ("a filter of its own", "own_filter")):
+        who = f"one of {memory['subscriptions']:,} subscriptions with {name}"
+        found.append(figure(who, "bytes", [memory[key]], "less"))
+    return found
+
+
+def charts(result: dict[str, Any]) -> list[Chart]:
+    """How the time for one message grows with the subscriptions, beside the fastest of the scans."""
+    found = []
+    for share, title in ((HUNDREDTH, "1 % match"), (EQUAL, f"{result['equal_receivers']} match")):
+        lines, scans = [], []
+        for population in result["populations"]:
+            ways = [stage["messages"][share] for stage in population["stages"]]
+            times = [way["index_us"] for way in ways]
+            spreads = ([one[which] for one in times] for which in ("median", "min", "max"))
+            lines.append(Line(f"({population['name']}) {population['title']}", *spreads))
+            scans.append([way["python_us"]["median"] for way in ways])
+        fastest = [min(times) for times in zip(*scans, strict=True)]
+        lines.append(Line("a scan in plain Python, the fastest", fastest, is_reference=True))
+        found.append(
+            Chart(
+                f"filters-{share}",
+                f"Time to find the receivers of one message, {title}",
+                "subscriptions to the patient",
+                "µs",
+                _sizes(result),
+                lines,
+                x_logarithmic=True,
+                y_logarithmic=True,
+            )
+        )
+    return found
 
 
 def table(result: dict[str, Any]) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 
 from benchmarks.clients.returning_client import returning_client
 from benchmarks.machine import facts, listen_drops, pin
+from benchmarks.progress import say
+from benchmarks.reports.figure import Figure, figure
 from benchmarks.servers.real_server import load_profile, write_tokens
 from benchmarks.servers.server_process import server_process
 
@@ -49,6 +51,7 @@ async def herd(clients: int, rounds: int, policies: Iterable[str] = POLICIES) ->
 
 
 async def _round(policy: str, clients: int, number: int, core: int | None, tokens: Path) -> dict[str, Any]:
+    say(f"killed under {clients:,} clients that wait by {policy}, round {number + 1}")
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(server_process())
         client = await stack.enter_async_context(
@@ -73,6 +76,19 @@ async def _round(policy: str, clients: int, number: int, core: int | None, token
             "client_strange": report["strange"],
             "successor": await second.figures(),
         }
+
+
+def figures(result: dict[str, Any]) -> list[Figure]:
+    """For comparison with another run."""
+    found = []
+    for stage in result["stages"]:
+        who, rounds = f"{result['clients']:,} clients, {stage['policy']}", stage["rounds"]
+        stalls = [one["successor"]["worst_stall_ms"] for one in rounds]
+        found += [
+            figure(f"{who}: all back after", "s", [one["all_back_after_s"] for one in rounds], "less"),
+            figure(f"{who}: worst stall of the new server's loop", "ms", stalls, "less"),
+        ]
+    return found
 
 
 def table(result: dict[str, Any]) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 
 from benchmarks.clients.load_client import load_client
 from benchmarks.machine import facts, pin
+from benchmarks.progress import say
+from benchmarks.reports.figure import Figure, figure
 from benchmarks.servers.real_server import HEARTBEATS, SUBSCRIBE, load_profile, real_server, write_tokens
 
 SETTLING = 2.0
@@ -22,6 +24,9 @@ SETTLING = 2.0
 
 WINDOW = 5.0
 """Seconds of one reading: their spread shows what else the machine did."""
+
+AIM, AIM_AT = 1.0, 10_000
+"""Percent of a core that so many idle connections may cost."""
 
 
 async def idle(connections: int, seconds: float) -> dict[str, Any]:
@@ -38,6 +43,7 @@ async def idle(connections: int, seconds: float) -> dict[str, Any]:
         ):
             await client.connect(connections)
             await client.subscribe()
+            say(f"{connections:,} connections; looking on for {seconds:g} s")
             # As a server that has been up for a while: the start's objects are not looked at again.
             gc.collect()
             await asyncio.sleep(SETTLING)
@@ -69,6 +75,17 @@ async def idle(connections: int, seconds: float) -> dict[str, Any]:
         "avg_latency_ms": after["avg_latency"],
         "us_per_heartbeat": 1e6 * (user + system) / pings if pings else None,
     }
+
+
+def figures(result: dict[str, Any]) -> list[Figure]:
+    """For comparison with another run."""
+    who = f"{result['connections']:,} idle connections"
+    aim = AIM if result["connections"] == AIM_AT else None
+    found = [figure(f"{who}: server", "% of a core", result["readings"], "less", aim=aim)]
+    if result["us_per_heartbeat"] is not None:
+        each = [result["us_per_heartbeat"]]
+        found.append(figure(f"{who}: a ping and its pong, all told", "µs of processor", each, "less"))
+    return found
 
 
 def table(result: dict[str, Any]) -> str:

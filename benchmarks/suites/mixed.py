@@ -13,8 +13,11 @@ from benchmarks.clients.load_client import load_client
 from benchmarks.contest.contestants import MESSAGE_SIZE, Audience
 from benchmarks.contest.crowd_server import CrowdServer, crowd_server
 from benchmarks.contest.rounds import check_delivery, play_round
-from benchmarks.contest.series import Series, note, spread
+from benchmarks.contest.series import Series, client_fault, note, spread
 from benchmarks.machine import facts, pin
+from benchmarks.progress import say
+from benchmarks.reports.chart import Chart, Line
+from benchmarks.reports.figure import Figure, spread_figure
 from benchmarks.servers.real_server import SUBSCRIBE, WARD, load_profile, write_tokens
 
 ENOUGH = 0.9
@@ -44,6 +47,7 @@ async def mixed(size: int, rounds: int) -> dict[str, Any]:
                 contestants.append(server)
             series = [Series(one.name) for one in contestants]
             for number in range(-1, rounds):
+                say(f"round {number + 1} of {rounds}" if number >= 0 else "a round that does not count")
                 for place in (0, 1) if number % 2 else (1, 0):
                     measured = await play_round(contestants[place])
                     if number >= 0:
@@ -68,6 +72,43 @@ async def mixed(size: int, rounds: int) -> dict[str, Any]:
         "cpu_json_to_mixed": spread([b / a for a, b in zip(half.costs, plain.costs, strict=True)]),
         "checks": checks,
     }
+
+
+def figures(result: dict[str, Any]) -> list[Figure]:
+    """For comparison with another run."""
+    who = f"{result['subscribers']:,} subscribers"
+    invalid = client_fault(*result["contestants"].values())
+    found = [
+        spread_figure(
+            f"{who}, half of them binary: to all in JSON",
+            "of its deliveries/s",
+            result["mixed_to_json"],
+            "more",
+            aim=ENOUGH,
+            invalid=invalid,
+        ),
+        spread_figure(
+            f"{who}, half of them binary: to all in JSON", "by CPU", result["cpu_json_to_mixed"], "more"
+        ),
+    ]
+    for name, one in result["contestants"].items():
+        rate, cost = one["deliveries_per_second"], one["server_cpu_us_per_delivery"]
+        found.append(spread_figure(f"{who}, {name}", "deliveries/s", rate, "more", invalid=client_fault(one)))
+        found.append(spread_figure(f"{who}, {name}", "µs of processor per delivery", cost, "less"))
+    return found
+
+
+def charts(result: dict[str, Any]) -> list[Chart]:
+    """Deliveries per second of both crowds."""
+    rates = [one["deliveries_per_second"] for one in result["contestants"].values()]
+    line = Line(
+        "deliveries/s",
+        [rate["median"] for rate in rates],
+        [rate["min"] for rate in rates],
+        [rate["max"] for rate in rates],
+    )
+    title = f"The same messages to {result['subscribers']:,} subscribers"
+    return [Chart("mixed", title, "", "deliveries per second", list(result["contestants"]), [line])]
 
 
 def table(result: dict[str, Any]) -> str:

@@ -18,8 +18,10 @@ from benchmarks.clients.load_client import load_client
 from benchmarks.clients.onlookers import onlookers
 from benchmarks.contest.contestants import Audience, Ours
 from benchmarks.contest.rounds import SENDS_PER_CONNECTION, SENDS_PER_ROUND, check_delivery
-from benchmarks.contest.series import Series, note, spread
+from benchmarks.contest.series import Series, client_fault, note, spread
 from benchmarks.machine import facts, pin
+from benchmarks.progress import say
+from benchmarks.reports.figure import Figure, figure, spread_figure
 from benchmarks.servers.real_server import SUBSCRIBE, WARD, load_profile, real_server, write_tokens
 from wsserver.access.tokens import mint_token
 from wsserver.clock import SystemClock
@@ -69,6 +71,7 @@ async def operators(size: int, rounds: int, seconds: float) -> dict[str, Any]:
             ours = Ours(server, Audience(client, size))
             gc.collect()
             for number in range(-1, rounds):
+                say(f"round {number + 1} of {rounds}" if number >= 0 else "a round that does not count")
                 for series in (alone, watched) if number % 2 else (watched, alone):
                     if series is watched:
                         await others.watch(VIEWERS, SCRAPE_INTERVAL)
@@ -80,6 +83,7 @@ async def operators(size: int, rounds: int, seconds: float) -> dict[str, Any]:
             check = await check_delivery(ours)
             idle = []
             for viewers, interval in CROWDS:
+                say(f"nothing is sent, {viewers} pages look on")
                 await others.watch(viewers, interval)
                 began, cpu = time.monotonic(), time.process_time()
                 await asyncio.sleep(seconds)
@@ -128,6 +132,23 @@ def _reading_us(service: Any) -> dict[str, float]:
         read(service, 0.0)
         times.append((time.perf_counter() - began) * 1e6)
     return spread(times)
+
+
+def figures(result: dict[str, Any]) -> list[Figure]:
+    """For comparison with another run."""
+    who = f"{result['subscribers']:,} subscribers, two pages and a scraper"
+    invalid = client_fault(*result["contestants"].values())
+    ratio, cpu = result["watched_to_alone"], result["cpu_alone_to_watched"]
+    found = [
+        spread_figure(f"{who}: to nobody", "of its deliveries/s", ratio, "more", aim=ENOUGH, invalid=invalid),
+        spread_figure(f"{who}: to nobody", "by CPU", cpu, "more"),
+        spread_figure("one look at all figures", "µs", result["reading_us"], "less"),
+    ]
+    for one in result["idle"]:
+        scraper = " and a scraper" if one["scrapes"] else ""
+        name = f"{result['subscribers']:,} idle subscribers, {one['viewers']} pages{scraper}"
+        found.append(figure(name, "ms of processor a second", [one["cpu_ms_per_second"]], "less"))
+    return found
 
 
 def table(result: dict[str, Any]) -> str:

@@ -21,12 +21,17 @@ from typing import Any, Final
 from benchmarks.clients.load_client import LoadClient, load_client
 from benchmarks.contest.pace import Pace
 from benchmarks.machine import facts, pin
+from benchmarks.progress import say
+from benchmarks.reports.figure import Figure, figure
 from benchmarks.servers.real_server import SUBSCRIBE, RealServer, load_profile, real_server, write_tokens
 
 WATCHERS: Final = 100
 PER_SECOND: Final = 50.0
 QUIET: Final = 4.0
 """Seconds of the measurement before."""
+
+AIM: Final = 2.0
+"""Times what it is in peace, which the p99 of live messages may be while all catch up."""
 
 BODY: Final = {"type": "vitals", "heart_rate": 61, "spo2": 97, "note": "x" * 100}
 
@@ -87,7 +92,9 @@ async def replay(clients: int, messages: int) -> dict[str, Any]:
                 await asyncio.sleep(0.01)
             for _ in range(messages):
                 server.manager.broadcast_to_type("ward", BODY)
+            say(f"nobody comes back, for {QUIET:g} s")
             quiet, number = await _watch(server, watchers, asyncio.sleep(QUIET), 0)
+            say(f"{clients:,} come back to {messages:,} messages each")
             began = time.process_time()
             returned: asyncio.Future[dict[str, Any]] = asyncio.ensure_future(crowd.ask(f"return {messages}"))
             meanwhile, _ = await _watch(server, watchers, returned, number)
@@ -121,6 +128,18 @@ async def _watch(
         number = await pace.run(0.2, number)
     await asyncio.sleep(0.5)
     return await watchers.losses(), number
+
+
+def figures(result: dict[str, Any]) -> list[Figure]:
+    """For comparison with another run; of one return each."""
+    who = f"{result['clients']:,} clients back to {result['messages']:,} messages each"
+    return [
+        figure(f"{who}: replayed", "messages/s", [result["per_second"]], "more"),
+        figure(f"{who}: all complete after", "s", [result["complete_after"]], "less"),
+        figure(f"{who}: p99 of live messages", "ms", [result["meanwhile"]["p99_us"] / 1e3], "less"),
+        figure(f"{who}: p99 of live messages", "times p99 before", [result["p99_ratio"]], "less", aim=AIM),
+        figure(f"{who}: not received", "messages", [result["promised"] - result["received"]], "less", aim=0),
+    ]
 
 
 def table(result: dict[str, Any]) -> str:

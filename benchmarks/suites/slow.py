@@ -15,7 +15,11 @@ from typing import Any
 
 from benchmarks.clients.load_client import LoadClient, load_client
 from benchmarks.contest.pace import PAYLOAD, Pace
+from benchmarks.contest.series import client_fault
 from benchmarks.machine import facts, kernel_socket_bytes, pin, resident_bytes
+from benchmarks.progress import say
+from benchmarks.reports.chart import Chart, Line
+from benchmarks.reports.figure import Figure, figure
 from benchmarks.servers.real_server import (
     HEARTBEATS,
     SUBSCRIBE,
@@ -50,11 +54,14 @@ async def slow(connections: int, seconds: float) -> dict[str, Any]:
         ):
             await client.connect(connections)
             await client.subscribe()
+            say("how much the server can send")
             capacity, number = await _capacity(server, client)
             per_second = capacity * SHARE_OF_CAPACITY
             gc.collect()
+            say(f"everybody reads, for {seconds:g} s")
             everybody, number, first = await _run(server, client, per_second, seconds, number)
             baseline = resident_bytes()
+            say(f"{stalled:,} do not read, for {seconds:g} s")
             await client.stall(stalled)
             without, number, pace = await _run(server, client, per_second, seconds, number)
             figures = server.manager.backpressure.get_metrics()
@@ -141,6 +148,53 @@ def _outcomes(reports: list[DeliveryReport]) -> dict[str, Any]:
         "written"
     ] + totals["queued"] + sum(dropped.values())
     return {**totals, "dropped": dropped, "adds_up": adds_up}
+
+
+def figures(result: dict[str, Any]) -> list[Figure]:
+    """For comparison with another run; most are of one measurement and have no spread."""
+    before, during, end = result["everybody_reads"], result["a_tenth_stalled"], result["after"]
+    who = f"{result['connections']:,} connections, a tenth stalled for {result['seconds']:g} s"
+    invalid = client_fault(before, during)
+    unequal = 0 if result["outcomes"]["adds_up"] else 1
+    return [
+        figure(f"{who}: p99 of the others", "ms", [during["p99_us"] / 1e3], "less", invalid=invalid),
+        figure(
+            f"{who}: p99 of the others", "times p99 before", [result["p99_ratio"]], "less", invalid=invalid
+        ),
+        figure(f"{who}: missed by the others", "messages", [during["missing_elsewhere"]], "less", aim=0),
+        figure(
+            f"{who}: memory for each stalled one",
+            "bytes",
+            [result["memory_growth_per_stalled"]],
+            "less",
+            aim=result["memory_allowance"],
+        ),
+        figure(
+            f"{who}: told another loss than there was", "clients", [end["untold_connections"]], "less", aim=0
+        ),
+        figure(
+            f"{who}: alerts not received",
+            "messages",
+            [result["alerts"] - end["fewest_alerts"]],
+            "less",
+            aim=0,
+        ),
+        figure(f"{who}: accounts that do not add up", "accounts", [unequal], "less", aim=0),
+    ]
+
+
+def charts(result: dict[str, Any]) -> list[Chart]:
+    """Latencies before and while a tenth is stalled."""
+    keys = {"p50": "p50_us", "p99": "p99_us", "p99.9": "p999_us", "max": "max_us"}
+    lines = [
+        Line(name, [result[stage][key] / 1e3 for key in keys.values()])
+        for name, stage in (
+            ("everybody reads", "everybody_reads"),
+            ("a tenth stalled, the others", "a_tenth_stalled"),
+        )
+    ]
+    title = f"Latency at half of the capacity, {result['connections']:,} connections"
+    return [Chart("slow-latency", title, "share of the messages", "ms", list(keys), lines)]
 
 
 def table(result: dict[str, Any]) -> str:

@@ -19,6 +19,9 @@ from benchmarks.contest.contestants import Audience, Ours, message
 from benchmarks.contest.rounds import check_delivery, play_round
 from benchmarks.contest.series import spread
 from benchmarks.machine import facts, pin
+from benchmarks.progress import say
+from benchmarks.reports.chart import Chart, Line
+from benchmarks.reports.figure import Figure, spread_figure
 from benchmarks.servers.real_server import SUBSCRIBE, WARD, load_profile, real_server, write_tokens
 from benchmarks.servers.untraced import untraced
 from wsserver.connection_manager import ConnectionManager
@@ -59,6 +62,7 @@ async def trace(size: int, rounds: int) -> dict[str, Any]:
         write_tokens(tokens, size, loaded, ward=WARD)
         async with real_server(loaded) as server:
             manager = server.manager
+            say(f"publishing to nobody, {rounds} rounds")
             alone = await publish_to_nobody(manager, rounds)
             async with load_client(server.port, SUBSCRIBE, core=core, tokens=tokens) as client:
                 await client.connect(size)
@@ -68,6 +72,7 @@ async def trace(size: int, rounds: int) -> dict[str, Any]:
                 rates: dict[str, list[float]] = {name: [] for name in MODES}
                 costs: dict[str, list[float]] = {name: [] for name in MODES}
                 seen = 0
+                say(f"fan-out to {size:,}, {rounds} rounds")
                 for number in range(-1, rounds):
                     for name in turned(number):
                         with mode(manager, name):
@@ -125,6 +130,28 @@ def summary(costs: dict[str, list[float]], name: str) -> dict[str, Any]:
     """Microseconds, and how many times what they are without the tracer."""
     ratios = [own / other for own, other in zip(costs[name], costs[WITHOUT], strict=True)]
     return {"us": spread(costs[name]), "ratio": spread(ratios)}
+
+
+def figures(result: dict[str, Any]) -> list[Figure]:
+    """For comparison with another run: ratios to the same server without the tracer."""
+    found = []
+    for name in MODES[1:]:
+        one, many = result["publish"][name]["ratio"], result["fanout"][name]["ratio"]
+        found.append(spread_figure(f"{name}: a publish to nobody", "times the CPU without", one, "less"))
+        who = f"{name}: a delivery to one of {result['subscribers']:,}"
+        found.append(spread_figure(who, "times the CPU without", many, "less"))
+    return found
+
+
+def charts(result: dict[str, Any]) -> list[Chart]:
+    """What each way of tracing costs a publish and a delivery, in times of what it is without."""
+    lines = []
+    for name, key in (("a publish to nobody", "publish"), ("a delivery", "fanout")):
+        ratios = [result[key][one]["ratio"] for one in MODES[1:]]
+        lines.append(Line(name, *([ratio[which] for ratio in ratios] for which in ("median", "min", "max"))))
+    return [
+        Chart("trace-cost", "What the message trace costs", "", "times the CPU without it", MODES[1:], lines)
+    ]
 
 
 def table(result: dict[str, Any]) -> str:

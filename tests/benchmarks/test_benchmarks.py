@@ -37,7 +37,7 @@ def run(name: str, directory: Path, *options: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     measured: dict[str, Any] = json.loads(target.read_text())["benchmarks"][name]
     result: dict[str, Any] = measured["result"]
-    names = [one["name"] for one in measured["figures"]]
+    names = [(one["name"], one["unit"]) for one in measured["figures"]]
     assert len(names) == len(set(names))
     return result
 

@@ -108,7 +108,7 @@ def test_one_that_takes_too_long_is_ended_with_all_its_processes(tmp_path: Path)
 
 def test_the_time_that_is_allowed_follows_from_the_usual_unless_sizes_are_given() -> None:
     assert runner._limit(Options(), 100.0) == 300.0
-    assert runner._limit(Options(quick=True), 5.0) == 60.0
+    assert runner._limit(Options(quick=True), 5.0) == 120.0
     assert runner._limit(Options(seconds=500.0), 5.0) == 3600.0
 
 
