@@ -48,6 +48,7 @@ FLOORS = [
         "subscriptions.subscription_expiry",
         "backpressure",
         "health_monitor",
+        "loop.patience",
         "loop.turn_budget",
         "loop.turnstile",
         "rate_limiter",

@@ -1,9 +1,9 @@
 """Who may want what, for how long, and what happens when that changes."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from workbench import Bench, assert_nothing_left
 
 from wsserver import subscription_manager as module

@@ -32,11 +32,11 @@ def microseconds(seconds: float) -> int:
 
 def utc_text(seconds: float) -> str:
     """RFC 3339 in UTC with milliseconds, e.g. ``2026-01-01T00:00:00.000Z``."""
-    return _utc_text(microseconds(seconds) // 1000)
+    whole, thousandths = divmod(microseconds(seconds) // 1000, 1000)
+    return f"{_utc_second(whole)}.{thousandths:03}Z"
 
 
 @lru_cache(maxsize=16)
-def _utc_text(milliseconds: int) -> str:
-    # Spelling a time out costs more than queueing a message; a burst shares one spelling.
-    moment = datetime.fromtimestamp(milliseconds // 1000, UTC).replace(microsecond=milliseconds % 1000 * 1000)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _utc_second(seconds: int) -> str:
+    # Spelling a second out costs more than queueing a message; all that happens in it shares one spelling.
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").removesuffix("+00:00")

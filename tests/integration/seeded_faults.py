@@ -271,7 +271,7 @@ def replay_to_whoever_lost_the_right(server: LiveServer) -> None:
 
     def of_one_who_sees_all(catch_up: Any) -> Any:
         interest = interest_of(catch_up)
-        interest._principal = dataclasses.replace(interest._principal, patients=None)
+        interest._principal = msgspec.structs.replace(interest._principal, patients=None)
         return interest
 
     catch_ups._interest = of_one_who_sees_all

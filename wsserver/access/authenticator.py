@@ -1,8 +1,9 @@
 """From a token to a principal: the one place where identity, role and patient rights meet."""
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from wsserver.access.claims import Claims
 from wsserver.access.principal import Granter, Principal

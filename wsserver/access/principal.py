@@ -1,7 +1,8 @@
 """Who is on a connection and what they may do at this moment."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from wsserver.access.claims import Claims
 from wsserver.access.roles import RoleRights
@@ -12,12 +13,11 @@ Granter = Literal["token", "all_patients", "provider", "host"]
 that runs the server and vouches for a connection of its own."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Principal:
+class Principal(msgspec.Struct, frozen=True, eq=False):
     """An identity with its rights, as one reading of token, role and provider gave them.
 
     Never changed in place: ``Authenticator.refresh`` gives a new one when rights have
-    changed. No repr, for it would show whom the user may see.
+    changed. No repr of its own, for it would show whom the user may see.
     """
 
     user_id: str
@@ -37,6 +37,8 @@ class Principal:
     granted_by: Granter = "host"
     beyond: frozenset[str] = frozenset()
     """Those of ``patients`` whom nothing but breaking the glass shows."""
+
+    __repr__ = object.__repr__
 
     def may_see(self, patient_id: str) -> bool:
         """Whether messages about this patient (a canonical id) may reach the user."""

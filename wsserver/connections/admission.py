@@ -24,6 +24,7 @@ from wsserver.errors import (
 )
 from wsserver.ids import InvalidId, canonical_id
 from wsserver.incidents import internal_error
+from wsserver.loop.patience import at_most
 from wsserver.loop.turnstile import Turnstile
 from wsserver.message_router import MAX_BINARY_FAULTS, MessageRouter
 from wsserver.protocol import commands, control
@@ -174,8 +175,7 @@ class Admission:
 
     async def _identify(self, token: str) -> Principal | ServerError:
         try:
-            async with asyncio.timeout(self._manager.settings.auth.timeout):
-                return await self._authenticator.authenticate(token)
+            return await at_most(self._manager.settings.auth.timeout, self._authenticator.authenticate(token))
         except ServerError as error:
             return error
         except TimeoutError:
