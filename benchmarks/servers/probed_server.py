@@ -26,14 +26,18 @@ class LoopProbe:
         self._due = time.monotonic() + INTERVAL
         self._worked = time.process_time()
         self._stalls: list[tuple[float, float]] = []
-        loop.call_later(INTERVAL, self._look)
+        self._timer = loop.call_later(INTERVAL, self._look)
 
     def _look(self) -> None:
         now, worked = time.monotonic(), time.process_time()
         if now - self._due > INTERVAL:
             self._stalls.append((now - self._due, worked - self._worked))
         self._due, self._worked = now + INTERVAL, worked
-        self._loop.call_later(INTERVAL, self._look)
+        self._timer = self._loop.call_later(INTERVAL, self._look)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
 
     def take(self) -> dict[str, Any]:
         """Figures since the last call."""
