@@ -26,6 +26,7 @@ from benchmarks.suites import (
     replay,
     slow,
     trace,
+    ward,
 )
 from wsserver.settings import ShutdownSettings
 
@@ -105,6 +106,13 @@ def _replay(options: Options) -> dict[str, Any]:
 def _instructions(options: Options) -> dict[str, Any]:
     groups = instructions.QUICK_GROUPS if options.quick else instructions.GROUPS
     return instructions.instructions(options.turns(2, 1), groups)
+
+
+def _ward(options: Options) -> dict[str, Any]:
+    viewers, seconds = options.crowd(5_000, 50), options.duration(15, 1.5)
+    if options.quick:
+        return uvloop.run(ward.ward(viewers, 20, seconds, [0.5, 1.0], 0))
+    return uvloop.run(ward.ward(viewers, max(5, viewers // 10), seconds))
 
 
 def _encodings(options: Options) -> dict[str, Any]:
@@ -288,5 +296,18 @@ SUITE: Final = {
         about=("kill -9 under all clients: how long until all are back, and what that does to the loop"),
         seconds=120,
         quick_seconds=8,
+    ),
+    "ward": Benchmark(
+        _ward,
+        ward.table,
+        ward.figures,
+        ward.charts,
+        about=(
+            "500 patients with monitors and 5,000 viewers with filters, encodings and habits of their own, "
+            "some slow, some coming and going: what load holds with a p99 under 100 ms, growing until it "
+            "breaks, and what breaks first"
+        ),
+        seconds=240,
+        quick_seconds=12,
     ),
 }

@@ -169,7 +169,7 @@ static void print_escaped(const char *text)
     for (; *text; text++) {
         if (*text == '"' || *text == '\\')
             putchar('\\');
-        putchar((unsigned char)*text < ' ' ? ' ' : *text);
+        putchar((unsigned char)*text < ' ' || (unsigned char)*text > '~' ? '.' : *text);
     }
 }
 

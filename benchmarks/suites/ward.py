@@ -131,7 +131,13 @@ class _Run:
         client = await self._client.report()
         self._untold += client["untold_ended"]
         self._left_owed += client["left_owed"]
-        return {"load": load, "monitors": monitors, "server": server, "client": client}
+        return {
+            "load": load,
+            "monitors": monitors,
+            "client_cpu_share": client["cpu_share"],
+            "server": server,
+            "client": client,
+        }
 
 
 def _census(population: Population) -> dict[str, Any]:
