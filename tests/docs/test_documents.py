@@ -52,7 +52,8 @@ def test_every_variable_that_is_named_is_one_that_the_server_reads(path):
 
 def test_the_documents_are_part_of_the_package():
     shipped = {entry.name for entry in files("wsserver").joinpath("docs").iterdir()}
-    assert {"protocol.md", "http.md", "embedding.md", "settings.md", "operations.md", "design.md"} <= shipped
+    named = "protocol", "http", "embedding", "settings", "operations", "design", "benchmarks"
+    assert {f"{name}.md" for name in named} <= shipped
 
 
 def test_the_exit_statuses_are_those_of_the_server():
