@@ -156,9 +156,14 @@ SUITE: Final = {
     "memory": Benchmark(
         _memory,
         memory.table,
-        about="resident memory per idle, authenticated connection with one subscription",
-        seconds=20,
-        quick_seconds=5,
+        memory.figures,
+        memory.charts,
+        about=(
+            "resident memory per idle, authenticated connection, without and with a subscription, by owner; "
+            "and of a session that waits for its client"
+        ),
+        seconds=60,
+        quick_seconds=8,
     ),
     "accept": Benchmark(
         _accept,

@@ -70,8 +70,14 @@ def test_mixed_gives_everybody_the_same_in_its_own_protocol(tmp_path: Path) -> N
 
 def test_memory_counts_a_subscription_for_each_connection(tmp_path: Path) -> None:
     result = run("memory", tmp_path, "--connections", "50")
-    assert result["connections"] == 50
+    assert result["connections"] == result["waiting_sessions"] == 50
+    assert result["subscriptions"] == 50 + 100
     assert 250 < result["token_bytes"] < 350
+    assert result["idle"].keys() < result["subscribed"].keys()
+    assert 200 < result["idle"]["metadata"] == result["subscribed"]["metadata"]
+    assert result["bytes_per_waiting_session"] > 200
+    # Whoever adds to a connection has to say so here. Tables and bounded records weigh more among few.
+    assert sum(result["subscribed"].values()) < 5_500
 
 
 def test_idle_counts_the_heartbeats_that_were_answered(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What takes the memory of a process: by owner, and what the allocators add to it."""
