@@ -35,8 +35,9 @@ def _configuration(port: int) -> dict[str, object]:
         "client": {
             # Whoever comes may subscribe: it is not its tokens that are measured.
             "allow_anonymous_connect_without_token": True,
-            # Pings within a run would be measured as well.
+            # What it does by itself within a run would be measured as well.
             "ping_interval": "24h",
+            "presence_update_interval": "24h",
         },
         "channel": {
             "without_namespace": {

@@ -214,10 +214,7 @@ def table(result: dict[str, Any]) -> str:
             f"  {mode:26}{'deliveries/s':>13}{'min':>12}{'max':>12}{'/ C loop':>10}{'by CPU':>8}"
             f"{'µs CPU':>8}{'on wire':>8}{'client':>8}"
         )
-        ranked = sorted(
-            stage["contestants"].items(), key=lambda one: -one[1]["deliveries_per_second"]["median"]
-        )
-        for name, one in ranked:
+        for name, one in _ranked(stage):
             rate = one["deliveries_per_second"]
             remarks = "  client-limited" if one["rounds_limited_by_client"] else ""
             if one["faults"]:
@@ -239,6 +236,11 @@ def table(result: dict[str, Any]) -> str:
     lines += [f"  {name} was skipped: {reason}" for name, reason in result["skipped"].items()]
     lines += [f"  {name} fell out: {reason}" for name, reason in result["fallen"].items()]
     return "\n".join(lines) + "\n"
+
+
+def _ranked(stage: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The contestants of a mode, the fastest first."""
+    return sorted(stage["contestants"].items(), key=lambda one: -one[1]["deliveries_per_second"]["median"])
 
 
 def _ratio(values: Sequence[float]) -> str:
@@ -270,9 +272,7 @@ def charts(result: dict[str, Any]) -> list[Chart]:
     """Bars of deliveries per second, a chart for each mode."""
     drawn = []
     for mode, stage in result["modes"].items():
-        ranked = sorted(
-            stage["contestants"].items(), key=lambda one: -one[1]["deliveries_per_second"]["median"]
-        )
+        ranked = _ranked(stage)
         rates = [one["deliveries_per_second"] for _, one in ranked]
         bars = Line(
             "deliveries per second",

@@ -190,3 +190,4 @@ def test_usable_installs_only_when_it_is_told_to(
     commands.seen.clear()
     assert usable([tea], install=True) == ([tea], {})
     assert commands.seen == []
+    assert not capsys.readouterr().err

@@ -232,6 +232,9 @@ async def test_figures_and_charts_have_everybody() -> None:
         assert set(chart.places) == {"ours", "C loop of send", "aiohttp, gather"}
         values = list(chart.lines[0].values)
         assert values == sorted(values, reverse=True)
+    shown = peers.table(result)
+    places = [shown.index(f"  {name} ") for name in drawn["peers-one-at-a-time"].places]
+    assert places == sorted(places)
 
 
 def test_peers_runs_by_name_with_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
