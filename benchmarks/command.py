@@ -121,8 +121,7 @@ def measure(
                 _show(name, run["benchmarks"][name])
     else:
         run = _run(names or tuple(SUITE), options, timeout, target)
-    if saved is not None or len(run["benchmarks"]) > 1 or run["interrupted"]:
-        click.echo(summary.text(run))
+    click.echo(summary.text(run))
     if report is not None:
         report.write_text(page.page(run, SUITE))
     if plots is not None:

@@ -20,6 +20,7 @@ from benchmarks import command
 from benchmarks.benchmark import Options
 from benchmarks.catalogue import SUITE
 from benchmarks.reports import picture
+from benchmarks.reports.page import _json as page_data
 from benchmarks.reports.page import page
 
 ROOT = Path(__file__).parents[2]
@@ -106,14 +107,17 @@ def test_an_interrupted_run_is_kept_as_far_as_it_came(tmp_path: Path) -> None:
         [sys.executable, "-m", "benchmarks", *words],
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "memory, for" in line:
-                break
-        assert json.loads(target.read_text())["interrupted"]
-        process.send_signal(signal.SIGINT)
-        said = process.stderr.read()
-        assert process.wait(timeout=60) == 130
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "memory, for" in line:
+                    break
+            assert json.loads(target.read_text())["interrupted"]
+            process.send_signal(signal.SIGINT)
+            said = process.stderr.read()
+            assert process.wait(timeout=60) == 130
+        finally:
+            process.kill()
     assert "interrupted: durable is left out" in said
     assert list(json.loads(target.read_text())["benchmarks"]) == ["encodings"]
     # Its store has gone with it.
@@ -163,6 +167,12 @@ def test_the_page_loads_nothing_and_escapes_everything() -> None:
             assert str(attributes["href"]).startswith(("#", "data:,")), attributes
     identifiers = [attributes["id"] for _, attributes in elements.tags if "id" in attributes]
     assert len(identifiers) == len(set(identifiers))
+
+
+def test_nothing_ends_the_element_of_the_page_s_data() -> None:
+    text = page_data(HOSTILE)
+    assert not set("<>&") & set(text)
+    assert json.loads(text) == HOSTILE
 
 
 def test_the_page_can_be_made_of_every_kind_of_incomplete_run() -> None:

@@ -34,6 +34,7 @@ def pair(old: tuple[float, float, float], new: tuple[float, float, float], **bot
         ((100, 90, 110), (120, 110, 130), "more", SAME),
         ((100, 90, 110), (80, 70, 90), "more", SAME),
         ((100, 90, 110), (100, 95, 105), "more", SAME),
+        ((100, 99, 101), (103, 102, 104), "more", "better"),
         # One value each: a tenth, and not less.
         ((100, 100, 100), (110, 110, 110), "more", SAME),
         ((100, 100, 100), (111, 111, 111), "more", "better"),

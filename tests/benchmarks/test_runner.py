@@ -94,6 +94,13 @@ def test_one_that_fails_is_noted_and_does_not_keep_the_others(name: str, failure
     assert f"{name} FAILED: {failure}" in said
 
 
+def test_one_that_crashes_leaves_none_of_its_processes(tmp_path: Path) -> None:
+    run("dead", options=Options(folder=tmp_path))
+    (child,) = numbers(tmp_path)
+    psutil.wait_procs([psutil.Process(child)] if psutil.pid_exists(child) else [], timeout=10)
+    assert not is_alive(child)
+
+
 def test_a_result_is_kept_though_its_figures_cannot_be_made() -> None:
     outcome, _ = run("uncounted")
     assert outcome.benchmarks["uncounted"]["result"]["benchmark"] == "good"
