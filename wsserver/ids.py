@@ -5,6 +5,7 @@ its decimal text; nothing is ever parsed to a number, so "0123" and "123" are tw
 patients. Merging them would be a clinical error.
 """
 
+import os
 import re
 import secrets
 
@@ -38,7 +39,8 @@ def canonical_id(value: object, what: str = "id") -> str:
 
 def new_id(prefix: str) -> str:
     """A fresh public id such as ``c_3f…`` (96 random bits). Not a secret."""
-    return f"{prefix}_{secrets.token_hex(12)}"
+    # What secrets.token_hex calls in the end; on its way there it takes twice as long.
+    return f"{prefix}_{os.urandom(12).hex()}"
 
 
 class NumberedIds:

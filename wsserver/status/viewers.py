@@ -7,10 +7,10 @@ its clients away, and counts in none of its figures. Nothing in it is kept, and 
 import asyncio
 import hmac
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from wsserver.access.principal import Principal
 from wsserver.access.refusal import AuthenticationFailed, Reason

@@ -56,7 +56,10 @@ def client_of(request: BaseRequest, trusted_proxies: Collection[Network]) -> Cli
     # Not request.scheme, which an absolute request target has been able to choose.
     is_tls = transport is not None and transport.get_extra_info("sslcontext") is not None
     scheme = "https" if is_tls else "http"
-    peer = _parse_address(request.remote or "")
+    remote = request.remote or ""
+    if not trusted_proxies:
+        return Client(_canonical(remote), scheme)
+    peer = _parse_address(remote)
     if peer is None:
         return Client("", scheme)
     if not _is_in(peer, trusted_proxies):
@@ -103,6 +106,11 @@ def _is_in(address: Address, networks: Collection[Network]) -> bool:
 def _parse_hop(text: str) -> Address | None:
     match = _HOP.fullmatch(text)
     return None if match is None else _parse_address(match["bracketed"] or match["v4"] or match["v6"])
+
+
+@lru_cache(maxsize=1024)
+def _canonical(text: str) -> str:
+    return str(_parse_address(text) or "")
 
 
 # The few proxies of an installation come with every request, and parsing takes 4 µs.

@@ -5,13 +5,14 @@ each of those lets two programs on the way disagree about where a request ends.
 """
 
 import re
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum, unique
 from hashlib import sha1
 from typing import Final, Self
 
+import msgspec
 from aiohttp.web import BaseRequest
 from multidict import CIMultiDictProxy, MultiMapping
 
@@ -72,8 +73,7 @@ class TokenSource(StrEnum):
     QUERY = "query"
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
+class Handshake(msgspec.Struct, frozen=True, kw_only=True):
     """An acceptable handshake. What it says about people is a claim; only the token can prove it."""
 
     accept: str
@@ -82,13 +82,16 @@ class Handshake:
     """The subprotocol to speak."""
     protocol_offered: bool
     """Whether the client offered it; only then it is echoed (RFC 6455 section 4.2.2)."""
-    client: Client = field(repr=False)
-    token: str | None = field(repr=False)
+    client: Client
+    token: str | None
     token_source: TokenSource | None
-    user_id: str | None = field(repr=False)
-    role: str | None
-    patient_id: str | None = field(repr=False)
-    subscriptions: tuple[str, ...] = field(repr=False)
+    user_id: str | None = None
+    role: str | None = None
+    patient_id: str | None = None
+    subscriptions: tuple[str, ...] = ()
+
+    # What the client says of people, and its token, are not for logs.
+    __repr__ = object.__repr__
 
 
 def check_handshake(request: BaseRequest, rules: HandshakeRules, client: Client | None = None) -> Handshake:
@@ -111,11 +114,21 @@ def check_handshake(request: BaseRequest, rules: HandshakeRules, client: Client 
     offer = read_offer(headers.getall("Sec-WebSocket-Protocol", []), rules.protocols)
     query = request.query
     token, source = _find_token(_bearer(headers), offer.token, _query_token(query, rules))
+    protocol, offered = offer.protocol or JSON_PROTOCOL, offer.protocol is not None
+    if not query:
+        return Handshake(
+            accept=accept_value(key),
+            protocol=protocol,
+            protocol_offered=offered,
+            client=client,
+            token=token,
+            token_source=source,
+        )
     subscriptions = _parameter(query, "subscriptions") or ""
     return Handshake(
         accept=accept_value(key),
-        protocol=offer.protocol or JSON_PROTOCOL,
-        protocol_offered=offer.protocol is not None,
+        protocol=protocol,
+        protocol_offered=offered,
         client=client,
         token=token,
         token_source=source,
@@ -128,7 +141,8 @@ def check_handshake(request: BaseRequest, rules: HandshakeRules, client: Client 
 
 def accept_value(key: str) -> str:
     """``Sec-WebSocket-Accept`` for a key (RFC 6455 section 4.2.2)."""
-    return b64encode(sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
+    digest = sha1(key.encode() + _GUID, usedforsecurity=False).digest()
+    return b2a_base64(digest, newline=False).decode()
 
 
 def response_head(handshake: Handshake) -> bytes:
@@ -191,12 +205,13 @@ def _check_target(target: str, headers: Headers) -> None:
 
 def _lists(headers: Headers, name: str, token: str) -> bool:
     """Whether a comma-separated header names a token, whatever its case."""
-    return any(
-        element.strip(" \t").lower() == token
-        for value in headers.getall(name, [])
-        if value.isascii()  # the Kelvin sign's lower case is a plain k
-        for element in value.split(",")
-    )
+    for value in headers.getall(name, ()):
+        # The Kelvin sign's lower case is a plain k.
+        if value.isascii():
+            for element in value.lower().split(","):
+                if element.strip(" \t") == token:
+                    return True
+    return False
 
 
 def _bearer(headers: Headers) -> str | None:
@@ -216,6 +231,8 @@ def _bearer(headers: Headers) -> str | None:
 
 
 def _query_token(query: MultiMapping[str], rules: HandshakeRules) -> str | None:
+    if not query:
+        return None
     token = _parameter(query, "token")
     if token is not None and not rules.allow_query_token:
         raise _malformed("A token in the address ends up in logs and is not accepted here.")
@@ -225,18 +242,13 @@ def _query_token(query: MultiMapping[str], rules: HandshakeRules) -> str | None:
 def _find_token(
     authorization: str | None, subprotocol: str | None, query: str | None
 ) -> tuple[str | None, TokenSource | None]:
-    found = [
-        (token, source)
-        for token, source in (
-            (authorization, TokenSource.AUTHORIZATION),
-            (subprotocol, TokenSource.SUBPROTOCOL),
-            (query, TokenSource.QUERY),
-        )
-        if token is not None
-    ]
-    if len(found) > 1:
+    if (authorization, subprotocol, query).count(None) < 2:
         raise _malformed("More than one token.")
-    return found[0] if found else (None, None)
+    if authorization is not None:
+        return authorization, TokenSource.AUTHORIZATION
+    if subprotocol is not None:
+        return subprotocol, TokenSource.SUBPROTOCOL
+    return query, None if query is None else TokenSource.QUERY
 
 
 def _parameter(query: MultiMapping[str], name: str) -> str | None:

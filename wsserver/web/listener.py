@@ -55,6 +55,9 @@ class Listener:
             backlog=BACKLOG,
         )
         self._servers = [server]
+        for one in server.sockets:
+            # A peer that vanished without a word is noticed one day, also while HTTP waits for it.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         bound: int = server.sockets[0].getsockname()[1]
         return bound
 

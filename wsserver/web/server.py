@@ -91,6 +91,8 @@ class WebSocketServer:
             access_log=None,
             keepalive_timeout=REQUEST_TIMEOUT,
             handle_signals=False,
+            # Accepted sockets have it from those that listen; for each by itself it takes 10 µs.
+            tcp_keepalive=False,
             shutdown_timeout=HTTP_GRACE,
             lingering_time=1.0,
             # A body that does not unpack would be an exception in aiohttp, also where nobody reads it.
