@@ -36,9 +36,9 @@ class LoadClient:
         """Open more connections, each up to the server's ``connected``."""
         return self._checked(await self._ask(f"connect {connections}", "connected", timeout))
 
-    async def subscribe(self, *, timeout: float = 120.0) -> dict[str, Any]:
-        """Subscribe on every connection that has not yet."""
-        return self._checked(await self._ask("subscribe", "subscribed", timeout))
+    async def subscribe(self, first: int = 0, *, timeout: float = 120.0) -> dict[str, Any]:
+        """Subscribe on every connection that has not yet; ``first`` is the number of the next message."""
+        return self._checked(await self._ask(f"subscribe {first}", "subscribed", timeout))
 
     async def expect(self, messages: int) -> None:
         """Be ready to tell when every subscriber has had that many messages since it connected."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from benchmarks.clients.load_client import LoadClient
+from benchmarks.contest.flight import LOOK, PORTION, Flight
 from benchmarks.contest.floor import BareLoop
 from benchmarks.servers.real_server import SUBSCRIPTION_TYPE, RealServer
 from wsserver.clock import utc_text
@@ -32,6 +33,12 @@ class Audience:
         self.size = size
         self.sent = 0
 
+    async def grow(self, size: int) -> None:
+        """Connect and subscribe until there are so many."""
+        await self.client.connect(size - self.size)
+        await self.client.subscribe(self.sent)
+        self.size = size
+
 
 class Contestant(Protocol):
     """One way to send numbered messages to an audience."""
@@ -48,21 +55,32 @@ class Contestant(Protocol):
         """
 
 
-def message(number: int) -> dict[str, Any]:
-    """The message with this number: 200 bytes of JSON."""
+def message(number: int, size: int = MESSAGE_SIZE) -> dict[str, Any]:
+    """The message with this number, of so many bytes of JSON."""
     body = {"type": "ecg_data", "n": number, "pad": ""}
-    body["pad"] = "x" * (MESSAGE_SIZE - len(msgspec.json.encode(body)))
+    body["pad"] = "x" * (size - len(msgspec.json.encode(body)))
     return body
 
 
 class Ours:
     """``connection_manager.broadcast_to_type``; ``joined`` messages are published per turn of the loop."""
 
-    def __init__(self, server: RealServer, audience: Audience, joined: int = 1) -> None:
+    def __init__(
+        self,
+        server: RealServer,
+        audience: Audience,
+        joined: int = 1,
+        *,
+        size: int = MESSAGE_SIZE,
+        flight: Flight | None = None,
+    ) -> None:
+        """``flight`` is asked every few milliseconds whether more may be sent."""
         self.name = "ours" if joined == 1 else f"ours, {joined} joined"
         self.audience = audience
         self._manager = server.manager
         self.joined = joined
+        self._size = size
+        self._flight = flight
         self._shortest = math.inf
 
     async def publish(self, first: int, count: int) -> float:
@@ -70,13 +88,19 @@ class Ours:
         before = time.process_time()
         for number in range(first, first + count, self.joined):
             for each in range(number, min(number + self.joined, first + count)):
-                report = self._manager.broadcast_to_type(SUBSCRIPTION_TYPE, message(each))
+                report = self._manager.broadcast_to_type(SUBSCRIPTION_TYPE, message(each, self._size))
                 if int(report) != self.audience.size:
                     raise RuntimeError(f"{int(report)} of {self.audience.size} were reached: {report}")
             await self._drained()
         return time.process_time() - before
 
     async def _drained(self) -> None:
+        if self._flight is not None:
+            while self._manager.hub.dirty_connections:
+                # The hub sends in turns of the loop: whoever holds the loop up holds it back.
+                self._flight.wait()
+                await asyncio.sleep(LOOK)
+            return
         # A look at each turn of the loop would be measured as the server's work: sleep through most of them.
         began = time.monotonic()
         if 0.005 < self._shortest < math.inf:
@@ -92,20 +116,38 @@ class Floor:
     ``joined`` frames go into one ``send``.
     """
 
-    def __init__(self, server: RealServer, audience: Audience, start: bytes, joined: int = 1) -> None:
-        """``start`` is how a frame's text begins; see `frame_start`."""
+    def __init__(
+        self,
+        server: RealServer,
+        audience: Audience,
+        start: bytes,
+        joined: int = 1,
+        *,
+        size: int = MESSAGE_SIZE,
+        flight: Flight | None = None,
+    ) -> None:
+        """``start`` is how a frame's text begins, see `frame_start`; ``flight`` when more may be sent."""
         self.name = "C loop of send" if joined == 1 else f"C loop of send, {joined} joined"
         self.audience = audience
         self._loop = BareLoop(server.descriptors())
         self._start = start
         self.joined = joined
+        self._size = size
+        self._flight = flight
 
     async def publish(self, first: int, count: int) -> float:
         """Send with no event loop in between. Raises BlockingIOError when a socket is full."""
         before = time.process_time()
         for number in range(first, first + count, self.joined):
             numbers = range(number, min(number + self.joined, first + count))
-            self._loop.send(b"".join(like_ours(self._start, each) for each in numbers))
+            frames = b"".join(like_ours(self._start, each, self._size) for each in numbers)
+            if self._flight is None:
+                self._loop.send(frames)
+                continue
+            step = max(1, PORTION // len(frames))
+            for at in range(0, self.audience.size, step):
+                self._flight.wait()
+                self._loop.send(frames, at, step)
         return time.process_time() - before
 
 
@@ -129,9 +171,9 @@ async def frame_start(server: RealServer, audience: Audience) -> bytes:
     return start
 
 
-def like_ours(start: bytes, number: int) -> bytes:
-    """The frame of the message with this number."""
-    return encode_frame(TEXT, start + msgspec.json.encode(message(number))[1:])
+def like_ours(start: bytes, number: int, size: int = MESSAGE_SIZE) -> bytes:
+    """The frame of the message with this number and of so many bytes."""
+    return encode_frame(TEXT, start + msgspec.json.encode(message(number, size))[1:])
 
 
 class Naive:

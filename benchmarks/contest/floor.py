@@ -21,8 +21,14 @@ class BareLoop:
         self._fan_out.restype = ctypes.c_size_t
         self._descriptors = (ctypes.c_int * len(descriptors))(*descriptors)
 
-    def send(self, data: bytes) -> None:
-        """Send the same bytes to all. Raises BlockingIOError when a socket did not take them whole."""
-        failed = self._fan_out(self._descriptors, len(self._descriptors), data, len(data))
+    def send(self, data: bytes, first: int = 0, count: int | None = None) -> None:
+        """Send the same bytes to all, or to ``count`` of them from the ``first`` one on.
+
+        Raises BlockingIOError when a socket did not take them whole.
+        """
+        left = len(self._descriptors) - first
+        count = left if count is None else min(count, left)
+        place = ctypes.byref(self._descriptors, first * ctypes.sizeof(ctypes.c_int))
+        failed = self._fan_out(place, count, data, len(data))
         if failed:
             raise BlockingIOError(f"{failed} sockets did not take {len(data)} bytes")
