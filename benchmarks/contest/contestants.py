@@ -55,9 +55,12 @@ class Contestant(Protocol):
         """
 
 
-def message(number: int, size: int = MESSAGE_SIZE) -> dict[str, Any]:
-    """The message with this number, of so many bytes of JSON."""
-    body = {"type": "ecg_data", "n": number, "pad": ""}
+def message(number: int, size: int = MESSAGE_SIZE, due: float | None = None) -> dict[str, Any]:
+    """The message with this number, of so many bytes of JSON; ``due`` is when its latency begins."""
+    body: dict[str, Any] = {"type": "ecg_data", "n": number}
+    if due is not None:
+        body["at"] = int(due * 1e9)
+    body["pad"] = ""
     body["pad"] = "x" * (size - len(msgspec.json.encode(body)))
     return body
 
