@@ -26,7 +26,7 @@ class WardClient:
 
     async def open(self, expected: int) -> None:
         """Open all who are to be there. Raises RuntimeError unless that many can subscribe."""
-        opened = await self._ask("open", "opened", 120)
+        opened = await self._ask("open", "opened", 240)
         if opened["ready"] != expected or opened["errors"]:
             raise RuntimeError(f"{expected} viewers were to be there: {opened}")
 

@@ -21,19 +21,20 @@ INTERVAL = 0.005
 class LoopProbe:
     """The longest time that the loop let a due timer wait, and how much of it this process worked."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, interval: float = INTERVAL) -> None:
         self._loop = loop
-        self._due = time.monotonic() + INTERVAL
+        self._interval = interval
+        self._due = time.monotonic() + interval
         self._worked = time.process_time()
         self._stalls: list[tuple[float, float]] = []
-        self._timer = loop.call_later(INTERVAL, self._look)
+        self._timer = loop.call_later(interval, self._look)
 
     def _look(self) -> None:
         now, worked = time.monotonic(), time.process_time()
-        if now - self._due > INTERVAL:
+        if now - self._due > self._interval:
             self._stalls.append((now - self._due, worked - self._worked))
-        self._due, self._worked = now + INTERVAL, worked
-        self._timer = self._loop.call_later(INTERVAL, self._look)
+        self._due, self._worked = now + self._interval, worked
+        self._timer = self._loop.call_later(self._interval, self._look)
 
     def stop(self) -> None:
         """Look no more."""

@@ -170,6 +170,7 @@ def _decisive(step: dict[str, Any]) -> Step:
         server_share=server["cpu_share"],
         waited_share=server["waited_share"],
         loop_lag_ms=server["loop_lag_ms"],
+        collection_ms=server["collections"]["longest_ms"],
         client_share=client["cpu_share"],
         first=server["first"],
     )
@@ -222,6 +223,7 @@ def table(result: dict[str, Any]) -> str:
     clients = [step["client"] for step in result["steps"]]
     exchanged, asked = (sum(step[name] for step in clients) for name in ("done", "asked"))
     arrival = "" if best is None else f"{best['client']['arrival']['p99_us'] / 1e3:.1f} ms (p99)"
+    collections = [step["server"]["collections"] for step in result["steps"]]
     last = result["steps"][-1]["server"]["backpressure"]
     conflated, dropped, closed = (last[name] for name in ("conflated", "dropped_slow", "closed_slow"))
     lines += [
@@ -233,6 +235,8 @@ def table(result: dict[str, Any]) -> str:
         f"{end['told']:,} told of in gaps; {end['untold']} viewers where the two differ",
         f"  Of those closed (4005) {end['untold_closed']} lacked something untold; {end['left_owed']} left, "
         "or were cut off, before they could be told",
+        f"  Garbage collection: {sum(one['full'] for one in collections)} full ones, the longest held the "
+        f"loop for {max(one['longest_ms'] for one in collections):.0f} ms",
         f"  The backend's own part: {result['publisher_us_per_message']:.1f} µs a message, "
         f"{share:.1%} of the processor at a load of 1",
         "",

@@ -51,6 +51,8 @@ class Step:
     waited_share: float = 0.0
     """Part of the time in which the server waited for its processor, which others had."""
     loop_lag_ms: float = 0.0
+    collection_ms: float = 0.0
+    """The longest that the garbage collector held that loop."""
     client_share: float = 0.0
     first: Mapping[str, float] = field(default_factory=dict)
     """When each sign was seen first, in seconds."""
@@ -127,6 +129,8 @@ def _cause(step: Step) -> str:
             f"processor, which it used for {step.server_share:.0%}"
         )
     state = f"server {step.server_share:.0%} busy, its loop up to {step.loop_lag_ms:,.0f} ms late"
+    if step.server_share < SERVER_BUSY and step.collection_ms > LIMIT_MS / 2:
+        return f"the garbage collector held the loop for {step.collection_ms:,.0f} ms at a time; {state}"
     if signs and (signs[0][1] == "busy" or step.server_share < SERVER_BUSY):
         return f"first {', then '.join(told)}; {state}"
     if step.server_share >= SERVER_BUSY:

@@ -8,13 +8,14 @@ each monitor.
 """
 
 import asyncio
+import gc
 import json
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import uvloop
 
@@ -26,12 +27,16 @@ from wsserver.overload import Overload
 
 LOOK_EVERY: Final = 0.1
 """Seconds between two looks at what may break."""
+PROBE_EVERY: Final = 0.02
+"""Seconds between two looks at how late the loop is."""
 LATE: Final = 0.1
 """Seconds of lateness from which on a publisher counts as behind."""
 BUSY: Final = 0.97
 """Share of the processor, over half a second, from which on it counts as used up."""
-QUIET: Final = 0.5
-"""Seconds without progress after which what still waits, waits for somebody who does not read."""
+CALM_LOOKS: Final = 6
+"""Looks in a row, 50 ms apart, at which nothing was ready to be sent."""
+PATIENCE: Final = 10.0
+"""Seconds to wait for that at most."""
 
 
 class WardServer:
@@ -79,6 +84,30 @@ async def ward_server(patients: int, monitors: int) -> AsyncIterator[WardServer]
         await process.wait()
 
 
+class Collections:
+    """How long the garbage collector holds the loop: a full collection walks every object there is."""
+
+    def __init__(self) -> None:
+        self.full = 0
+        self.longest = 0.0
+        """Seconds."""
+        self._began = 0.0
+
+    def __enter__(self) -> Self:
+        gc.callbacks.append(self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        gc.callbacks.remove(self._note)
+
+    def _note(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._began = time.monotonic()
+            return
+        self.longest = max(self.longest, time.monotonic() - self._began)
+        self.full += info["generation"] == 2
+
+
 class Watch:
     """Notes when each of the things that may break did so first, in seconds from its own start."""
 
@@ -122,7 +151,7 @@ async def _step(
     server: RealServer, publisher: Publisher, monitors: int, start: int, warm_up: float, hold: float
 ) -> dict[str, Any]:
     manager, loop = server.manager, asyncio.get_running_loop()
-    probe = LoopProbe(loop)
+    probe = LoopProbe(loop, PROBE_EVERY)
     run = asyncio.create_task(publisher.run(monitors, start, warm_up + hold))
     await asyncio.sleep(start / 1e9 + warm_up - time.monotonic())
     probe.take()
@@ -130,7 +159,8 @@ async def _step(
     watch = Watch(server, publisher)
     watching = asyncio.create_task(watch.run())
     before = _counts(server, publisher)
-    await asyncio.sleep(max(0.0, start / 1e9 + warm_up + hold - time.monotonic()))
+    with Collections() as collections:
+        await asyncio.sleep(max(0.0, start / 1e9 + warm_up + hold - time.monotonic()))
     after = _counts(server, publisher)
     stalls = probe.take()
     probe.stop()
@@ -148,6 +178,7 @@ async def _step(
         "all_refused": publisher.refused,
         "loop_lag_ms": stalls["worst_stall_ms"],
         "stalls_over_100_ms": stalls["stalls_over_100_ms"],
+        "collections": {"full": collections.full, "longest_ms": collections.longest * 1e3},
         "first": watch.first,
         "most_queued": watch.most_queued,
         "overload": server.service.overload.causes,
@@ -191,15 +222,11 @@ def _waited() -> float:
 
 
 async def _quiet(server: RealServer) -> None:
-    """Wait until nothing has left the queues for a while, or nothing is left in them."""
-    hub = server.manager.hub
-    written, since = hub.frames_written, time.monotonic()
-    while hub.frames_queued and time.monotonic() - since < QUIET:
+    """Wait until nothing is ready to be sent; what waits for full sockets is their readers' affair."""
+    calm, until = 0, time.monotonic() + PATIENCE
+    while calm < CALM_LOOKS and time.monotonic() < until:
         await asyncio.sleep(0.05)
-        if hub.frames_written != written:
-            # Slow readers take a little all the time.
-            moved, written = hub.frames_written - written, hub.frames_written
-            since = time.monotonic() if moved > server.manager.hub.slow_count + 10 else since
+        calm = 0 if server.manager.hub.dirty_connections else calm + 1
 
 
 async def _serve(patients: int, monitors: int) -> None:
@@ -207,6 +234,9 @@ async def _serve(patients: int, monitors: int) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async with real_server(load_profile(HEARTBEATS)) as server:
         publisher = Publisher(server.manager, patients, monitors)
+        # As `wsserver run` does.
+        gc.collect()
+        gc.freeze()
         print(server.port, flush=True)
         while line := (await reader.readline()).decode().split():
             if line == ["numbers"]:

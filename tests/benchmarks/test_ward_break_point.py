@@ -108,6 +108,10 @@ def test_the_verdict_names_what_was_seen_first() -> None:
             {"p99_ms": 150, "server_share": 0.5, "first": {"closing_slow": 0.1}},
             "neither processor, queues nor door gave way; server 50% busy",
         ),
+        (
+            {"p99_ms": 150, "server_share": 0.5, "collection_ms": 140, "first": {"late": 0.2}},
+            "the garbage collector held the loop for 140 ms at a time; server 50% busy",
+        ),
         ({"p99_ms": 150, "server_share": 0.5, "waited_share": 0.4}, "the machine was not quiet"),
     ],
 )
