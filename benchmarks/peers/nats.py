@@ -78,7 +78,7 @@ class Nats:
             await asyncio.to_thread(path.write_text, _configuration(port, websocket_port))
             # Its log goes to standard error: of no interest unless it ends.
             command = [self.environment.name, "--config", str(path), "--log", f"{directory}/log"]
-            process = await start(command, {"GOMAXPROCS": "1"})
+            process = await start(command, {"GOMAXPROCS": "1"}, talks=False)
             try:
                 await listening(process, port)
                 await listening(process, websocket_port)

@@ -110,15 +110,21 @@ class ByLines:
         return line
 
 
-async def start(command: Sequence[str], variables: Mapping[str, str] | None = None) -> PeerProcess:
-    """Start a peer on the processors of this process. Raises PeerDied."""
+async def start(
+    command: Sequence[str], variables: Mapping[str, str] | None = None, *, talks: bool = True
+) -> PeerProcess:
+    """Start a peer on the processors of this process. Raises PeerDied.
+
+    What one that does not talk says is thrown away: nobody reads it, and a full pipe would hold it up.
+    """
+    talk = asyncio.subprocess.PIPE if talks else asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=_ROOT,
             env={**os.environ, "PYTHONPATH": str(_ROOT), **(variables or {})},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+            stdin=talk,
+            stdout=talk,
         )
     except OSError as fault:
         raise PeerDied(str(fault)) from None
