@@ -56,7 +56,7 @@ class _HttpApi:
 
     def __init__(self, port: int) -> None:
         self._url = f"http://127.0.0.1:{port}/api"
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=240))
 
     async def publish(self, template: bytes, first: int, count: int, joined: int) -> None:
         """Publish, and wait for the answer to each request. Raises PeerDied."""
