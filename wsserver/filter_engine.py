@@ -1,7 +1,6 @@
 """Filters as the server uses them: checked, compiled once, shared."""
 
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 from typing import Any
 
 from wsserver.errors import FILTER_ERROR, ServerError
@@ -19,7 +18,7 @@ class FilterEngine:
         """What filters see as the severity of a message that has none."""
         self._interner = FilterInterner(_limits(settings))
         self._max_patterns = settings.max_patterns_per_connection
-        self._complexity = Fraction(0)
+        self._sixteenths = 0
         self._users = 0
 
     def configure(self, settings: FilterSettings) -> None:
@@ -37,7 +36,7 @@ class FilterEngine:
     def average_complexity(self) -> float:
         """Of the filters of all subscriptions: conditions and connectives, a sixteenth for each value
         of a list, 5 for each pattern. 0.0 when there are none."""
-        return round(float(self._complexity / self._users), 2) if self._users else 0.0
+        return round(self._sixteenths / 16 / self._users, 2) if self._users else 0.0
 
     def __len__(self) -> int:
         """Distinct filters in use."""
@@ -49,7 +48,7 @@ class FilterEngine:
             program = self._interner.intern(source)
         except FilterError as fault:
             raise _wire_error(fault) from None
-        self._complexity += Fraction(program.complexity)
+        self._sixteenths += _sixteenths(program)
         self._users += 1
         return program
 
@@ -66,7 +65,7 @@ class FilterEngine:
     def give_back(self, program: Program) -> None:
         """One user of the program less."""
         self._interner.release(program)
-        self._complexity -= Fraction(program.complexity)
+        self._sixteenths -= _sixteenths(program)
         self._users -= 1
 
     def validate(self, source: object) -> dict[str, Any]:
@@ -87,6 +86,11 @@ class FilterEngine:
         except FilterError as fault:
             raise _wire_error(fault) from None
         return program.matches(dict(message), dict(derived))
+
+
+def _sixteenths(program: Program) -> int:
+    """Its complexity in the smallest parts that there are, whose sum never drifts."""
+    return int(program.complexity * 16)
 
 
 def _limits(settings: FilterSettings) -> FilterLimits:

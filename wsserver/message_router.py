@@ -108,7 +108,7 @@ class MessageRouter:
             metadata.link.pause_reading(PAUSED_FOR_TURN)
             self._budget.wait(metadata)
             return
-        self._budget.charge(lambda: self._handle(metadata, opcode, payload))
+        self._budget.charge(self._handle, metadata, opcode, payload)
 
     def hold(self, metadata: ConnectionMetadata) -> None:
         """Let what this connection asks for wait, until ``release``."""
@@ -275,7 +275,7 @@ class MessageRouter:
                 raise InvalidTopic("subscription_id", "is not a subscription of this connection")
             topic, existed = Topic(ended.subscription_type, ended.target_id), True
         else:
-            existed = subscriptions.remove_subscription(metadata.connection_id, *topic)
+            existed = subscriptions.remove(metadata, topic)
         if self._glass is not None and metadata.principal.beyond:
             self._glass.settle(metadata)
         answer = control.Unsubscribed(

@@ -218,11 +218,12 @@ class SubscriptionManager:
         self, connection_id: str, subscription_type: str, target_id: str | int | None = None
     ) -> bool:
         """End one subscription; False when there was none. Raises ConnectionNotFound, 1003."""
-        metadata = self._connection(connection_id)
+        return self.remove(self._connection(connection_id), Topic.of(subscription_type, target_id))
+
+    def remove(self, metadata: ConnectionMetadata, topic: Topic) -> bool:
+        """The same for a topic in normal form."""
         self.operations += 1
-        record = self._index.record(
-            self._index.find(metadata.handle, *Topic.of(subscription_type, target_id))
-        )
+        record = self._index.record(self._index.find(metadata.handle, *topic))
         if record is None:
             return False
         self._end(record, "unsubscribed")

@@ -16,8 +16,12 @@ cdef tuple NAMES = (
 )
 
 
+# Made once: json.dumps makes an encoder for each call that wants anything special of it.
+cdef object _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 cdef str json_text(object value):
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encode(value)
 
 
 cdef Condition make_condition(Field field, Operator operator, object operand):

@@ -133,3 +133,10 @@ def test_a_history_says_how_far_back_it_reaches() -> None:
     nothing, _ = history_of(0, events=1)
     assert not nothing.reaches(0)
     assert nothing.reaches(1)
+
+
+def test_an_event_in_a_log_names_nobody() -> None:
+    history, _ = history_of(5)
+    history.note("subscribed", connection_id="c_1", target_id="123", detail="dr7")
+    (event,) = history.latest()
+    assert repr(event) == "<Event subscribed>"

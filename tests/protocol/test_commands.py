@@ -1,11 +1,13 @@
 import json
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
 
 from wsserver.errors import INVALID_MESSAGE
 from wsserver.protocol import commands
-from wsserver.protocol.commands import COMMAND_TYPES, CommandError, decode_command
+from wsserver.protocol.commands import COMMAND_TYPES, CommandError, convert_command, decode_command
 from wsserver.protocol.topic import EVERYTHING, InvalidTopic, Topic
 
 # A value that must show up in no text about a command: tokens, ids and secrets look like this to us.
@@ -299,3 +301,35 @@ def test_commands_cannot_be_changed_after_they_were_checked() -> None:
     with pytest.raises(AttributeError):
         command.t = 2
     assert msgspec.json.encode(command) == b'{"type":"ping","request_id":null,"t":1}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"type": "ping", "t": 7, "request_id": "r"},
+        {"type": "subscribe", "topic": "patient:1", "filters": {"a": 1}},
+        {"type": "disconnect"},
+        {"type": "ping", "t": True, "request_id": "r"},
+        {"type": "ping", "topic": "patient:1", "request_id": "r"},
+        {"type": "pong", "request_id": "r"},
+        {"request_id": "r"},
+        {},
+    ],
+    ids=repr,
+)
+def test_an_object_is_the_same_command_and_the_same_fault_as_its_text(body: dict[str, Any]) -> None:
+    def outcome(read: Callable[[], object]) -> object:
+        try:
+            return read()
+        except CommandError as error:
+            return error.as_dict(), error.request_id
+
+    said = outcome(lambda: decode_command(json.dumps(body).encode()))
+    assert outcome(lambda: convert_command(body)) == said
+
+
+@pytest.mark.parametrize("kind", [7, ["ping"], None])
+def test_an_object_whose_type_is_no_text_is_refused(kind: object) -> None:
+    with pytest.raises(CommandError) as caught:
+        convert_command({"type": kind, "request_id": "r"})
+    assert caught.value.request_id == "r"

@@ -39,9 +39,9 @@ class ClientSink:
         if type(owner) is ConnectionMetadata:
             if owner.resumed is not None:
                 self._manager.sessions.heard(owner)
-            unpacked = min(
-                owner.encoding.unpacked(opcode, payload), connection.reader.limits.max_message_size
-            )
+            unpacked = owner.encoding.unpacked(opcode, payload)
+            if unpacked:
+                unpacked = min(unpacked, connection.reader.limits.max_message_size)
             error = self._rates.take_message(owner, len(payload), unpacked)
             if error is None:
                 self._router.route(owner, opcode, payload)

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, TypeVarTuple
 
 from wsserver.loop.loop_port import LoopPort
 
@@ -11,6 +11,7 @@ SECONDS: Final = 0.004
 """What commands may take of one turn. The last one may run over; none takes much longer than this."""
 
 Party = TypeVar("Party")
+Arguments = TypeVarTuple("Arguments")
 
 
 class TurnBudget(Generic[Party]):
@@ -51,11 +52,11 @@ class TurnBudget(Generic[Party]):
         self._waiting.append(party)
         self._schedule()
 
-    def charge(self, work: Callable[[], None]) -> None:
+    def charge(self, work: Callable[[*Arguments], None], *arguments: *Arguments) -> None:
         """Do something and count how long it took."""
         began = self._clock()
         try:
-            work()
+            work(*arguments)
         finally:
             self._spent += self._clock() - began
             self._schedule()

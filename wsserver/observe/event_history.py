@@ -1,9 +1,10 @@
 """The latest events in the lives of subscriptions, for whoever asks why something ended."""
 
 from collections import deque
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Literal, TypeAlias, get_args
+
+import msgspec
 
 from wsserver.clock import Clock, utc_text
 
@@ -22,9 +23,8 @@ EventKind: TypeAlias = Literal[
 EVENT_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Event:
-    """What happened to one subscription, or to a connection. No repr: it would name patients."""
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """What happened to one subscription, or to a connection."""
 
     at: float
     """Seconds since 1970 UTC."""
@@ -34,6 +34,9 @@ class Event:
     subscription_type: str | None = None
     target_id: str | None = None
     detail: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Event {self.kind}>"  # nothing that would name patients
 
     def as_dict(self) -> dict[str, Any]:
         """All members ready for JSON, the time as text in UTC."""

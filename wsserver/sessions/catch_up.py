@@ -167,7 +167,7 @@ class CatchUps:
         catch_up.scheduled = False
         if catch_up.metadata.catch_up is not catch_up:
             return
-        self._budget.charge(lambda: self._step(catch_up))
+        self._budget.charge(self._step, catch_up)
 
     def _step(self, catch_up: CatchUp) -> None:
         try:
