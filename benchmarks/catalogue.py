@@ -86,7 +86,7 @@ def _slow(options: Options) -> dict[str, Any]:
 
 def _drain(options: Options) -> dict[str, Any]:
     rate = options.rate or ShutdownSettings().return_rate
-    return uvloop.run(drain.drain(options.crowd(10_000, 1_000), rate))
+    return uvloop.run(drain.drain(options.crowd(10_000, 500), rate))
 
 
 def _herd(options: Options) -> dict[str, Any]:

@@ -30,8 +30,8 @@ PER_SECOND: Final = 50.0
 QUIET: Final = 4.0
 """Seconds of the measurement before."""
 
-AIM: Final = 2.0
-"""Times what it is in peace, which the p99 of live messages may be while all catch up."""
+AIM, AIM_AT = 2.0, 1_000
+"""Times what it is in peace, which the p99 of live messages may be while so many, or more, catch up."""
 
 BODY: Final = {"type": "vitals", "heart_rate": 61, "spo2": 97, "note": "x" * 100}
 
@@ -133,11 +133,12 @@ async def _watch(
 def figures(result: dict[str, Any]) -> list[Figure]:
     """For comparison with another run; of one return each."""
     who = f"{result['clients']:,} clients back to {result['messages']:,} messages each"
+    aim = AIM if result["clients"] >= AIM_AT else None
     return [
         figure(f"{who}: replayed", "messages/s", [result["per_second"]], "more"),
         figure(f"{who}: all complete after", "s", [result["complete_after"]], "less"),
         figure(f"{who}: p99 of live messages", "ms", [result["meanwhile"]["p99_us"] / 1e3], "less"),
-        figure(f"{who}: p99 of live messages", "times p99 before", [result["p99_ratio"]], "less", aim=AIM),
+        figure(f"{who}: p99 of live messages", "times p99 before", [result["p99_ratio"]], "less", aim=aim),
         figure(f"{who}: not received", "messages", [result["promised"] - result["received"]], "less", aim=0),
     ]
 

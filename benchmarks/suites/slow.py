@@ -2,8 +2,8 @@
 
 Messages go out at an even pace, half of what the server was just measured to send, whatever
 became of the one before: latencies count from the moment at which a message was due. First
-everybody reads, then a tenth stops and reads again at the end. All is data of one stream, but
-for one message a second, which is an alert or critical by turns.
+everybody reads, for half as long as a tenth stops then, which reads again at the end. All is data
+of one stream, but for one message a second, which is an alert or critical by turns.
 """
 
 import asyncio
@@ -35,6 +35,9 @@ SHARE_OF_CAPACITY = 0.5
 STALLED_SHARE = 0.1
 WARD = 25
 
+CAPACITY_SECONDS = 2.0
+"""How long it is measured what the server can send."""
+
 MEMORY_ALLOWANCE = 1 << 20
 """Bytes by which the process may grow for each connection that does not read."""
 
@@ -58,8 +61,8 @@ async def slow(connections: int, seconds: float) -> dict[str, Any]:
             capacity, number = await _capacity(server, client)
             per_second = capacity * SHARE_OF_CAPACITY
             gc.collect()
-            say(f"everybody reads, for {seconds:g} s")
-            everybody, number, first = await _run(server, client, per_second, seconds, number)
+            say(f"everybody reads, for {seconds / 2:g} s")
+            everybody, number, first = await _run(server, client, per_second, seconds / 2, number)
             baseline = resident_bytes()
             say(f"{stalled:,} do not read, for {seconds:g} s")
             await client.stall(stalled)
@@ -94,7 +97,7 @@ async def _capacity(server: RealServer, client: LoadClient) -> tuple[float, int]
     """Messages per second when each is sent only after the one before has left every queue."""
     manager = server.manager
     number, began = 0, time.monotonic()
-    while time.monotonic() - began < 3 or number < 3:
+    while time.monotonic() - began < CAPACITY_SECONDS or number < 3:
         manager.broadcast_to_type(SUBSCRIPTION_TYPE, {"type": "ecg_data", "n": number, "text": "x" * PAYLOAD})
         number += 1
         while manager.hub.frames_queued:

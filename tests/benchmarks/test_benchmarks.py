@@ -39,7 +39,23 @@ def run(name: str, directory: Path, *options: str) -> dict[str, Any]:
     result: dict[str, Any] = measured["result"]
     names = [(one["name"], one["unit"]) for one in measured["figures"]]
     assert len(names) == len(set(names))
+    shows_whole_charts(name, result)
     return result
+
+
+def shows_whole_charts(name: str, result: dict[str, Any]) -> None:
+    """Of a result that was read back, as a report does it."""
+    from benchmarks.catalogue import SUITE
+    from benchmarks.reports.shown import shown
+
+    seen = shown(SUITE[name], result)
+    assert seen.fault is None
+    assert seen.text
+    for chart in seen.charts:
+        for line in chart.lines:
+            assert len(line.values) == len(chart.places)
+            assert len(line.least) == len(line.most)
+            assert len(line.least) in (0, len(chart.places))
 
 
 def test_mixed_gives_everybody_the_same_in_its_own_protocol(tmp_path: Path) -> None:

@@ -122,8 +122,10 @@ def test_the_time_that_is_allowed_follows_from_the_usual_unless_sizes_are_given(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interruption_keeps_what_there_is_and_leaves_no_process(tmp_path: Path, number: int) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN_AND_WRITE, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", RUN_AND_WRITE, str(tmp_path)],
+        # Whoever is killed cannot put his files away.
+        env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
     deadline = time.monotonic() + 60
     while not (tmp_path / "started").exists():
         assert time.monotonic() < deadline
