@@ -68,11 +68,11 @@ def _inbound(options: Options) -> dict[str, Any]:
 
 
 def _idle(options: Options) -> dict[str, Any]:
-    return uvloop.run(idle.idle(options.crowd(10_000, 1_000), options.duration(30, 5)))
+    return uvloop.run(idle.idle(options.crowd(10_000, 1_000), options.duration(30, 3)))
 
 
 def _filters(options: Options) -> dict[str, Any]:
-    usual = [2_000, 4_000] if options.quick else [12_500, 25_000, 50_000]
+    usual = [1_000, 2_000] if options.quick else [12_500, 25_000, 50_000]
     sizes = [options.subscriptions] if options.subscriptions else usual
     result = filters.filters(sizes, options.turns(7, 3))
     if options.plot is not None:
@@ -86,7 +86,8 @@ def _slow(options: Options) -> dict[str, Any]:
 
 def _drain(options: Options) -> dict[str, Any]:
     rate = options.rate or ShutdownSettings().return_rate
-    return uvloop.run(drain.drain(options.crowd(10_000, 500), rate))
+    variants = drain.VARIANTS[: 1 if options.quick else None]
+    return uvloop.run(drain.drain(options.crowd(10_000, 500), rate, variants))
 
 
 def _herd(options: Options) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def _herd(options: Options) -> dict[str, Any]:
 
 
 def _operators(options: Options) -> dict[str, Any]:
-    crowd, rounds = options.crowd(10_000, 1_000), options.turns(5, 2)
+    crowd, rounds = options.crowd(10_000, 1_000), options.turns(5, 1)
     return uvloop.run(operators.operators(crowd, rounds, options.duration(6, 1)))
 
 
@@ -108,7 +109,8 @@ def _durable(options: Options) -> dict[str, Any]:
 
 
 def _replay(options: Options) -> dict[str, Any]:
-    return uvloop.run(replay.replay(options.crowd(1_000, 100), options.turns(1_000, 200)))
+    clients, messages = options.crowd(1_000, 100), options.turns(1_000, 200)
+    return uvloop.run(replay.replay(clients, messages, replay.QUIET / 2 if options.quick else replay.QUIET))
 
 
 def _instructions(options: Options) -> dict[str, Any]:
@@ -174,7 +176,7 @@ SUITE: Final = {
         mixed.charts,
         about="fan-out to 10,000 of whom half speak the binary protocol, against 10,000 in JSON",
         seconds=60,
-        quick_seconds=6,
+        quick_seconds=7,
     ),
     "memory": Benchmark(
         _memory,
@@ -216,7 +218,7 @@ SUITE: Final = {
         idle.figures,
         about="the server's share of one core with 10,000 connections that only answer heartbeats",
         seconds=45,
-        quick_seconds=9,
+        quick_seconds=8,
     ),
     "filters": Benchmark(
         _filters,
@@ -229,7 +231,7 @@ SUITE: Final = {
             "filters; memory and time per subscription"
         ),
         seconds=150,
-        quick_seconds=12,
+        quick_seconds=8,
     ),
     "slow": Benchmark(
         _slow,
@@ -240,8 +242,8 @@ SUITE: Final = {
             "what a tenth of 10,000 clients, which stop reading, cost the others, the memory and "
             "their own alerts; and whether every loss is accounted for and told"
         ),
-        seconds=80,
-        quick_seconds=10,
+        seconds=75,
+        quick_seconds=15,
     ),
     "instructions": Benchmark(
         _instructions,
@@ -261,7 +263,7 @@ SUITE: Final = {
         encodings.charts,
         about=("an ECG message as JSON, as a binary frame and with LZ4: bytes, time to write and to read"),
         seconds=8,
-        quick_seconds=2,
+        quick_seconds=3,
     ),
     "durable": Benchmark(
         _durable,
@@ -269,8 +271,8 @@ SUITE: Final = {
         durable.figures,
         durable.charts,
         about=("publishes per second to a store on disk, many in a commit and one each, against memory"),
-        seconds=25,
-        quick_seconds=5,
+        seconds=30,
+        quick_seconds=6,
     ),
     "replay": Benchmark(
         _replay,
@@ -280,8 +282,8 @@ SUITE: Final = {
             "a thousand clients that come back to a thousand missed messages each, and what live "
             "messages wait meanwhile"
         ),
-        seconds=45,
-        quick_seconds=10,
+        seconds=40,
+        quick_seconds=8,
     ),
     "trace": Benchmark(
         _trace,
@@ -292,7 +294,7 @@ SUITE: Final = {
             "what the message trace costs publishing and fan-out: with nothing armed, with one "
             "armed for others and for these, against the same server without the tracer"
         ),
-        seconds=60,
+        seconds=40,
         quick_seconds=6,
     ),
     "operators": Benchmark(
@@ -303,8 +305,8 @@ SUITE: Final = {
             "fan-out to 10,000 with two status pages and a Prometheus scrape every 5 s, against "
             "the same without them; and what no page, two and fifty cost while nothing is sent"
         ),
-        seconds=120,
-        quick_seconds=12,
+        seconds=100,
+        quick_seconds=11,
     ),
     "drain": Benchmark(
         _drain,
@@ -314,7 +316,7 @@ SUITE: Final = {
             "clients sent away by TERM: how fast they return, to a successor and to another "
             "instance, how long they are away, how long the process takes to end"
         ),
-        seconds=80,
+        seconds=85,
         quick_seconds=9,
     ),
     "herd": Benchmark(
@@ -322,7 +324,7 @@ SUITE: Final = {
         herd.table,
         herd.figures,
         about=("kill -9 under all clients: how long until all are back, and what that does to the loop"),
-        seconds=120,
+        seconds=110,
         quick_seconds=8,
     ),
     "ward": Benchmark(

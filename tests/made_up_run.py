@@ -129,7 +129,10 @@ _RUN = {
         "peers": {
             "seconds": 240.0,
             "failure": None,
-            "figures": [figure(HOSTILE, 1.0, 0.5, 2.0, unit=HOSTILE, aim=0.4, invalid=HOSTILE)],
+            "figures": [
+                figure(HOSTILE, 1.0, 0.5, 2.0, unit=HOSTILE, aim=0.4, invalid=HOSTILE),
+                *(figure(f"peer {number}", 10 * number, 9 * number, 11 * number) for number in range(14)),
+            ],
             "result": {"benchmark": "peers", "stages": [{"client_cpu_share": 0.6}] * 2},
         },
         "broken": {"seconds": 2.0, "failure": f"ValueError: {HOSTILE}", "figures": [], "result": None},

@@ -19,6 +19,9 @@ from benchmarks.reports.figure import Figure
 from benchmarks.reports.numbers import readable
 from benchmarks.reports.shown import shown
 
+MANY = 12
+"""Figures of one benchmark above which they are folded."""
+
 _PARTS = Path(__file__).with_name("page")
 
 _MACHINE = {
@@ -145,7 +148,10 @@ def _benchmark(
                 lines.append(chart_markup.data(chart, place))
         yield "</div>"
     if entry["figures"]:
-        yield _table(f"Figures of {name}", [_row(one["name"], Figure(**one)) for one in entry["figures"]])
+        table = _table(f"Figures of {name}", [_row(one["name"], Figure(**one)) for one in entry["figures"]])
+        count = len(entry["figures"])
+        is_long = count > MANY
+        yield f"<details><summary>All {count} figures</summary>{table}</details>" if is_long else table
     if seen.text:
         yield "<details><summary>As the command prints it</summary>"
         label = f"{escape(name)}, as text"
@@ -171,7 +177,7 @@ def _row(name: str, one: Figure) -> str:
     unit = f'<span class="under">{escape(one.unit)}</span>'
     why = "" if one.invalid is None else f'<span class="under">{escape(one.invalid)}</span>'
     sign = "≥" if one.better == "more" else "≤"
-    aim = "" if one.aim is None else f"{sign} {escape(readable(one.aim))}"
+    aim = "" if one.aim is None else f"{sign} {escape(readable(one.aim))}" if one.aim else "0"
     mark = "" if one.mark is None else f'<span class="mark {one.mark}">{one.mark}</span>'
     return (
         f'<tr><th scope="row">{escape(name)}{unit}{why}</th>'

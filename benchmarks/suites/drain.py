@@ -9,6 +9,7 @@ would do. In place the successor is started when the first process has ended.
 import signal
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,15 @@ ADVICE_JITTER = 0.1
 VARIANTS = ("in place", "elsewhere")
 
 
-async def drain(clients: int, rate: float) -> dict[str, Any]:
-    """Drain that many clients, returning at that rate, in both variants."""
+async def drain(clients: int, rate: float, variants: Iterable[str] = VARIANTS) -> dict[str, Any]:
+    """Drain that many clients, returning at that rate, in each variant."""
     core = pin()
     machine = facts()
     loaded = load_profile()
     with tempfile.TemporaryDirectory() as directory:
         tokens = Path(directory) / "tokens"
         write_tokens(tokens, clients, loaded, ward=1)
-        stages = [await _stage(variant, clients, rate, core, tokens) for variant in VARIANTS]
+        stages = [await _stage(variant, clients, rate, core, tokens) for variant in variants]
     return {"benchmark": "drain", "machine": machine, "clients": clients, "rate": rate, "stages": stages}
 
 

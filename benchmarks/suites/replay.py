@@ -70,8 +70,8 @@ async def _crowd(
         await process.wait()
 
 
-async def replay(clients: int, messages: int) -> dict[str, Any]:
-    """Run it with so many clients, each of which misses so many messages."""
+async def replay(clients: int, messages: int, quiet_seconds: float = QUIET) -> dict[str, Any]:
+    """Run it with so many clients, each of which misses so many messages; before that so long in peace."""
     core = pin()
     loaded = load_profile({"history.size": messages, "history.bytes": "64MiB"})
     machine = facts()
@@ -92,8 +92,8 @@ async def replay(clients: int, messages: int) -> dict[str, Any]:
                 await asyncio.sleep(0.01)
             for _ in range(messages):
                 server.manager.broadcast_to_type("ward", BODY)
-            say(f"nobody comes back, for {QUIET:g} s")
-            quiet, number = await _watch(server, watchers, asyncio.sleep(QUIET), 0)
+            say(f"nobody comes back, for {quiet_seconds:g} s")
+            quiet, number = await _watch(server, watchers, asyncio.sleep(quiet_seconds), 0)
             say(f"{clients:,} come back to {messages:,} messages each")
             began = time.process_time()
             returned: asyncio.Future[dict[str, Any]] = asyncio.ensure_future(crowd.ask(f"return {messages}"))

@@ -35,7 +35,7 @@ SHARE_OF_CAPACITY = 0.5
 STALLED_SHARE = 0.1
 WARD = 25
 
-CAPACITY_SECONDS = 2.0
+CAPACITY_SECONDS = 1.5
 """How long it is measured what the server can send."""
 
 MEMORY_ALLOWANCE = 1 << 20

@@ -79,7 +79,7 @@ def test_memory_counts_a_subscription_for_each_connection(tmp_path: Path) -> Non
 
 
 def test_idle_counts_the_heartbeats_that_were_answered(tmp_path: Path) -> None:
-    result = run("idle", tmp_path, "--connections", "60", "--quick")
+    result = run("idle", tmp_path, "--connections", "60", "--seconds", "5")
     assert result["connections"] == 60
     # 10 on the average.
     assert 1 <= result["pings"] <= 25

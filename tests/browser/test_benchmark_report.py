@@ -95,6 +95,15 @@ async def test_every_chart_has_a_table_with_its_numbers(browser: Browser, report
             assert set(numbers) <= set(cells)
 
 
+async def test_many_figures_are_folded_and_few_are_not(browser: Browser, report: Path) -> None:
+    async with opened(browser, report, 1280) as page:
+        assert await page.get_by_role("region", name="Figures of fanout").is_visible()
+        folded = page.get_by_role("region", name="Figures of peers", include_hidden=True)
+        assert await folded.is_hidden()
+        await page.get_by_text("All 15 figures").click()
+        assert await folded.is_visible()
+
+
 async def test_the_legend_tells_the_numbers_under_the_pointer(browser: Browser, report: Path) -> None:
     async with opened(browser, report, 1280) as page:
         chart = page.get_by_role("img", name="Growth of one broadcast")
