@@ -9,12 +9,16 @@ from pathlib import Path
 _WARNINGS = ("-Wall", "-Wextra")
 
 
+class NoCompiler(Exception):
+    """What is written in C cannot be built; the text says what helps."""
+
+
 def build(source: Path, *, shared: bool = False) -> Path:
     """Compile one C file, unless that has been done, and return what came of it.
 
     The result lies in a directory of this user's under the system's temporary one; its name
     follows from the source and the headers beside it, so that a change compiles anew. Raises
-    subprocess.CalledProcessError when the compiler refuses.
+    NoCompiler, and subprocess.CalledProcessError when the compiler refuses.
     """
     # Whichever header it includes.
     text = b"".join(path.read_bytes() for path in (source, *sorted(source.parent.glob("*.h"))))
@@ -27,9 +31,10 @@ def build(source: Path, *, shared: bool = False) -> Path:
     if not target.exists():
         unfinished = target.with_name(f"{target.name}.{os.getpid()}")
         kind = ("-shared", "-fPIC") if shared else ()
-        subprocess.run(
-            [os.environ.get("CC", "cc"), "-O2", *_WARNINGS, *kind, "-o", unfinished, source],
-            check=True,
-        )
+        compiler = os.environ.get("CC", "cc")
+        try:
+            subprocess.run([compiler, "-O2", *_WARNINGS, *kind, "-o", unfinished, source], check=True)
+        except FileNotFoundError:
+            raise NoCompiler(f"there is no C compiler ({compiler}): apt install gcc, or set CC") from None
         unfinished.replace(target)
     return target

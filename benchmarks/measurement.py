@@ -9,6 +9,7 @@ import dataclasses
 import json
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,9 @@ from benchmarks import progress
 from benchmarks.benchmark import Benchmark, Options
 
 _PATHS = ("plot", "folder")
+
+LONGEST = 500
+"""Letters of a failure that are kept."""
 
 PR_SET_PDEATHSIG = 1
 """Of prctl(2): the signal that this process gets when its parent has ended."""
@@ -43,8 +47,17 @@ def measure(benchmark: Benchmark, options: Options) -> dict[str, Any]:
             outcome["figures"] = [dataclasses.asdict(one) for one in benchmark.figures(result)]
     except Exception as fault:
         traceback.print_exc()
-        outcome["failure"] = f"{type(fault).__name__}: {fault}"
+        outcome["failure"] = _line(fault, options)
     return outcome
+
+
+def _line(fault: Exception, options: Options) -> str:
+    """What went wrong, in one line and without paths that are nobody else's."""
+    text = " ".join(f"{type(fault).__name__}: {fault}".split())
+    for place in (options.folder, Path(__file__).parents[1], tempfile.gettempdir(), Path.home()):
+        if place is not None and len(str(place)) > 1:
+            text = text.replace(str(place), "…")
+    return text[:LONGEST]
 
 
 def main(catalogue: Mapping[str, Benchmark]) -> None:

@@ -24,7 +24,10 @@ def _figures(result: dict[str, Any]) -> list[Figure]:
 
 
 def _bad(options: Options) -> dict[str, Any]:
-    raise ValueError("the cable is out")
+    where = ""
+    if options.folder is not None:
+        where = f"\n  at {options.folder}/socket, {Path.home()}, {measurement.__file__}"
+    raise ValueError(f"the cable is out{where}")
 
 
 def _dead(options: Options) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from made_up_run import made_up_run
 
 from benchmarks import descriptors, machine
+from benchmarks.build import NoCompiler, build
 from benchmarks.reports import document, numbers, summary
 from benchmarks.reports.figure import Figure
 
@@ -102,6 +103,15 @@ def test_others_on_the_machine_are_told_of(monkeypatch: pytest.MonkeyPatch) -> N
     assert remark.startswith("Others use this machine: load 3.2.")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
     assert "one processor only" in machine.remarks()[1]
+
+
+def test_without_a_compiler_it_is_said_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    source = tmp_path / "a.c"
+    source.write_text("int main(void) { return 0; }")
+    with pytest.raises(NoCompiler, match=r"^there is no C compiler \(no-such-compiler\): apt install gcc"):
+        build(source)
 
 
 def test_sizes_are_cut_to_the_descriptors_there_are(

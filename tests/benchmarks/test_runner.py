@@ -94,6 +94,12 @@ def test_one_that_fails_is_noted_and_does_not_keep_the_others(name: str, failure
     assert f"{name} FAILED: {failure}" in said
 
 
+def test_a_failure_is_one_line_without_paths(tmp_path: Path) -> None:
+    outcome, _ = run("bad", options=Options(folder=tmp_path))
+    failure = outcome.benchmarks["bad"]["failure"]
+    assert failure == "ValueError: the cable is out at …/socket, …, …/benchmarks/measurement.py"
+
+
 def test_one_that_crashes_leaves_none_of_its_processes(tmp_path: Path) -> None:
     run("dead", options=Options(folder=tmp_path))
     (child,) = numbers(tmp_path)
