@@ -111,6 +111,10 @@ def measure(
 ) -> None:
     options = Options(**given)
     old = None if against is None else _read(against)
+    for path in (target, report, options.plot):
+        # Better now than after half an hour.
+        if path is not None and not path.absolute().parent.is_dir():
+            raise click.ClickException(f"there is no directory for {path}")
     for option, wanted in (("--plot", options.plot), ("--plots", plots)):
         if wanted is not None:
             _check_possible(option)

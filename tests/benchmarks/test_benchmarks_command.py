@@ -91,6 +91,14 @@ def test_a_file_that_is_no_run_is_a_clear_error(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--json", "--report", "--plot"])
+def test_a_place_that_is_not_there_is_told_before_anything_is_measured(tmp_path: Path, option: str) -> None:
+    done = CliRunner().invoke(command.measure, ["encodings", option, str(tmp_path / "none" / "x")])
+    assert done.exit_code == 1
+    assert "there is no directory for" in done.stderr
+    assert not done.stdout
+
+
 def test_a_benchmark_that_fails_makes_the_status_1_and_is_in_the_document(tmp_path: Path) -> None:
     done = benchmarks("encodings", "--rounds", "1000", "--timeout", "1", "--json", tmp_path / "run.json")
     assert done.returncode == 1
