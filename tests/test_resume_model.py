@@ -325,7 +325,6 @@ class Ward(RuleBasedStateMachine):
             user_id=client.name,
             role="doctor",
             rights=EVERY_RIGHT,
-            patients=seen,
             scope=self.manager.scopes.intern(seen),
             expires_at=NEVER,
         )

@@ -37,7 +37,6 @@ def connect(
         user_id=user_id,
         role="doctor",
         rights=rights,
-        patients=seen,
         scope=bench.manager.scopes.intern(seen),
         expires_at=NEVER,
     )
@@ -546,7 +545,7 @@ def test_the_history_tells_what_became_of_each_subscription(
     subscriptions.add_subscription(one, "alerts")
     subscriptions.remove_subscription(one, "ecg")
     nobody = metadata.principal
-    bench.manager.replace_principal(metadata, replace(nobody, patients=frozenset(), scope=Scope(frozenset())))
+    bench.manager.replace_principal(metadata, replace(nobody, scope=Scope(frozenset())))
     bench.manager.disconnect(one)
     events = subscriptions.history.latest()
     assert [(event.kind, event.target_id) for event in reversed(events)] == [

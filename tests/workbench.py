@@ -86,7 +86,6 @@ def principal(bench: Bench, user_id: str, patients: set[str] | None, role: str =
         user_id=user_id,
         role=role,
         rights=EVERY_RIGHT,
-        patients=seen,
         scope=bench.manager.scopes.intern(seen),
         expires_at=NEVER,
     )

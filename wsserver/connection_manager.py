@@ -322,7 +322,6 @@ class ConnectionManager:
             user_id=user_id,
             role=role,
             rights=rights,
-            patients=patients,
             scope=self.scopes.intern(patients),
             expires_at=NEVER,
         )
@@ -374,14 +373,15 @@ class ConnectionManager:
         if principal.role != metadata.role:
             self.limits.move_role(metadata.role, principal.role)
         before, metadata.principal = metadata.principal, principal
-        if (before.patients, before.rights) != (principal.patients, principal.rights):
+        if before.scope.patients != principal.scope.patients or before.rights != principal.rights:
             metadata.rights_changed_at = self.clock.monotonic()
             if self.subscription_manager.count(metadata):
                 self.access_notes.rights_changed(metadata.connection_id, principal)
         self.catch_ups.changed(metadata)
         # What waits for a slow reader was allowed when it was queued and must not leave now.
-        if principal.patients is not None:
-            self.hub.withdraw(metadata.handle, principal.patients)
+        patients = principal.patients
+        if patients is not None:
+            self.hub.withdraw(metadata.handle, patients)
         return self.subscription_manager.reauthorise(metadata)
 
     def withdraw_all(self, metadata: ConnectionMetadata) -> int:

@@ -1,19 +1,30 @@
+from cpython.object cimport PyObject
+
 from wsserver_core.fields cimport Probe
 
 
 cdef class Scope:
-    cdef readonly frozenset patients  # None: every patient
-    cdef object __weakref__
+    cdef object members       # a tuple of few patients, a frozenset of many; None: every patient
+    cdef ScopeTable table     # where it is to be found by its members; None: nowhere
+    cdef Py_hash_t key        # of its members as a frozenset
 
     # A memo like that of Condition.
     cdef unsigned long long stamp
     cdef bint verdict
 
     cdef bint admits(self, Probe probe, str patient_id) except -1
+    cdef bint holds(self, frozenset patients) except -1
 
 
 cdef class ScopeTable:
-    cdef object scopes
+    cdef PyObject **places    # borrowed: a scope takes itself out when nobody holds it any more
+    cdef Py_ssize_t mask      # one less than the number of places
+    cdef Py_ssize_t size
+
+    cdef Scope find(self, frozenset patients, Py_hash_t key)
+    cdef int reserve(self) except -1
+    cdef void enter(self, PyObject *scope) noexcept
+    cdef void leave(self, PyObject *scope) noexcept
 
 
 cdef class Registration:

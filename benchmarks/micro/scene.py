@@ -68,9 +68,7 @@ class Scene:
         scope = manager.scopes.intern(patients)
         service.admission.admit(
             newcomer,
-            Principal(
-                user_id=name, role="nurse", rights=_RIGHTS, patients=patients, scope=scope, expires_at=NEVER
-            ),
+            Principal(user_id=name, role="nurse", rights=_RIGHTS, scope=scope, expires_at=NEVER),
         )
         self.loop.run()
         return connection

@@ -204,6 +204,24 @@ async def test_a_change_at_the_provider_takes_effect_within_a_second(
     assert (await authenticator.refresh(two)).patients == frozenset()
 
 
+async def test_what_the_token_said_is_known_as_long_as_the_principal(forge: Any, build: Any) -> None:
+    authenticator = build()
+    one = await authenticator.authenticate(forge.token(forge.claims(patients=["1", "2"])))
+    assert one.token is True
+    assert (one.claims.user_id, one.claims.role, one.claims.token_id) == ("u1", "doctor", "t1")
+    assert (one.claims.issued_at, one.claims.expires_at) == (NOW - 10, NOW + 600)
+    less = authenticator.without(one, ["1"])
+    assert (less.patients, less.claims.patients) == ({"2"}, {"1", "2"})
+    assert (await authenticator.refresh(less)).patients == {"1", "2"}
+
+
+@pytest.mark.parametrize("said", ["*", None])
+async def test_a_token_that_names_nobody_is_kept_as_it_is(forge: Any, build: Any, said: Any) -> None:
+    members = {} if said is None else {"patients": said}
+    one = await build().authenticate(forge.token(forge.claims(**members)))
+    assert one.claims.patients == said
+
+
 async def test_a_refresh_without_a_change_gives_the_same_object(forge: Any, build: Any, clock: Any) -> None:
     authenticator = build(Directory(["1"]))
     one = await authenticator.authenticate(forge.token())
@@ -224,7 +242,7 @@ async def test_a_refresh_follows_a_reloaded_policy(
 
 
 async def test_a_principal_without_a_token_is_left_as_it_is(build: Any) -> None:
-    own = Principal("backend", "service", RoleRights(), None, Scope(None), NOW)
+    own = Principal("backend", "service", RoleRights(), Scope(None), NOW)
     assert await build().refresh(own) is own
 
 

@@ -6,7 +6,7 @@ from wsserver_core.scopes import Scope
 
 
 def principal(patients: frozenset[str] | None, rights: RoleRights | None = None) -> Principal:
-    return Principal("user-canary", "nurse", rights or RoleRights(), patients, Scope(patients), 1_800_000_600)
+    return Principal("user-canary", "nurse", rights or RoleRights(), Scope(patients), 1_800_000_600)
 
 
 def test_one_sees_the_patients_one_was_given_and_no_others() -> None:

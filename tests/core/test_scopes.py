@@ -1,5 +1,8 @@
 """Who may see whom: sets of patients, and equal sets as one object."""
 
+import gc
+import random
+import sys
 from typing import Any
 
 import pytest
@@ -71,3 +74,46 @@ def test_what_a_scope_sees_cannot_be_changed() -> None:
     scope = seeing("1")
     with pytest.raises(AttributeError):
         scope.patients = None
+
+
+@pytest.mark.parametrize("size", [0, 1, 4, 5, 100])
+def test_few_patients_and_many_are_seen_alike(size: int) -> None:
+    patients = frozenset(map(str, range(size)))
+    scope = ScopeTable().intern(patients)
+    assert scope.patients == patients
+    assert (len(scope), bool(scope)) == (size, True)
+    assert [scope.sees(str(one)) for one in range(size + 1)] == [True] * size + [False]
+
+
+def test_a_scope_of_two_patients_is_small_and_the_collector_does_not_look_at_it() -> None:
+    scope = seeing("1", "2")
+    assert not gc.is_tracked(scope)
+    assert sys.getsizeof(scope) <= 64
+
+
+def test_a_table_finds_each_of_many_scopes_while_others_come_and_go() -> None:
+    dice = random.Random(7)
+    table = ScopeTable()
+    held: dict[frozenset[str] | None, Scope] = {}
+    for _ in range(20_000):
+        number = dice.randrange(400)
+        wanted = None if number == 399 else frozenset(map(str, range(number, number + number % 7)))
+        if dice.random() < 0.5:
+            held.pop(wanted, None)
+        else:
+            scope = table.intern(wanted)
+            assert held.setdefault(wanted, scope) is scope
+            assert scope.patients == wanted
+            del scope
+        assert len(table) == len(held)
+    assert all(table.intern(wanted) is scope for wanted, scope in held.items())
+    held.clear()
+    assert len(table) == 0
+
+
+def test_scopes_outlive_the_name_of_their_table() -> None:
+    table = ScopeTable()
+    scopes = [table.intern([str(one)]) for one in range(200)]
+    del table
+    assert all(scope.sees(str(one)) for one, scope in enumerate(scopes))
+    scopes.clear()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from ward import ANYTHING, EVERYONE, HIGH, Ward, filter_of, handle, seeing
 
+from wsserver_core.scopes import ScopeTable
 from wsserver_core.topics import Selection
 
 pytestmark = pytest.mark.core
@@ -84,18 +85,20 @@ def test_a_connection_with_subscriptions_is_not_dismissed(ward: Ward) -> None:
 
 
 def test_the_owner_of_a_dismissed_connection_is_let_go(ward: Ward) -> None:
-    owner, scope = Ward(), seeing("1")
-    memories = weakref.ref(owner), weakref.ref(scope)
+    owner, scopes = Ward(), ScopeTable()
+    scope = scopes.intern(["1"])
+    memory = weakref.ref(owner)
     ward.index.admit(handle(1), scope, owner)
     ward.index.remove(ward.index.add(handle(1), "patient", "*", ANYTHING, 0.0))
     ward.index.dismiss(handle(1))
     del owner, scope
-    assert [memory() for memory in memories] == [None, None]
+    assert (memory(), len(scopes)) == (None, 0)
 
 
 def test_an_index_that_is_dropped_full_lets_everything_go() -> None:
-    ward, owner, scope = Ward(), Ward(), seeing("1")
-    memories = weakref.ref(owner), weakref.ref(scope)
+    ward, owner, scopes = Ward(), Ward(), ScopeTable()
+    scope = scopes.intern(["1"])
+    memory = weakref.ref(owner)
     for slot in range(10):
         ward.index.admit(handle(slot), scope, owner)
         for topic in ("patient:1", "patient", "*", "ecg:2"):
@@ -104,7 +107,7 @@ def test_an_index_that_is_dropped_full_lets_everything_go() -> None:
     before = [sys.getrefcount(program) for program in programs]
     del ward, owner, scope
     gc.collect()
-    assert [memory() for memory in memories] == [None, None]
+    assert (memory(), len(scopes)) == (None, 0)
     after = [sys.getrefcount(program) for program in programs]
     # Subscribers of one patient stand in one group, all others in two.
     assert sorted(then - now for then, now in zip(before, after, strict=True)) == [1] * 10 + [2] * 30

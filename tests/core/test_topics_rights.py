@@ -1,10 +1,10 @@
 """The topic index: whoever may not see a patient is not reached, also after his rights have changed."""
 
-import weakref
 
 import pytest
 from ward import EVERYONE, HIGH, Ward, address, handle, seeing
 
+from wsserver_core.scopes import ScopeTable
 from wsserver_core.topics import Record, Selection
 
 pytestmark = pytest.mark.core
@@ -206,11 +206,11 @@ def test_what_may_be_subscribed_to_goes_by_the_new_scope(ward: Ward) -> None:
 
 
 def test_a_former_scope_is_let_go(ward: Ward) -> None:
-    scope = seeing("7")
-    memory = weakref.ref(scope)
+    scopes = ScopeTable()
+    scope = scopes.intern(["7"])
     for topic in ("patient:7", "patient", "*"):
         ward.add(1, topic, scope)
     del scope
     ward.index.rescope(handle(1), EVERYONE)
-    assert memory() is None
+    assert len(scopes) == 0
     assert ward.index.sizes()["patients"] == 0

@@ -34,7 +34,7 @@ def connect(bench: Bench, user_id: str, patients: set[str] | None) -> str:
     seen = None if patients is None else frozenset(patients)
     scope = bench.manager.scopes.intern(seen)
     principal = Principal(
-        user_id=user_id, role="doctor", rights=RIGHTS, patients=seen, scope=scope, expires_at=NEVER
+        user_id=user_id, role="doctor", rights=RIGHTS, scope=scope, expires_at=NEVER
     )
     return bench.connect(user_id, principal=principal)[0]
 

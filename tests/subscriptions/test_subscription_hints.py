@@ -30,7 +30,7 @@ def connect(bench: Bench, user_id: str, *patients: str) -> tuple[str, RecordingW
     seen = frozenset(patients)
     scope = bench.manager.scopes.intern(seen)
     principal = Principal(
-        user_id=user_id, role="doctor", rights=RIGHTS, patients=seen, scope=scope, expires_at=NEVER
+        user_id=user_id, role="doctor", rights=RIGHTS, scope=scope, expires_at=NEVER
     )
     return bench.connect(user_id, principal=principal)
 

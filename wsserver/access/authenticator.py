@@ -81,7 +81,7 @@ class Authenticator:
             return principal
         scope = self._scopes.intern(left)
         beyond = principal.beyond.difference(patients)
-        return replace(principal, patients=scope.patients, scope=scope, beyond=beyond)
+        return replace(principal, scope=scope, beyond=beyond, token=principal.claims or False)
 
     def widened(self, principal: Principal, beyond: frozenset[str]) -> Principal:
         """The principal with these patients besides, by breaking the glass, if its role may do that."""
@@ -89,7 +89,8 @@ class Authenticator:
             return principal
         beyond -= principal.patients - principal.beyond
         scope = self._scopes.intern(principal.patients | beyond)
-        return replace(principal, patients=scope.patients, scope=scope, beyond=principal.beyond | beyond)
+        beyond |= principal.beyond
+        return replace(principal, scope=scope, beyond=beyond, token=principal.claims or False)
 
     def is_withheld(self, principal: Principal, patient_id: str) -> bool:
         """Whether the right to this patient was revoked from the user: no glass to break there."""
@@ -118,21 +119,20 @@ class Authenticator:
         rights = self.policy.rights(claims.role)
         if rights is None:
             raise AuthenticationFailed(Reason.ROLE)
-        scope = self._scopes.intern(self._narrow(granted, claims))
-        patients = scope.patients
+        patients = self._narrow(granted, claims)
+        token: Claims | bool = claims
         if isinstance(self._provider, TokenAccessProvider):
-            claims = claims.kept(patients)
+            token = True if patients is not None and patients == claims.patients else claims.kept()
         return Principal(
             user_id=claims.user_id,
             role=claims.role,
             rights=rights,
-            patients=patients,
-            scope=scope,
+            scope=self._scopes.intern(patients),
             expires_at=claims.expires_at,
             token_id=claims.token_id,
             issued_at=claims.issued_at,
             rest_scopes=claims.rest_scopes,
-            claims=claims,
+            token=token,
             granted_by=self._granter(claims, rights),
         )
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from wsserver.access.claims import Claims
+from wsserver.access.claims import NOTHING, Claims
 from wsserver.access.roles import RoleRights
 from wsserver_core.scopes import Scope
 
@@ -23,26 +23,47 @@ class Principal(msgspec.Struct, frozen=True, eq=False):
     user_id: str
     role: str
     rights: RoleRights
-    patients: frozenset[str] | None
-    """None is every patient, the empty set is none."""
     scope: Scope
-    """``patients`` as the topic index knows it; the same object for equal sets."""
+    """Whom the user may see; the same object for equal sets of patients."""
     expires_at: int
     """Seconds since 1970 UTC."""
     token_id: str | None = None
     issued_at: int | None = None
     rest_scopes: frozenset[str] = frozenset()
-    claims: Claims | None = None
-    """What to derive the rights from again; None if they do not come from a token."""
+    token: Claims | bool = False
+    """What the token said; True if nothing else than what stands here, False if there was no token."""
     granted_by: Granter = "host"
     beyond: frozenset[str] = frozenset()
     """Those of ``patients`` whom nothing but breaking the glass shows."""
 
     __repr__ = object.__repr__
 
+    @property
+    def patients(self) -> frozenset[str] | None:
+        """None is every patient, the empty set is none."""
+        return self.scope.patients
+
+    @property
+    def claims(self) -> Claims | None:
+        """What to derive the rights from again; None if they do not come from a token."""
+        if self.token is True:
+            # Made when asked for: kept, it would take a fifth of what a connection is known by.
+            return Claims(
+                user_id=self.user_id,
+                role=self.role,
+                expires_at=self.expires_at,
+                issued_at=self.issued_at,
+                token_id=self.token_id,
+                patients=self.scope.patients,
+                rest_scopes=self.rest_scopes,
+                fingerprint=b"",
+                raw=NOTHING,
+            )
+        return self.token or None
+
     def may_see(self, patient_id: str) -> bool:
         """Whether messages about this patient (a canonical id) may reach the user."""
-        return self.patients is None or patient_id in self.patients
+        return self.scope.sees(patient_id)
 
     def right_to(self, patient_id: str) -> str:
         """Why the user may see this patient: who granted it, or ``break_glass``."""

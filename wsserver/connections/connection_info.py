@@ -238,12 +238,12 @@ class ConnectionInspector:
 
     def _token(self, metadata: ConnectionMetadata) -> TokenInfo:
         principal = metadata.principal
-        has_token = principal.claims is not None
+        has_token = principal.token is not False
         return TokenInfo(
             token_id=principal.token_id,
             expires_at=utc_text(principal.expires_at) if has_token else None,
             expires_in=round(principal.expires_at - self.clock.time(), 3) if has_token else None,
-            patients=None if principal.patients is None else len(principal.patients),
+            patients=None if principal.patients is None else len(principal.scope),
         )
 
     def _subscription(self, one: Subscription, metadata: ConnectionMetadata) -> SubscriptionInfo:

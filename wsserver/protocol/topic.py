@@ -4,6 +4,7 @@
 colon splits. ``*`` stands for a whole target or for everything, never for a part.
 """
 
+import sys
 from typing import Final, NamedTuple
 
 from wsserver.errors import INVALID_MESSAGE, ServerError
@@ -45,7 +46,8 @@ class Topic(NamedTuple):
             if target_id not in (None, ANY):
                 raise InvalidTopic("target_id", "must be * or absent when subscription_type is *")
             return EVERYTHING
-        name = _canonical(subscription_type, "subscription_type")
+        # Types are few, and the latest events, the audit and the index keep what each command brings.
+        name = sys.intern(_canonical(subscription_type, "subscription_type"))
         # Such a topic would be accepted and never receive anything.
         if name != PATIENT and name.lower() in (PATIENT, _TYPE):
             raise InvalidTopic("subscription_type", f"must be written {name.lower()!r}")

@@ -77,8 +77,8 @@ class ViewerAuthenticator:
             principal,
             role=role_of(principal.rest_scopes),
             rights=RIGHTS,
-            patients=self._nobody.patients,
             scope=self._nobody,
+            token=principal.claims or False,
         )
 
     def signed_in(self, operator: Operator, session: bytes) -> Principal:
@@ -87,7 +87,6 @@ class ViewerAuthenticator:
             user_id=operator.name,
             role=operator.role,
             rights=RIGHTS,
-            patients=self._nobody.patients,
             scope=self._nobody,
             expires_at=NEVER,
             token_id=session.hex(),
@@ -189,7 +188,7 @@ class Viewers:
         sessions = self._service.sign_in.sessions
         for metadata in list(self.manager.connections.values()):
             principal = metadata.principal
-            if principal.claims is not None:
+            if principal.token:
                 self._look_after_token(metadata, principal)
             elif principal.token_id is None or sessions.standing(bytes.fromhex(principal.token_id)) is None:
                 self._end(metadata, "The sign-in has ended.", CloseCode.AUTHENTICATION_FAILED)

@@ -72,6 +72,8 @@ def client_of(request: BaseRequest, trusted_proxies: Collection[Network]) -> Cli
     return Client(str(client), _SCHEMES.get(written, scheme))
 
 
+# Each connection keeps its key, and behind a proxy or at a ward's address thousands have the same.
+@lru_cache(maxsize=1024)
 def limit_key(address: str) -> str:
     """What per-address limits count: an IPv4 address, or the /64 of an IPv6 address.
 
