@@ -111,6 +111,17 @@ class Returns:
         moments = self.handshakes
         return max((bisect_left(moments, at + span) - n for n, at in enumerate(moments)), default=0)
 
+    def sustained(self) -> float:
+        """Clients per second that were served between the first and the last tenth of those who came back.
+
+        0 when they all came back at once, or nobody.
+        """
+        moments = sorted(self.ready.values())
+        tenth = len(moments) // 10
+        among = moments[tenth : len(moments) - tenth]
+        span = among[-1] - among[0] if among else 0.0
+        return (len(among) - 1) / span if span > 0 else 0.0
+
     def longest_away(self) -> float:
         """Seconds from the end of a connection to the next one that works, of the slowest client."""
         return max((self.ready[client] - at for client, at in self.ended.items()), default=0.0)
@@ -125,6 +136,7 @@ class Returns:
         return {
             "returned": len(away),
             "handshakes": len(self.handshakes),
+            "sustained_per_second": round(self.sustained(), 1),
             "peak_per_second": self.peak(1.0),
             "peak_per_100_ms": self.peak(0.1),
             "refused_by_tcp": self.refusals["tcp"],

@@ -86,6 +86,7 @@ def figures(result: dict[str, Any]) -> list[Figure]:
         stalls = [one["successor"]["worst_stall_ms"] for one in rounds]
         found += [
             figure(f"{who}: all back after", "s", [one["all_back_after_s"] for one in rounds], "less"),
+            figure(f"{who}: came back", "clients/s", [one["sustained_per_second"] for one in rounds], "more"),
             figure(f"{who}: worst stall of the new server's loop", "ms", stalls, "less"),
         ]
     return found
@@ -103,7 +104,8 @@ def _row(one: dict[str, Any]) -> str:
         f"    all back after {one['all_back_after_s']:.1f} s "
         f"(the new server took {one['successor_started_after_s']:.1f} s to start), "
         f"half were away for {one['median_away_s']:.1f} s; "
-        f"at most {one['peak_per_second']:,} handshakes in a second\n"
+        f"{one['sustained_per_second']:,.0f} came back each second, "
+        f"at most {one['peak_per_second']:,} tried in one\n"
         f"      worst stall of the loop {one['successor']['worst_stall_ms']:.0f} ms "
         f"(at most {one['successor']['most_work_at_a_time_ms']:.0f} ms of own work at a time), "
         f"{one['successor']['stalls_over_100_ms']} over 100 ms; "

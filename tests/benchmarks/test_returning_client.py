@@ -136,3 +136,13 @@ def test_figures_are_those_of_the_record() -> None:
     assert returns.peak(0.1) == 2
     assert (returns.longest_away(), returns.longest_refused()) == (5.0, 4.5)
     assert returns.as_dict()["median_away_s"] == 2.0
+
+
+def test_what_is_sustained_is_the_rate_without_the_first_and_the_last_tenth() -> None:
+    from benchmarks.clients.returning_client import Returns
+
+    # Ten a second, but for one who was early and one who was late.
+    ready = {client: client / 10 for client in range(1, 19)} | {0: -50.0, 19: 90.0}
+    assert Returns({}, ready, {}, [], Counter()).sustained() == pytest.approx(10.0)
+    assert Returns({}, {}, {}, [], Counter()).sustained() == 0.0
+    assert Returns({}, {1: 2.0}, {}, [], Counter()).sustained() == 0.0
