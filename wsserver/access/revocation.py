@@ -2,12 +2,13 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from wsserver.access.claims import Claims
 from wsserver.clock import Clock
 
 _K = TypeVar("_K")
+_NOBODY: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,8 @@ class RevocationList:
 
     def withheld(self, claims: Claims) -> frozenset[str]:
         """The patients taken from this token."""
+        if not self._patients:
+            return _NOBODY
         return frozenset(
             patient for patient, entry in self._patients.of(claims.user_id) if not _newer(claims, entry.at)
         )

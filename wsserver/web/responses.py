@@ -81,4 +81,7 @@ def errors_as_json(handler: Handler) -> Handler:
 @web.middleware
 async def answer_in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """For an application of our own: unknown paths and wrong methods get the envelope as well."""
+    if request.match_info.http_exception is None:
+        # A route of ours, which sees to that itself.
+        return await handler(request)
     return await errors_as_json(handler)(request)

@@ -31,7 +31,9 @@ from wsserver.web.doorman import Doorman
 from wsserver.web.handlers.demo import with_visitors
 from wsserver.web.listener import Listener
 from wsserver.web.responses import answer_in_json
+from wsserver.web.routes.connecting import CONNECT_PATH
 from wsserver.web.service_manager import ALIVE, READY, STOPPING, ServiceManager
+from wsserver.web.short_way import ShortWay
 
 logger = logging.getLogger("wsserver.server")
 
@@ -102,6 +104,10 @@ class WebSocketServer:
             await runner.setup()
             room = service.overload.signals.descriptors
             doorman.open(runner.server, room)
+            if runner.server is not None:
+                runner.server.request_handler = ShortWay(
+                    app, CONNECT_PATH, doorman.attend, runner.server.request_handler
+                )
             service.housekeeping.every(1.0, doorman.sweep)
             listener = Listener(doorman, room, context)
             port = await listener.open(settings.server.host, settings.server.port)

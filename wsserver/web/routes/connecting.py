@@ -18,6 +18,8 @@ from wsserver.web.routes.forms import Id
 
 TAG: Final = "Connecting"
 
+CONNECT_PATH: Final = "/ws/connect"
+
 
 class HandshakeQuery(msgspec.Struct):
     """What a client may say of itself; only its token can prove it."""
@@ -53,7 +55,7 @@ CONNECTING: Final = (
     Route(
         # The handshake itself answers a wrong one, before anything else is looked at.
         method=ANY_METHOD,
-        path="/ws/connect",
+        path=CONNECT_PATH,
         handler=lambda handlers: handlers.endpoint.connect,
         door=Door.NONE,
         summary="The WebSocket",
