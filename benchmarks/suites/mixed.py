@@ -39,7 +39,9 @@ async def mixed(size: int, rounds: int) -> dict[str, Any]:
             for name, every in (("all JSON", 0), ("half binary", 2)):
                 server = await stack.enter_async_context(crowd_server(name))
                 client = await stack.enter_async_context(
-                    load_client(server.port, SUBSCRIBE, core=core, tokens=tokens, binary_every=every)
+                    load_client(
+                        server.port, SUBSCRIBE, core=core, tokens=tokens, binary_every=every, kernel_time=True
+                    )
                 )
                 await client.connect(size)
                 await client.subscribe()

@@ -63,7 +63,7 @@ async def operators(size: int, rounds: int, seconds: float) -> dict[str, Any]:
         write_tokens(tokens, size, loaded, ward=WARD)
         async with (
             real_server(loaded) as server,
-            load_client(server.port, SUBSCRIBE, core=core, tokens=tokens) as client,
+            load_client(server.port, SUBSCRIBE, core=core, tokens=tokens, kernel_time=True) as client,
             onlookers(server.port, operator, core) as others,
         ):
             await client.connect(size)

@@ -64,7 +64,9 @@ async def trace(size: int, rounds: int) -> dict[str, Any]:
             manager = server.manager
             say(f"publishing to nobody, {rounds} rounds")
             alone = await publish_to_nobody(manager, rounds)
-            async with load_client(server.port, SUBSCRIBE, core=core, tokens=tokens) as client:
+            async with load_client(
+                server.port, SUBSCRIBE, core=core, tokens=tokens, kernel_time=True
+            ) as client:
                 await client.connect(size)
                 await client.subscribe()
                 ours = Ours(server, Audience(client, size))
