@@ -113,7 +113,10 @@ def test_slow_consumers_miss_an_aim_by_any_loss_that_was_not_told(
 
 
 def test_the_rounds_of_a_herd_are_the_spread_of_its_figures() -> None:
-    rounds = [{"all_back_after_s": seconds, "successor": {"worst_stall_ms": 40}} for seconds in (5.0, 8.0)]
+    rounds = [
+        {"all_back_after_s": seconds, "sustained_per_second": 900, "successor": {"worst_stall_ms": 40}}
+        for seconds in (5.0, 8.0)
+    ]
     result = {"clients": 10_000, "stages": [{"policy": "full jitter", "rounds": rounds}]}
     back = named(herd.figures(result), "all back after")
     assert (back.least, back.median, back.most) == (5.0, 6.5, 8.0)
