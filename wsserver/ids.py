@@ -39,7 +39,7 @@ def canonical_id(value: object, what: str = "id") -> str:
 
 def new_id(prefix: str) -> str:
     """A fresh public id such as ``c_3f…`` (96 random bits). Not a secret."""
-    # What secrets.token_hex calls in the end; on its way there it takes twice as long.
+    # What secrets.token_hex calls in the end, without the way there.
     return f"{prefix}_{os.urandom(12).hex()}"
 
 
