@@ -14,10 +14,12 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, Final
 
+import msgspec
+
 from wsserver_core.connection import Connection
 from wsserver_core.hub import Hub
 from wsserver_core.pulse import Pulse
-from wsserver_core.scopes import ScopeTable
+from wsserver_core.scopes import Scope, ScopeTable
 from wsserver_core.topics import TopicIndex
 
 LIBUV_HANDLE: Final = 248
@@ -27,6 +29,9 @@ SMALL: Final = 512
 """Up to here Python's own allocator serves, in steps of 16 bytes; beyond it that of the C library."""
 
 _TABLES: Final = (dict, set, list, deque, Counter, OrderedDict)
+FEW_PATIENTS: Final = 4
+"""Up to here a scope keeps its patients in a tuple."""
+
 _CORE: Final = (Hub, Pulse, ScopeTable, TopicIndex)
 _NEVER: Final = (type, ModuleType)
 
@@ -88,10 +93,15 @@ class Ledger:
             if type(one) in _TABLES or type(one) is tuple:
                 owner = f"{owner} {names.get(id(one), '')}".rstrip()
             found[owner] += taken(sys.getsizeof(one))
-            for name, value in _held(one):
+            # Its patients are those of its scope, in the same tuple.
+            for name, value in _held(one) if owner != "Registration" else ():
                 _enter(found, f"{owner}.{name}" if name else f"in {owner}", value, seen)
         for table, before, name in self._tables:
-            found[name] += sys.getsizeof(table) - before
+            grown = sys.getsizeof(table) - before
+            found[name] += grown
+            # What the collector does not know of may hang on a table alone.
+            for value in gc.get_referents(table) if grown > 0 and name.startswith("table ") else ():
+                _enter(found, f"in {name}", value, seen)
         return {name: size for name, size in found.items() if size}
 
 
@@ -101,8 +111,22 @@ def _enter(found: Counter[str], owner: str, value: object, seen: set[int]) -> No
         return
     seen.add(id(value))
     found[owner] += taken(sys.getsizeof(value))
-    for inner in gc.get_referents(value):
+    if type(value) is Scope:
+        _enter_patients(found, value, seen)
+    parts = msgspec.structs.astuple(value) if isinstance(value, msgspec.Struct) else gc.get_referents(value)
+    for inner in parts:
         _enter(found, owner, inner, seen)
+
+
+def _enter_patients(found: Counter[str], scope: Scope, seen: set[int]) -> None:
+    # The collector does not look into a scope, and what it gives is a copy of the set that it keeps.
+    patients = scope.patients
+    if patients is None:
+        return
+    kept = tuple(patients) if len(patients) <= FEW_PATIENTS else patients
+    found["in Scope"] += taken(sys.getsizeof(kept))
+    for one in patients:
+        _enter(found, "in Scope", one, seen)
 
 
 def _names(objects: Iterable[object]) -> dict[int, str]:

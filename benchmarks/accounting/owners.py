@@ -35,7 +35,7 @@ _OWNERS: Final[dict[str, tuple[str, ...]]] = {
         "Principal.issued_at", "Claims", "Claims.user_id", "Claims.role", "Claims.token_id",
         "Claims.expires_at", "Claims.issued_at",
     ),
-    PATIENTS: ("frozenset", "in frozenset", "Scope", "in Scope", "ScopeTable"),
+    PATIENTS: ("Principal.scope", "in Scope", "ScopeTable", "frozenset", "in frozenset"),
     SESSION: (
         "ConnectionMetadata.session", "table ReconnectService._live", "table ReconnectService._ended",
         "table ReconnectService._of_user", "Session", "Session.key", "Session.expires_at", "Held", "in Held",
@@ -47,12 +47,12 @@ _OWNERS: Final[dict[str, tuple[str, ...]]] = {
         "list in table ExpirySchedule._buckets", "table ExpirySchedule._buckets",
     ),
     SUBSCRIPTION: (
-        "TopicIndex", "Shelf", "Registration", "in Registration",
+        "TopicIndex", "Shelf", "Registration",
         "table Topic", "table PatientIndex",
     ),
     EVENTS: (
         "Event", "Event.at", "Event.subscription_id", "Event.subscription_type", "Event.target_id",
-        "table EventHistory._events",
+        "table EventHistory._events", "in table EventHistory._events",
     ),
     AUDIT: (
         "AuditRecord", "AuditRecord.at", "AuditRecord.seq", "AuditRecord.topic", "dict AuditRecord.details",
