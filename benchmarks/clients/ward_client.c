@@ -313,6 +313,10 @@ static void message_received(struct viewer *viewer, uint32_t patient, uint64_t s
 static void gap_received(struct viewer *viewer, bool has_topic, uint32_t patient, uint64_t count)
 {
     int32_t place = has_topic ? place_of(viewer, patient) : -1;
+    if (has_topic && place < 0) {
+        totals.foreign++;
+        return;
+    }
     totals.told[is_slow(viewer)] += count;
     if (place >= 0)
         viewer->accounts[place].told += (uint32_t)count;

@@ -86,6 +86,7 @@ class Script:
 
     def gap(self, count: int, **members: object) -> "Script":
         told = {"topic": "patient:p00001", "from": 1, "to": 9, "count": count, "reason": "slow", **members}
+        told = {name: value for name, value in told.items() if value is not None}
         return self.add(self._encoding.control(type="gap", log="abcd", **told))
 
     def add(self, frame: bytes) -> "Script":
@@ -126,13 +127,14 @@ async def hear(
     *,
     filter_number: int = 0,
     slow: str = "-",
+    patients: str = "1",
     final: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """What the client reports when it has heard all."""
     from benchmarks.clients.ward_client import ward_client
 
     plan = directory / "plan"
-    viewer = ["viewer", "permanent", slow, encoding.protocol, str(filter_number), "1", "secret", COMMAND]
+    viewer = ["viewer", "permanent", slow, encoding.protocol, str(filter_number), patients, "secret", COMMAND]
     plan.write_text(PLAN + "\t".join(viewer) + "\n")
     async with (
         server_that_says(script, encoding) as (port, now),
@@ -185,6 +187,25 @@ async def test_a_gap_must_tell_of_as_many_as_are_missing(encoding: Any, tmp_path
     assert faults(report) == {"missing": 4, "told": 3, "untold": 1}
     report = await hear(Script(encoding).say(0).gap(5).say(5), encoding, tmp_path)
     assert faults(report) == {"missing": 4, "told": 5, "untold": 1}
+
+
+async def test_a_gap_counts_for_its_own_topic_only(encoding: Any, tmp_path: Path) -> None:
+    other = "patient:p00000"
+    script = Script(encoding).say(0).say(0, topic=other).say(2).gap(1, topic=other)
+    report = await hear(script, encoding, tmp_path, patients="0,1")
+    assert faults(report) == {"missing": 1, "told": 1, "untold": 1}
+    report = await hear(Script(encoding).say(0, 2).gap(1, topic=other), encoding, tmp_path)
+    assert faults(report) == {"missing": 1, "foreign": 1, "untold": 1}
+
+
+async def test_a_gap_without_a_topic_counts_for_any(encoding: Any, tmp_path: Path) -> None:
+    other = "patient:p00000"
+    script = Script(encoding).say(0, 3).say(0, 2, topic=other).gap(1, topic=other).gap(2, topic=None)
+    report = await hear(script, encoding, tmp_path, patients="0,1")
+    assert faults(report) == {"missing": 3, "told": 3}
+    script = Script(encoding).say(0, 3).say(0, topic=other).gap(1, topic=other).gap(1, topic=None)
+    report = await hear(script, encoding, tmp_path, patients="0,1")
+    assert faults(report) == {"missing": 2, "told": 2, "untold": 1}
 
 
 async def test_what_is_missing_at_the_end_is_found(encoding: Any, tmp_path: Path) -> None:
