@@ -21,6 +21,7 @@ FLOORS = [
         "errors",
         "clock",
         "loop.awaitable",
+        "loop.garbage",
         "connections.token_expiry",
         "connections.tcp_signs",
         "loop.loop_port",

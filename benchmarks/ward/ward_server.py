@@ -23,6 +23,7 @@ from benchmarks.machine import resident_bytes
 from benchmarks.servers.probed_server import LoopProbe
 from benchmarks.servers.real_server import HEARTBEATS, RealServer, load_profile, real_server
 from benchmarks.ward.publisher import Publisher
+from wsserver.loop.garbage import leave_the_living_alone
 from wsserver.overload import Overload
 
 LOOK_EVERY: Final = 0.1
@@ -235,8 +236,7 @@ async def _serve(patients: int, monitors: int) -> None:
     async with real_server(load_profile(HEARTBEATS)) as server:
         publisher = Publisher(server.manager, patients, monitors)
         # As `wsserver run` does.
-        gc.collect()
-        gc.freeze()
+        leave_the_living_alone()
         print(server.port, flush=True)
         while line := (await reader.readline()).decode().split():
             if line == ["numbers"]:

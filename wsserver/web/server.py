@@ -1,7 +1,6 @@
 """Running the server by itself: sockets, signals, start and end."""
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -21,6 +20,7 @@ from wsserver.access.verification_key import KeyFault
 from wsserver.audit.audit_file import CannotOpenAudit
 from wsserver.incidents import report_incident
 from wsserver.log import set_format, set_level
+from wsserver.loop.garbage import leave_the_living_alone
 from wsserver.service import Service
 from wsserver.settings import Loaded, ServerSettings, SettingsError
 from wsserver.settings.descriptors import TooFewDescriptorsError, fit_descriptors
@@ -184,9 +184,7 @@ async def _serve(loaded: Loaded, *, dev: bool, demo: bool) -> int:
         # By the housekeeping: a loop that stands still is what the watchdog is to notice.
         server.service.housekeeping.every(manager.beat, lambda: manager.tell(ALIVE))
     manager.tell(READY)
-    # What is here now stays to the end; looking for garbage in it took 30 ms each time.
-    gc.collect()
-    gc.freeze()
+    leave_the_living_alone()
     reloading = asyncio.ensure_future(_reload_on(hung_up, server, manager, loaded, dev=dev, demo=demo))
     await stopping.wait()
     manager.tell(STOPPING)
