@@ -47,7 +47,7 @@ def _peers(options: Options) -> dict[str, Any]:
 def _latency(options: Options) -> dict[str, Any]:
     usual = [200, 1_000] if options.quick else list(latency.SIZES)
     crowds = fitting([options.connections] if options.connections else usual)
-    return uvloop.run(latency.latency(crowds, options.turns(40, 10), options.duration(5, 0.3)))
+    return uvloop.run(latency.latency(crowds, options.turns(40, 6), options.duration(5, 0.2)))
 
 
 def _mixed(options: Options) -> dict[str, Any]:

@@ -169,10 +169,9 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
         times = ", ".join(f"{time:,.1f}" for time in one["broadcast_ms"])
         line = f"  {name:26}{times} ms for one broadcast to {_crowds(result)}"
         if one["last_to_first"] is not None:
-            line += (
-                f"; a delivery takes {one['last_to_first']:.2f} times as long at the largest, "
-                f"R² of a straight line {one['r_squared']:.4f}"
-            )
+            line += f"; a delivery takes {one['last_to_first']:.2f} times as long at the largest"
+        if one["r_squared"] is not None:
+            line += f", R² of a straight line {one['r_squared']:.4f}"
         yield line
     check = result["check"]
     yield (

@@ -76,8 +76,8 @@ def charts(result: dict[str, Any]) -> list[Chart]:
     """The time of one broadcast by its subscribers, and deliveries by the size of a message."""
     found = []
     growth = result["growth"]
-    if len(growth["subscribers"]) > 1:
-        own = growth["contestants"][OURS]
+    own = growth["contestants"][OURS]
+    if own["r_squared"] is not None:
         found.append(
             Chart(
                 "fanout-growth",

@@ -136,7 +136,11 @@ def test_growth_is_told_as_numbers() -> None:
     assert (straight["last_to_first"], straight["r_squared"]) == pytest.approx((1, 1))
     assert bent["last_to_first"] == pytest.approx(10)
     assert bent["r_squared"] < 0.95
-    assert growth([10], {"one": [5.0]})["contestants"]["one"]["r_squared"] is None
+    # A straight line goes through any two points.
+    (two,) = growth([10, 20], {"one": [5.0, 4.0]})["contestants"].values()
+    assert (two["last_to_first"], two["r_squared"]) == (1.25, None)
+    (one,) = growth([10], {"one": [5.0]})["contestants"].values()
+    assert one["last_to_first"] is None
 
 
 def a_result(shares: dict[str, float]) -> dict[str, Any]:
@@ -154,7 +158,7 @@ def a_result(shares: dict[str, float]) -> dict[str, Any]:
         "contestants": {name: one.summary(series["C loop of send"]) for name, one in series.items()},
         **{name: spread([1.0]) for name in ratios},
     }
-    crowds = [5_000, 10_000]
+    crowds = [1_000, 5_000, 10_000]
     faults = ("missing", "duplicates", "disorder", "foreign", "lost")
     single = (CONTESTANTS[0], CONTESTANTS[1], CONTESTANTS[4])
     return {
@@ -163,7 +167,7 @@ def a_result(shares: dict[str, float]) -> dict[str, Any]:
         "in_flight_cap_bytes": 1,
         "check": {"connections": 1, "broadcasts": 1, "received": 1} | dict.fromkeys(faults, 0),
         "stages": [{"subscribers": crowd, "cells": [cell]} for crowd in crowds],
-        "growth": growth(crowds, {name: [1e5, 1e5] for name in single}),
+        "growth": growth(crowds, {name: [1e5] * 3 for name in single}),
     }
 
 
@@ -175,13 +179,13 @@ def test_what_a_busy_client_measured_is_marked_everywhere() -> None:
     assert all(one.invalid is None for one in figures(good))
     assert "INVALID" not in fanout.table(good)
     marked = {one.name: one.invalid for one in figures(bad) if one.invalid}
-    # The rate and the two ratios, of two crowds.
-    assert len(marked) == 6
+    # The rate and the two ratios, of three crowds.
+    assert len(marked) == 9
     assert all("bursts of 16" in name for name in marked)
     assert set(marked.values()) == {"the load client was 96% busy, 1 rounds over 95%"}
     lines = [line for line in fanout.table(bad).splitlines() if "INVALID: 1 of 1 rounds" in line]
-    assert [line.split("  ")[1] for line in lines] == ["ours, 16 joined"] * 2
-    (cell, _) = [stage["cells"][0] for stage in bad["stages"]]
+    assert [line.split("  ")[1] for line in lines] == ["ours, 16 joined"] * 3
+    cell = bad["stages"][0]["cells"][0]
     assert cell["contestants"]["ours, 16 joined"]["rounds_limited_by_client"] == 1
 
 
@@ -195,8 +199,8 @@ def test_the_aims_are_at_ten_thousand() -> None:
         "10,000 subscribers, 200 B, bursts of 16: ours to the bare loop of one send a message": 8.0,
     }
     growing, by_size = charts(result)
-    assert list(growing.places) == [5_000, 10_000]
+    assert list(growing.places) == [1_000, 5_000, 10_000]
     assert [line.name for line in growing.lines] == [CONTESTANTS[0], CONTESTANTS[1], CONTESTANTS[4]]
-    assert growing.lines[0].values == pytest.approx([50, 100])
+    assert growing.lines[0].values == pytest.approx([10, 50, 100])
     assert list(by_size.places) == ["200 B"]
     assert all(value is not None and math.isfinite(value) for line in by_size.lines for value in line.values)
