@@ -161,6 +161,7 @@ def _decisive(step: dict[str, Any]) -> Step:
     return Step(
         step["load"],
         client["all"]["p99_us"] / 1e3,
+        alert_p99_ms=client["alert"]["p99_us"] / 1e3,
         lost=client["missing"],
         closed=sum(one["prompt"] for one in client["closes"].values()),
         refused=server["all_refused"],

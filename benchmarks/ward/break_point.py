@@ -38,6 +38,8 @@ class Step:
     load: float
     p99_ms: float
     """Of viewers who read as they should; likewise the rest."""
+    alert_p99_ms: float = 0.0
+    """The same of alerts, of which there are few."""
     lost: int = 0
     closed: int = 0
     refused: int = 0
@@ -71,6 +73,8 @@ class Step:
         """In what it does not hold, in words."""
         if self.p99_ms > LIMIT_MS:
             yield f"p99 of {self.p99_ms:,.0f} ms"
+        if self.alert_p99_ms > LIMIT_MS:
+            yield f"p99 of alerts of {self.alert_p99_ms:,.0f} ms"
         for count, what in (
             (self.lost, "messages lost by viewers who read"),
             (self.closed, "viewers who read were closed"),

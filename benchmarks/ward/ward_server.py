@@ -28,8 +28,8 @@ from wsserver.overload import Overload
 
 LOOK_EVERY: Final = 0.1
 """Seconds between two looks at what may break."""
-PROBE_EVERY: Final = 0.02
-"""Seconds between two looks at how late the loop is."""
+PROBE_EVERY: Final = 0.01
+"""Seconds between two looks at how late the loop is; less than that is not told."""
 LATE: Final = 0.1
 """Seconds of lateness from which on a publisher counts as behind."""
 BUSY: Final = 0.97

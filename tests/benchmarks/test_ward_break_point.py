@@ -98,6 +98,7 @@ def test_the_verdict_names_what_was_seen_first() -> None:
     ("measured", "said"),
     [
         ({"p99_ms": 101, "client_share": 0.96}, "the load client was 96% busy"),
+        ({"p99_ms": 10, "alert_p99_ms": 101}, "there were p99 of alerts of 101 ms"),
         ({"p99_ms": 10, "lost": 3}, "3 messages lost by viewers who read"),
         ({"p99_ms": 10, "closed": 2}, "2 viewers who read were closed"),
         ({"p99_ms": 10, "refused": 9, "first": {"refusing": 2.0}}, "first publishers were refused (1005)"),
