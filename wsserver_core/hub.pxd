@@ -41,5 +41,6 @@ cdef class Hub(Replays):
     cdef int settle(self, Job *job) except -1
     cdef int through_transport(self, uint32_t index) except -1
     cdef int hand_over(self, uint32_t index, object data, uint32_t frames) except -1
+    cdef int flush_slices(self) except -1
     cdef int report_faults(self) except -1
     cdef int give_up(self, uint32_t index, uint32_t generation) except -1

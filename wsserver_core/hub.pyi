@@ -47,7 +47,7 @@ class Hub(Replays):
         """
 
     def flush_turn(self) -> None:
-        """Flush one slice and, while more waits, come back after the loop has had its turn."""
+        """Flush up to four slices, none begun after 2 ms; come back in the loop's next turn if more waits."""
 
     def flush_all(self) -> int:
         """Flush slice after slice until nothing is ready to be sent; return the connections served.

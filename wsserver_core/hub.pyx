@@ -45,6 +45,12 @@ cdef enum:
     # What is handed to a transport at once is copied for that connection alone.
     BYTES_PER_COPY = 64 * 1024
 
+    # What one turn of the loop sends, while it is young. The turns cost as well: with 100 connections in
+    # each, 10,000 receivers got 0.94 of what a bare loop of send sends them, with 250 or more 0.97.
+    SLICES_PER_TURN = 4
+
+cdef double SECONDS_PER_TURN = 0.002
+
 
 cdef class Hub(Replays):
     """The open sockets of one loop.
@@ -163,13 +169,25 @@ cdef class Hub(Replays):
         try:
             self.report_faults()
             self.announce()
-            self.flush_slice()
+            self.flush_slices()
         finally:
             self.scheduled = False
             if self.dirty_count or self.overflowed or self.relieved or self.roomy or self.faults:
                 # Not after flush_interval: that one is for joining messages, not for slices.
                 self.loop.call_soon(self.turn)
                 self.scheduled = True
+
+    cdef int flush_slices(self) except -1:
+        """Flush one slice, and more of them while this turn of the loop is young."""
+        cdef double began = self.read_stopwatch()
+        cdef int slices = 1
+        self.flush_slice()
+        # Without a stopwatch one has to do.
+        while (self.dirty_count and slices < SLICES_PER_TURN
+                and began > 0 and self.read_stopwatch() - began < SECONDS_PER_TURN):
+            self.flush_slice()
+            slices += 1
+        return 0
 
     def flush_all(self):
         """Flush slice after slice until nothing is ready to be sent; return the connections served.

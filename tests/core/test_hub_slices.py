@@ -166,3 +166,42 @@ def test_many_are_replayed_as_long_as_there_is_room(pier: Pier) -> None:
     assert pier.hub.frames_replayed == 20
     pier.hub.release(handle)
     assert pier.hub.replay_many(handle, frames) == 0
+
+
+class Watch:
+    """A stopwatch that each look moves on."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = 1.0, step
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+class TestTurns:
+    @pytest.mark.parametrize(
+        ("step", "slices"),
+        [(0.0, 4), (0.0001, 4), (0.0006, 1), (0.0004, 2)],
+        ids=["no time at all", "short slices", "long slices", "slices of 1.6 ms"],
+    )
+    def test_a_turn_takes_slices_while_it_is_young_but_at_most_four(
+        self, pier: Pier, step: float, slices: int
+    ) -> None:
+        pier.hub.batch_size = 2
+        handles = [pier.open_socket()[0] for _ in range(20)]
+        pier.hub.stopwatch = Watch(step)
+        for handle in handles:
+            pier.ledger.enqueue(handle, published(10))
+        pier.hub.flush_turn()
+        assert served(pier, handles) == list(range(2 * slices))
+        pier.loop.run()
+        assert len(served(pier, handles)) == 20
+
+    def test_without_a_stopwatch_a_turn_is_one_slice(self, pier: Pier) -> None:
+        pier.hub.batch_size = 2
+        handles = [pier.open_socket()[0] for _ in range(6)]
+        for handle in handles:
+            pier.ledger.enqueue(handle, published(10))
+        pier.hub.flush_turn()
+        assert served(pier, handles) == [0, 1]
