@@ -74,7 +74,14 @@ async def bring(peer: Peer, size: int, core: int | None, stack: AsyncExitStack) 
     stack.push_async_callback(running.end)
     speech = peer.speech
     client = await stack.enter_async_context(
-        load_client(running.port, speech.subscribe, core=core, path=speech.path, dialect=speech.dialect)
+        load_client(
+            running.port,
+            speech.subscribe,
+            core=core,
+            path=speech.path,
+            dialect=speech.dialect,
+            kernel_time=True,
+        )
     )
     try:
         before = running.process.resident_bytes()

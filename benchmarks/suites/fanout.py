@@ -52,6 +52,7 @@ from benchmarks.servers.real_server import (
     real_server,
     write_tokens,
 )
+from wsserver.loop.garbage import leave_the_living_alone
 
 SIZES = (MESSAGE_SIZE, 2_000, 64_000)
 """Bytes of a message as its publisher hands it in."""
@@ -78,6 +79,7 @@ async def fanout(crowds: Sequence[int], rounds: int, sizes: Sequence[int] = SIZE
         write_tokens(tokens, crowds[-1], loaded, ward=WARD)
         enter = stack.enter_async_context
         server, naive = await enter(real_server(loaded)), await enter(naive_server())
+        leave_the_living_alone()
         client = await enter(load_client(server.port, SUBSCRIBE, core=core, tokens=tokens, kernel_time=True))
         ours = Audience(client, 0)
         naive.audience = Audience(

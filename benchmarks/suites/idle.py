@@ -18,6 +18,7 @@ from benchmarks.machine import facts, pin
 from benchmarks.progress import say
 from benchmarks.reports.figure import Figure, figure
 from benchmarks.servers.real_server import HEARTBEATS, SUBSCRIBE, load_profile, real_server, write_tokens
+from wsserver.loop.garbage import leave_the_living_alone
 
 SETTLING = 2.0
 """Seconds between the last subscribe and the measurement."""
@@ -41,10 +42,11 @@ async def idle(connections: int, seconds: float) -> dict[str, Any]:
             real_server(loaded) as server,
             load_client(server.port, SUBSCRIBE, core=core, tokens=tokens) as client,
         ):
+            leave_the_living_alone()
             await client.connect(connections)
             await client.subscribe()
             say(f"{connections:,} connections; looking on for {seconds:g} s")
-            # As a server that has been up for a while: the start's objects are not looked at again.
+            # As a server that has been up for a while.
             gc.collect()
             await asyncio.sleep(SETTLING)
             health = server.manager.health_monitor

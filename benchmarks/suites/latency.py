@@ -50,6 +50,7 @@ from benchmarks.servers.real_server import (
     real_server,
     write_tokens,
 )
+from wsserver.loop.garbage import leave_the_living_alone
 
 SIZES = {1_000: (MESSAGE_SIZE, 64_000), 10_000: (MESSAGE_SIZE, 2_000), 18_000: (MESSAGE_SIZE,)}
 """Bytes of a message, by subscribers; other crowds get the smallest."""
@@ -85,6 +86,7 @@ async def latency(crowds: Sequence[int], broadcasts: int, seconds: float) -> dic
         tokens = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tokens"
         write_tokens(tokens, crowds[-1], loaded, ward=WARD)
         server = await stack.enter_async_context(real_server(loaded))
+        leave_the_living_alone()
         client = load_client(server.port, SUBSCRIBE, core=core, tokens=tokens, kernel_time=True)
         audience = Audience(await stack.enter_async_context(client), 0)
         cells = []

@@ -2,9 +2,9 @@
 
 Each peer is a process on the server's processor with as many clients of its own, all connected at the same
 time; it is stopped by a signal while it is not its turn, as nothing it does by itself is to be measured with
-the others. The clock of a round starts before the server is told to publish and stops when the load client
-has got the last message at the last of its connections. What a peer needs to be told is part of it. Its
-processor time is read from outside.
+the others. The clock of a round starts before the server is told to publish and stops when the kernel has the
+last message for the last of its clients. What a peer needs to be told is part of it. Its processor time is
+read from outside.
 """
 
 import gc
@@ -42,6 +42,7 @@ from benchmarks.servers.real_server import (
     real_server,
     write_tokens,
 )
+from wsserver.loop.garbage import leave_the_living_alone
 
 OURS, FLOOR = "ours", "C loop of send"
 MODES = {"one at a time": 1, f"bursts of {JOINED}": JOINED}
@@ -81,6 +82,7 @@ async def peers(size: int, rounds: int, contenders: Sequence[Peer], *, install: 
         tokens = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tokens"
         write_tokens(tokens, size, loaded, ward=WARD)
         server = await stack.enter_async_context(real_server(loaded))
+        leave_the_living_alone()
         audience, own_facts = await _own_crowd(server, size, tokens, core, stack)
         start = await frame_start(server, audience)
         side = {OURS: own_facts}
@@ -117,7 +119,9 @@ async def peers(size: int, rounds: int, contenders: Sequence[Peer], *, install: 
 async def _own_crowd(
     server: RealServer, size: int, tokens: Path, core: int | None, stack: AsyncExitStack
 ) -> tuple[Audience, dict[str, Any]]:
-    client = await stack.enter_async_context(load_client(server.port, SUBSCRIBE, core=core, tokens=tokens))
+    client = await stack.enter_async_context(
+        load_client(server.port, SUBSCRIBE, core=core, tokens=tokens, kernel_time=True)
+    )
     say(f"{size:,} clients connect to this server")
     gc.collect()
     before = resident_bytes()
