@@ -14,6 +14,7 @@ import gc
 import json
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -174,8 +175,17 @@ async def _lines(connections: int) -> dict[str, Any]:
         gc.collect()
         grown = tracemalloc.take_snapshot().compare_to(before, "lineno")
         tracemalloc.stop()
-    sizes = [(str(one.traceback), one.size_diff / connections) for one in grown]
+    sizes = [(_place(one.traceback[0]), one.size_diff / connections) for one in grown]
     return {"lines": [(line, size) for line, size in sizes if size >= 1]}
+
+
+def _place(frame: tracemalloc.Frame) -> str:
+    """File and line without where the project or the interpreter lies, which is nobody else's."""
+    path = Path(frame.filename)
+    for root in (*map(Path, sys.path), Path(sysconfig.get_path("stdlib"))):
+        if root != Path() and path.is_relative_to(root):
+            return f"{path.relative_to(root)}:{frame.lineno}"
+    return f"{path.name}:{frame.lineno}"
 
 
 def table(result: dict[str, Any]) -> str:

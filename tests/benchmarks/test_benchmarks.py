@@ -76,6 +76,10 @@ def test_memory_counts_a_subscription_for_each_connection(tmp_path: Path) -> Non
     assert result["bytes_per_waiting_session"] > 200
     # Whoever adds to a connection has to say so here. Tables and bounded records weigh more among few.
     assert sum(result["subscribed"].values()) < 5_500
+    places = [place for place, _ in result["lines"]]
+    assert any(place.startswith("wsserver/") for place in places)
+    # A result may be shown to others.
+    assert not any(place.startswith("/") for place in places)
 
 
 def test_idle_counts_the_heartbeats_that_were_answered(tmp_path: Path) -> None:
