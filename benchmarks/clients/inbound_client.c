@@ -19,6 +19,8 @@
 #define _GNU_SOURCE
 #include <getopt.h>
 
+#include "errors.h"
+#include "histogram.h"
 #include "websocket.h"
 
 #define READ_SIZE (256 * 1024)
@@ -27,9 +29,6 @@
 #define MAX_WINDOW 256
 /* A source address serves that many connections: the kernel's default range has 28,232 ports. */
 #define PER_SOURCE 20000
-/* Latencies in microseconds: 32 buckets for each power of two, so within 3 % of the truth. */
-#define SUB_BITS 5
-#define BUCKETS (32 << SUB_BITS)
 #define ID_DIGITS 8
 #define PLACE_DIGITS 5
 
@@ -67,12 +66,12 @@ static struct {
 } options = {.path = "/ws/connect", .mark = "\"request_id\":\"", .window = 1, .every = 1, .group = 1};
 
 static struct {
-    uint64_t sent, answers, copies, errors, bytes;
+    uint64_t sent, answers, copies, bytes;
     uint32_t lost;
-    char first_error[512];
+    struct errors errors;
 } totals;
 
-static uint64_t latencies[BUCKETS], slowest;
+static struct histogram latencies;
 static struct connection *connections;
 static uint32_t count, opened, wanted, under_way, prepared;
 static bool opening, preparing, running;
@@ -93,35 +92,6 @@ static struct span mark(void)
     return (struct span){seconds(CLOCK_MONOTONIC), seconds(CLOCK_PROCESS_CPUTIME_ID)};
 }
 
-/* -- latencies */
-
-static void note_latency(uint64_t micros)
-{
-    uint32_t power, place = (uint32_t)micros;
-    if (micros >= 1u << SUB_BITS) {
-        power = 63 - (uint32_t)__builtin_clzll(micros) - SUB_BITS;
-        place = ((power + 1) << SUB_BITS) + (uint32_t)(micros >> power) - (1u << SUB_BITS);
-    }
-    latencies[place < BUCKETS ? place : BUCKETS - 1]++;
-    if (micros > slowest)
-        slowest = micros;
-}
-
-/* The upper end of the bucket below which the share lies. */
-static uint64_t latency_at(double share)
-{
-    uint64_t whole = 0, seen = 0;
-    for (uint32_t i = 0; i < BUCKETS; i++)
-        whole += latencies[i];
-    for (uint32_t i = 0; i < BUCKETS; i++) {
-        uint32_t power = i >> SUB_BITS, rest = i & ((1u << SUB_BITS) - 1);
-        seen += latencies[i];
-        if (whole && (double)seen >= share * (double)whole)
-            return power == 0 ? rest + 1 : ((uint64_t)rest + (1u << SUB_BITS) + 1) << (power - 1);
-    }
-    return 0;
-}
-
 /* -- answers */
 
 static void answer(const char *word)
@@ -130,23 +100,11 @@ static void answer(const char *word)
     double wall = now.wall - phase.wall, cpu = now.cpu - phase.cpu;
     printf("%s {\"at\":%.9f,\"wall\":%.9f,\"cpu\":%.9f,\"cpu_share\":%.4f,\"connections\":%u,\"sent\":%lu,"
            "\"answers\":%lu,\"copies\":%lu,\"bytes\":%lu,\"p50_us\":%lu,\"p99_us\":%lu,\"max_us\":%lu,"
-           "\"lost\":%u,\"errors\":%lu,\"first_error\":\"",
+           "\"lost\":%u,",
            word, now.wall, wall, cpu, wall > 0 ? cpu / wall : 0.0, opened, totals.sent, totals.answers,
-           totals.copies, totals.bytes, latency_at(0.5), latency_at(0.99), slowest, totals.lost, totals.errors);
-    for (const char *text = totals.first_error; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            putchar('\\');
-        putchar((unsigned char)*text < ' ' || (unsigned char)*text > '~' ? '.' : *text);
-    }
-    puts("\"}");
-    fflush(stdout);
-}
-
-static void note_error(const void *text, size_t size)
-{
-    totals.errors++;
-    if (totals.first_error[0] == '\0')
-        snprintf(totals.first_error, sizeof totals.first_error, "%.*s", (int)size, (const char *)text);
+           totals.copies, totals.bytes, micros_at(&latencies, 0.5), micros_at(&latencies, 0.99), latencies.slowest,
+           totals.lost);
+    print_errors(&totals.errors);
 }
 
 /* -- one connection */
@@ -160,7 +118,7 @@ static void lose(struct connection *connection, const char *why)
 {
     if (connection->state == LOST)
         return;
-    note_error(why, strlen(why));
+    note_error(&totals.errors, why, strlen(why));
     if (connection->state < OPEN || (preparing && connection->sent && connection->answered < options.prologue.count))
         under_way--;
     else if (running)
@@ -244,16 +202,16 @@ static void answered(struct connection *connection, const unsigned char *payload
     const unsigned char *id = memmem(payload, size, options.mark, strlen(options.mark));
     char number[ID_DIGITS + 1];
     if (connection->answered == connection->sent) {
-        note_error(payload, size);
+        note_error(&totals.errors, payload, size);
         return;
     }
     snprintf(number, sizeof number, "%08x", connection->answered);
     if (id == NULL || (size_t)(payload + size - id) < strlen(options.mark) + ID_DIGITS
         || memcmp(id + strlen(options.mark), number, ID_DIGITS) != 0
         || memmem(payload, size, command->word, command->word_size) == NULL)
-        note_error(payload, size);
+        note_error(&totals.errors, payload, size);
     totals.answers++;
-    note_latency((now - connection->since[connection->answered % options.window]) / 1000);
+    note_micros(&latencies, (now - connection->since[connection->answered % options.window]) / 1000);
     connection->answered++;
     if (running)
         under_way--;
@@ -264,10 +222,10 @@ static void answered(struct connection *connection, const unsigned char *payload
 static void frame_received(struct connection *connection, const struct frame *frame, uint64_t now)
 {
     unsigned char pong[8 + 125];
-    if (frame->opcode == PING && frame->size <= 125) {
+    if (frame->opcode == PING) {
         write_all(connection, pong, write_frame(pong, PONG, frame->payload, frame->size));
     } else if (frame->opcode != TEXT && frame->opcode != BINARY) {
-        note_error(frame->size > 2 ? frame->payload + 2 : (const unsigned char *)"closed",
+        note_error(&totals.errors, frame->size > 2 ? frame->payload + 2 : (const unsigned char *)"closed",
                    frame->size > 2 ? frame->size - 2 : 6);
         lose(connection, "closed by the server");
     } else if (connection->state == GREETING) {
@@ -305,7 +263,7 @@ static size_t greet(struct connection *connection, const unsigned char *data, si
 {
     ssize_t length = read_head(data, size);
     if (length < 0) {
-        note_error(data, size);
+        note_error(&totals.errors, data, size);
         lose(connection, "no 101");
     } else if (length > 0) {
         connection->state = GREETING;
@@ -414,16 +372,8 @@ static void advance(void)
 static void command(const char *line)
 {
     unsigned number;
-    char first_error[sizeof totals.first_error];
-    uint64_t errors = totals.errors;
-    uint32_t lost = totals.lost;
-    memcpy(first_error, totals.first_error, sizeof first_error);
-    memset(&totals, 0, sizeof totals);
-    memset(latencies, 0, sizeof latencies);
-    memcpy(totals.first_error, first_error, sizeof first_error);
-    totals.errors = errors;
-    totals.lost = lost;
-    slowest = 0;
+    totals.sent = totals.answers = totals.copies = totals.bytes = 0;
+    memset(&latencies, 0, sizeof latencies);
     phase = mark();
     if (sscanf(line, "connect %u", &number) == 1 && count == 0 && number <= 1000000) {
         wanted = number;

@@ -9,10 +9,12 @@
  *   report        what has been received so far                             -> report {...}
  *   stall N       stop reading on the last N connections                    -> stalled {}
  *   wake          read on them again                                        -> awake {}
- *   clear         forget the latencies measured so far                      -> cleared {}
+ *   clear         forget the latencies and the time measured so far         -> cleared {}
  *   losses        what came late, and what was lost and told of             -> losses {...}
  *   last          how late the last receiver of each message had it         -> last {...}
  *
+ * "wall", "cpu" and "cpu_share" of an answer count from the last connect, subscribe, expect or clear, those of "done"
+ * from the first byte that comes after expect.
  * With --binary-every N the last of each N connections speaks wsserver.v1.bin and must get nothing else.
  * End of input ends it. A published message starts with {"_meta": and carries a member "n" that
  * counts from 0; each connection checks that every number comes exactly once and in order, or is
@@ -34,6 +36,8 @@
 #define _GNU_SOURCE
 #include <getopt.h>
 
+#include "errors.h"
+#include "histogram.h"
 #include "websocket.h"
 
 #define READ_SIZE (256 * 1024)
@@ -48,9 +52,6 @@
 #define LONG_NAP_MICROSECONDS 2000
 /* Messages since "clear" whose last receiver is known. */
 #define MAX_ARRIVALS (1024 * 1024)
-/* Latencies in microseconds: 32 buckets for each power of two, so within 3 % of the truth. */
-#define SUB_BITS 5
-#define BUCKETS (32 << SUB_BITS)
 
 /* Those from READY on have been promised messages. */
 enum state { CONNECTING, UPGRADING, GREETING, OPEN, SUBSCRIBING, READY, LOST };
@@ -91,14 +92,14 @@ static struct {
 };
 
 static struct {
-    uint64_t messages, bytes, missing, duplicates, disorder, foreign, control, errors;
+    uint64_t messages, bytes, missing, duplicates, disorder, foreign, control;
     uint32_t lost;
-    char first_error[512];
+    struct errors errors;
 } totals;
 
 static uint32_t per_source = PER_SOURCE;
 static size_t published_length; /* of options.published */
-static uint64_t latencies[BUCKETS], slowest;
+static struct histogram latencies;
 static struct arrival *arrivals;
 static uint32_t first_arrival, arrival_count, arrival_room;
 static uint64_t received_at; /* when the kernel had what is being read; 0: ask the clock */
@@ -129,15 +130,6 @@ static struct span mark(void)
 
 /* -- answers */
 
-static void print_escaped(const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            putchar('\\');
-        putchar((unsigned char)*text < ' ' ? ' ' : *text);
-    }
-}
-
 static void answer(const char *word, double at)
 {
     struct span now = mark();
@@ -148,47 +140,17 @@ static void answer(const char *word, double at)
             missing += target - connections[i].next;
     printf("%s {\"at\":%.9f,\"wall\":%.9f,\"cpu\":%.9f,\"cpu_share\":%.4f,\"connections\":%u,"
            "\"confirmed\":%u,\"lost\":%u,\"lacking\":%u,\"messages\":%lu,\"bytes\":%lu,\"missing\":%lu,"
-           "\"duplicates\":%lu,\"disorder\":%lu,\"foreign\":%lu,\"control\":%lu,\"errors\":%lu,\"first_error\":\"",
+           "\"duplicates\":%lu,\"disorder\":%lu,\"foreign\":%lu,\"control\":%lu,",
            word, at ? at : now.wall, wall, cpu, wall > 0 ? cpu / wall : 0.0, opened, confirmed, totals.lost,
            lacking, totals.messages, totals.bytes, missing, totals.duplicates, totals.disorder,
-           totals.foreign, totals.control, totals.errors);
-    print_escaped(totals.first_error);
-    puts("\"}");
-    fflush(stdout);
-}
-
-static uint32_t bucket_of(uint64_t micros)
-{
-    uint32_t power;
-    if (micros < 1u << SUB_BITS)
-        return (uint32_t)micros;
-    power = 63 - (uint32_t)__builtin_clzll(micros) - SUB_BITS;
-    return ((power + 1) << SUB_BITS) + (uint32_t)(micros >> power) - (1u << SUB_BITS);
-}
-
-/* The upper end of the bucket below which the share lies, or the slowest of all. */
-static double latency_at(double share)
-{
-    uint64_t whole = 0, seen = 0, end;
-    for (uint32_t i = 0; i < BUCKETS; i++)
-        whole += latencies[i];
-    for (uint32_t i = 0; i < BUCKETS; i++) {
-        uint32_t power = i >> SUB_BITS, rest = i & ((1u << SUB_BITS) - 1);
-        seen += latencies[i];
-        if (whole && (double)seen >= share * (double)whole) {
-            end = power == 0 ? rest + 1 : ((uint64_t)rest + (1u << SUB_BITS) + 1) << (power - 1);
-            return (double)(end < slowest ? end : slowest);
-        }
-    }
-    return 0;
+           totals.foreign, totals.control);
+    print_errors(&totals.errors);
 }
 
 static void answer_losses(void)
 {
-    uint64_t missing = 0, told = 0, quick_missing = 0, samples = 0;
+    uint64_t missing = 0, told = 0, quick_missing = 0;
     uint32_t stalled = 0, untold = 0, fewest = UINT32_MAX, most = 0, lost = 0;
-    for (uint32_t i = 0; i < BUCKETS; i++)
-        samples += latencies[i];
     for (uint32_t i = 0; i < count; i++) {
         struct connection *one = &connections[i];
         if (one->state == LOST) {
@@ -204,11 +166,12 @@ static void answer_losses(void)
         fewest = one->alerts < fewest ? one->alerts : fewest;
         most = one->alerts > most ? one->alerts : most;
     }
-    printf("losses {\"samples\":%lu,\"p50_us\":%.0f,\"p99_us\":%.0f,\"p999_us\":%.0f,\"max_us\":%lu,"
+    printf("losses {\"samples\":%lu,\"p50_us\":%lu,\"p99_us\":%lu,\"p999_us\":%lu,\"max_us\":%lu,"
            "\"missing\":%lu,\"told\":%lu,\"untold_connections\":%u,\"missing_elsewhere\":%lu,"
            "\"stalled\":%u,\"lost\":%u,\"fewest_alerts\":%u,\"most_alerts\":%u}\n",
-           samples, latency_at(0.5), latency_at(0.99), latency_at(0.999), slowest, missing, told, untold,
-           quick_missing, stalled, lost, fewest, most);
+           samples_of(&latencies), micros_at(&latencies, 0.5), micros_at(&latencies, 0.99),
+           micros_at(&latencies, 0.999), latencies.slowest, missing, told, untold, quick_missing, stalled, lost,
+           fewest, most);
     fflush(stdout);
 }
 
@@ -226,18 +189,11 @@ static void answer_last(void)
 
 /* -- one connection */
 
-static void note_error(const unsigned char *text, size_t size)
-{
-    totals.errors++;
-    if (totals.first_error[0] == '\0')
-        snprintf(totals.first_error, sizeof totals.first_error, "%.*s", (int)size, (const char *)text);
-}
-
 static void lose(struct connection *connection, const char *why)
 {
     if (connection->state == LOST)
         return;
-    note_error((const unsigned char *)why, strlen(why));
+    note_error(&totals.errors, why, strlen(why));
     if (connection->state < OPEN || connection->state == SUBSCRIBING)
         under_way--;
     if (expecting && connection->state == READY && connection->next < target)
@@ -337,10 +293,7 @@ static void note_latency(uint32_t number, uint64_t due)
 {
     uint64_t now = received_at ? received_at : (uint64_t)(seconds(CLOCK_MONOTONIC) * 1e9);
     uint64_t micros = now > due ? (now - due) / 1000 : 0;
-    uint32_t place = bucket_of(micros);
-    latencies[place < BUCKETS ? place : BUCKETS - 1]++;
-    if (micros > slowest)
-        slowest = micros;
+    note_micros(&latencies, micros);
     note_arrival(number, due, now > due ? now : due);
 }
 
@@ -348,7 +301,7 @@ static void control_received(struct connection *connection, bool error, bool con
                              const unsigned char *text, size_t size)
 {
     if (error) {
-        note_error(text, size);
+        note_error(&totals.errors, text, size);
     } else if (connection->state == GREETING && connected) {
         connection->state = OPEN;
         opened++;
@@ -506,7 +459,7 @@ static void frame_received(struct connection *connection, const struct frame *fr
     if (opcode == PING) {
         send_frame(connection, PONG, payload, size);
     } else if (opcode == CLOSE) {
-        note_error(size > 2 ? payload + 2 : (const unsigned char *)"closed", size > 2 ? size - 2 : 6);
+        note_error(&totals.errors, size > 2 ? payload + 2 : (const unsigned char *)"closed", size > 2 ? size - 2 : 6);
         lose(connection, "closed by the server");
     } else {
         totals.foreign++;
@@ -535,7 +488,7 @@ static size_t greet(struct connection *connection, const unsigned char *data, si
 {
     ssize_t length = read_head(data, size);
     if (length < 0) {
-        note_error(data, size);
+        note_error(&totals.errors, data, size);
         lose(connection, "no 101");
     } else if (length > 0) {
         connection->state = GREETING;
@@ -667,16 +620,18 @@ static void watch(uint32_t index, bool reading)
 static void command(const char *line)
 {
     unsigned number;
-    phase = mark();
     if (sscanf(line, "connect %u", &number) == 1 && number <= 1000000) {
+        phase = mark();
         wanted = count + number;
         connections = allocate(connections, wanted * sizeof *connections);
         opening = true;
     } else if (strcmp(line, "subscribe") == 0 || sscanf(line, "subscribe %u", &number) == 1) {
+        phase = mark();
         first_number = line[9] ? number : 0;
         to_confirm = 0;
         subscribing = true;
     } else if (sscanf(line, "expect %u", &number) == 1) {
+        phase = mark();
         target = number;
         lacking = 0;
         for (uint32_t i = 0; i < count; i++)
@@ -703,9 +658,9 @@ static void command(const char *line)
         puts("awake {}");
         fflush(stdout);
     } else if (strcmp(line, "clear") == 0) {
-        memset(latencies, 0, sizeof latencies);
-        slowest = 0;
+        memset(&latencies, 0, sizeof latencies);
         arrival_count = 0;
+        phase = mark();
         puts("cleared {}");
         fflush(stdout);
     } else if (strcmp(line, "losses") == 0) {
@@ -759,7 +714,8 @@ int main(int argc, char **argv)
         default: return 2;
         }
     }
-    if (options.port == 0 || options.subscribe == NULL || options.window == 0 || strlen(options.subscribe) > 4096) {
+    if (options.port == 0 || options.subscribe == NULL || options.window == 0 || strlen(options.subscribe) > 4096
+        || (options.hello != NULL && strlen(options.hello) > 4096)) {
         fprintf(stderr, "--port and --subscribe are needed\n");
         return 2;
     }

@@ -62,7 +62,11 @@ class LoadClient:
         return await self._answer("done", timeout)
 
     async def report(self) -> dict[str, Any]:
-        """What has been received so far."""
+        """What has been received so far.
+
+        ``cpu_share`` is the client's own share of its core since the last ``connect``, ``subscribe``,
+        ``expect`` (from the first byte on) or ``clear``; no other command starts it anew.
+        """
         return await self._ask("report", "report", 10.0)
 
     async def check(self) -> None:
@@ -78,7 +82,7 @@ class LoadClient:
         await self._ask("wake", "awake", 10.0)
 
     async def clear(self) -> None:
-        """Forget the latencies measured so far."""
+        """Forget the latencies measured so far, and count ``cpu_share`` from here."""
         await self._ask("clear", "cleared", 10.0)
 
     async def losses(self) -> dict[str, Any]:

@@ -24,6 +24,8 @@
 #define _GNU_SOURCE
 #include <getopt.h>
 
+#include "errors.h"
+#include "histogram.h"
 #include "websocket.h"
 
 #define READ_SIZE (256 * 1024)
@@ -40,9 +42,6 @@
 #define READING_SECONDS 10.0
 #define CRAWL_BYTES 40 /* per tick: 2 kB a second */
 #define RETURN_SECONDS 1.0
-/* Latencies in microseconds: 32 buckets for each power of two, so within 3 % of the truth. */
-#define SUB_BITS 5
-#define BUCKETS (32 << SUB_BITS)
 #define MAX_FILTERS 16
 #define MAX_CYCLE 4096
 #define CLASSES 3 /* ecg, vitals, alert */
@@ -82,8 +81,6 @@ struct viewer {
     struct account *accounts; /* of each patient */
 };
 
-struct histogram { uint64_t counts[BUCKETS], samples, slowest; };
-
 struct last { uint32_t n; uint32_t micros; };
 
 static struct {
@@ -96,13 +93,13 @@ static struct {
 } plan;
 
 static struct {
-    uint64_t deliveries, bytes, slow_deliveries, duplicates, disorder, foreign, errors, control;
+    uint64_t deliveries, bytes, slow_deliveries, duplicates, disorder, foreign, control;
     uint64_t missing[2], told[2];   /* of the prompt and the slow */
     uint64_t alerts_missing;        /* of the prompt */
     uint64_t untold;                /* viewers whose losses and gaps differed when the server ended them */
     uint64_t left_owed;             /* viewers who left, or were cut off, before they were told */
     uint64_t asked, done, refused, returned, hurried;
-    char first_error[512];
+    struct errors errors;
 } totals;
 
 static struct { int code; uint64_t count[2]; } closes[CODES];
@@ -127,57 +124,10 @@ static unsigned char buffer[READ_SIZE + 16];
 
 /* -- what is measured */
 
-static uint32_t bucket_of(uint64_t micros)
-{
-    uint32_t power;
-    if (micros < 1u << SUB_BITS)
-        return (uint32_t)micros;
-    power = 63 - (uint32_t)__builtin_clzll(micros) - SUB_BITS;
-    return ((power + 1) << SUB_BITS) + (uint32_t)(micros >> power) - (1u << SUB_BITS);
-}
-
-static void note(struct histogram *histogram, uint64_t micros)
-{
-    uint32_t place = bucket_of(micros);
-    histogram->counts[place < BUCKETS ? place : BUCKETS - 1]++;
-    histogram->samples++;
-    if (micros > histogram->slowest)
-        histogram->slowest = micros;
-}
-
-/* The upper end of the bucket below which the share lies. */
-static double micros_at(const struct histogram *histogram, double share)
-{
-    uint64_t seen = 0;
-    for (uint32_t i = 0; i < BUCKETS && histogram->samples; i++) {
-        uint32_t power = i >> SUB_BITS, rest = i & ((1u << SUB_BITS) - 1);
-        seen += histogram->counts[i];
-        if ((double)seen >= share * (double)histogram->samples)
-            return power == 0 ? rest + 1 : (double)(((uint64_t)rest + (1u << SUB_BITS) + 1) << (power - 1));
-    }
-    return 0;
-}
-
 static void print_histogram(const char *name, const struct histogram *one)
 {
-    printf("\"%s\":{\"samples\":%lu,\"p50_us\":%.0f,\"p99_us\":%.0f,\"p999_us\":%.0f,\"max_us\":%lu},", name,
-           one->samples, micros_at(one, 0.5), micros_at(one, 0.99), micros_at(one, 0.999), one->slowest);
-}
-
-static void print_escaped(const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            putchar('\\');
-        putchar((unsigned char)*text < ' ' || (unsigned char)*text > '~' ? '.' : *text);
-    }
-}
-
-static void note_error(const void *text, size_t size)
-{
-    totals.errors++;
-    if (totals.first_error[0] == '\0')
-        snprintf(totals.first_error, sizeof totals.first_error, "%.*s", (int)size, (const char *)text);
+    printf("\"%s\":{\"samples\":%lu,\"p50_us\":%lu,\"p99_us\":%lu,\"p999_us\":%lu,\"max_us\":%lu},", name,
+           samples_of(one), micros_at(one, 0.5), micros_at(one, 0.99), micros_at(one, 0.999), one->slowest);
 }
 
 static bool is_slow(const struct viewer *viewer)
@@ -189,9 +139,9 @@ static void forget_recent(struct last *one, uint32_t place)
 {
     if (one->n == UNKNOWN)
         return;
-    note(&lasts, one->micros);
+    note_micros(&lasts, one->micros);
     if (plan.class_of[place] == 2)
-        note(&alert_lasts, one->micros);
+        note_micros(&alert_lasts, one->micros);
     one->n = UNKNOWN;
 }
 
@@ -199,8 +149,8 @@ static void note_latency(uint32_t monitor, uint32_t n, uint64_t at)
 {
     uint64_t micros = received_at > at ? (received_at - at) / 1000 : 0;
     struct last *last = &recent[monitor * RECENT + n % RECENT];
-    note(&latencies[plan.class_of[n % plan.length]], micros);
-    note(&latencies[ALL], micros);
+    note_micros(&latencies[plan.class_of[n % plan.length]], micros);
+    note_micros(&latencies[ALL], micros);
     if (last->n != n) {
         forget_recent(last, last->n % plan.length);
         *last = (struct last){n, 0};
@@ -272,7 +222,7 @@ static void numbered(struct viewer *viewer, struct stream *stream, struct accoun
 }
 
 /* The place of a patient among those of a viewer; -1 if it is not theirs. */
-static int32_t place_of(const struct viewer *viewer, uint32_t patient)
+static int32_t place_of(const struct viewer *viewer, uint64_t patient)
 {
     uint32_t low = 0, high = viewer->patient_count;
     while (low < high) {
@@ -285,13 +235,14 @@ static int32_t place_of(const struct viewer *viewer, uint32_t patient)
     return low < viewer->patient_count && viewer->patients[low] == patient ? (int32_t)low : -1;
 }
 
-static void message_received(struct viewer *viewer, uint32_t patient, uint64_t seq, uint32_t device, uint64_t n,
+static void message_received(struct viewer *viewer, uint64_t patient, uint64_t seq, uint64_t device, uint64_t n,
                              uint64_t at)
 {
     int32_t place = place_of(viewer, patient);
-    uint32_t monitor = device * plan.patients + patient;
+    uint64_t monitor = device * plan.patients + patient;
     any_published = true;
-    if (place < 0 || monitor >= plan.monitors || n >= UNKNOWN || viewer->state < SUBSCRIBING) {
+    if (place < 0 || device >= plan.devices || monitor >= plan.monitors || n >= UNKNOWN
+        || viewer->state < SUBSCRIBING) {
         totals.foreign++;
         return;
     }
@@ -304,13 +255,13 @@ static void message_received(struct viewer *viewer, uint32_t patient, uint64_t s
             totals.slow_deliveries++;
         } else {
             totals.deliveries++;
-            note_latency(monitor, (uint32_t)n, at);
+            note_latency((uint32_t)monitor, (uint32_t)n, at);
         }
     }
-    numbered(viewer, &viewer->streams[(uint32_t)place * plan.devices + device], &viewer->accounts[place], (uint32_t)n);
+    numbered(viewer, &viewer->streams[(uint64_t)place * plan.devices + device], &viewer->accounts[place], (uint32_t)n);
 }
 
-static void gap_received(struct viewer *viewer, bool has_topic, uint32_t patient, uint64_t count)
+static void gap_received(struct viewer *viewer, bool has_topic, uint64_t patient, uint64_t count)
 {
     int32_t place = has_topic ? place_of(viewer, patient) : -1;
     if (has_topic && place < 0) {
@@ -382,7 +333,7 @@ static void ended(struct viewer *viewer, int code, const char *why)
     if (state < READY)
         totals.refused++;
     if (why != NULL)
-        note_error(why, strlen(why));
+        note_error(&totals.errors, why, strlen(why));
     for (uint32_t i = 0; i < CODES; i++)
         if (closes[i].code == code || closes[i].code == 0) {
             closes[i].code = code;
@@ -466,7 +417,7 @@ static void control_received(struct viewer *viewer, bool error, bool connected, 
 {
     totals.control++;
     if (error) {
-        note_error(text, size);
+        note_error(&totals.errors, text, size);
     } else if (viewer->state == GREETING && connected) {
         subscribe(viewer);
     } else if (viewer->state == SUBSCRIBING && subscribed && ++viewer->confirmed == viewer->command_count) {
@@ -475,7 +426,7 @@ static void control_received(struct viewer *viewer, bool error, bool connected, 
         viewer->changes_at = now + READING_SECONDS * (double)((viewer - viewers) % 10) / 10;
         opening_now--;
         if (!opening) {
-            note(&arrivals, (uint64_t)((now - viewer->began) * 1e6));
+            note_micros(&arrivals, (uint64_t)((now - viewer->began) * 1e6));
             if (viewer->coming || viewer->waiting)
                 totals.done++;
             else
@@ -508,7 +459,7 @@ static void text_received(struct viewer *viewer, const unsigned char *text, size
         if (number_behind(&at, end, "\"topic\":\"patient:p", &patient) && number_behind(&at, end, "\"seq\":", &seq) &&
             number_behind(&at, end, "\"device_id\":\"monitor-", &device) && number_behind(&at, end, "\"n\":", &n) &&
             number_behind(&at, end, "\"at\":", &due))
-            message_received(viewer, (uint32_t)patient, seq, (uint32_t)device, n, due);
+            message_received(viewer, patient, seq, device, n, due);
         else
             totals.foreign++;
     } else if (contains(text, size, "\"type\":\"gap\"")) {
@@ -516,9 +467,9 @@ static void text_received(struct viewer *viewer, const unsigned char *text, size
         totals.control++;
         at = text;
         if (number_behind(&at, end, "\"count\":", &count))
-            gap_received(viewer, has_topic, (uint32_t)patient, count);
+            gap_received(viewer, has_topic, patient, count);
         else
-            note_error(text, size);
+            note_error(&totals.errors, text, size);
     } else {
         control_received(viewer, contains(text, size, "\"type\":\"error\""),
                          contains(text, size, "\"type\":\"connected\""),
@@ -571,9 +522,9 @@ static void binary_received(struct viewer *viewer, const unsigned char *data, si
             totals.control++;
             at = data + 32;
             if (packed_behind(&at, end, "\xa5" "count", &count))
-                gap_received(viewer, has_topic, (uint32_t)patient, count);
+                gap_received(viewer, has_topic, patient, count);
             else
-                note_error("a gap without a count", 21);
+                note_error(&totals.errors, "a gap without a count", 21);
         } else {
             control_received(viewer, contains(at, size - 32, "\xa5" "error"), contains(at, size - 32, "\xa9" "connected"),
                              contains(at, size - 32, "\xb6" "subscription_confirmed"), at, size - 32);
@@ -588,7 +539,7 @@ static void binary_received(struct viewer *viewer, const unsigned char *data, si
         totals.foreign++;
         return;
     }
-    message_received(viewer, (uint32_t)patient, little(data + 8, 8), (uint32_t)device, n, due);
+    message_received(viewer, patient, little(data + 8, 8), device, n, due);
 }
 
 /* -- frames */
@@ -596,12 +547,12 @@ static void binary_received(struct viewer *viewer, const unsigned char *data, si
 static void frame_received(struct viewer *viewer, const struct frame *frame)
 {
     const unsigned char *payload = frame->payload;
-    unsigned char pong[8 + 126];
+    unsigned char pong[8 + 125];
     if (frame->opcode == CLOSE) {
         ended(viewer, frame->size >= 2 ? payload[0] << 8 | payload[1] : 1005, NULL);
     } else if (viewer->state == LEAVING) {
         return;
-    } else if (frame->opcode == PING && frame->size < 126) {
+    } else if (frame->opcode == PING) {
         write_all(viewer, pong, write_frame(pong, PONG, payload, frame->size));
     } else if (frame->opcode == BINARY && viewer->binary) {
         binary_received(viewer, payload, frame->size);
@@ -632,7 +583,7 @@ static size_t greet(struct viewer *viewer, const unsigned char *data, size_t siz
 {
     ssize_t length = read_head(data, size);
     if (length < 0) {
-        note_error(data, size);
+        note_error(&totals.errors, data, size);
         ended(viewer, -1, "no 101");
     } else if (length > 0) {
         viewer->state = GREETING;
@@ -773,10 +724,8 @@ static void advance(void)
             for (uint32_t i = 0; i < viewer_count; i++)
                 ready += viewers[i].state == READY;
             opening = false;
-            printf("opened {\"ready\":%u,\"errors\":%lu,\"first_error\":\"", ready, totals.errors);
-            print_escaped(totals.first_error);
-            puts("\"}");
-            fflush(stdout);
+            printf("opened {\"ready\":%u,", ready);
+            print_errors(&totals.errors);
         }
         return;
     }
@@ -828,13 +777,11 @@ static void report(const char *word)
            totals.left_owed);
     printf("\"all_missing\":%lu,\"all_told\":%lu,", lost, admitted);
     printf("\"duplicates\":%lu,\"disorder\":%lu,\"foreign\":%lu,\"asked\":%lu,\"done\":%lu,\"hurried\":%lu,"
-           "\"refused\":%lu,\"returned\":%lu,\"cpu_share\":%.4f,\"errors\":%lu,\"first_error\":\"",
+           "\"refused\":%lu,\"returned\":%lu,\"cpu_share\":%.4f,",
            totals.duplicates, totals.disorder, totals.foreign, totals.asked, totals.done, totals.hurried,
            totals.refused, totals.returned,
-           marked_to && wall > 0 ? (mark_to.cpu - mark_from.cpu) / wall : 0.0, totals.errors);
-    print_escaped(totals.first_error);
-    puts("\"}");
-    fflush(stdout);
+           marked_to && wall > 0 ? (mark_to.cpu - mark_from.cpu) / wall : 0.0);
+    print_errors(&totals.errors);
 }
 
 static void step(uint64_t from, uint64_t to, double churn)
@@ -890,7 +837,6 @@ static void command(const char *line)
 {
     unsigned long from, to;
     double churn;
-    char name[256];
     if (strcmp(line, "open") == 0) {
         opening = true;
     } else if (sscanf(line, "step %lu %lu %lf", &from, &to, &churn) == 3) {
@@ -907,11 +853,11 @@ static void command(const char *line)
             watch(&viewers[i], true);
         puts("settled {}");
         fflush(stdout);
-    } else if (sscanf(line, "final %255s", name) == 1) {
-        hold_against(name, true);
+    } else if (strncmp(line, "final ", 6) == 0) {
+        hold_against(line + 6, true);
         report("final");
-    } else if (sscanf(line, "behind %255s", name) == 1) {
-        printf("behind {\"messages\":%lu}\n", hold_against(name, false));
+    } else if (strncmp(line, "behind ", 7) == 0) {
+        printf("behind {\"messages\":%lu}\n", hold_against(line + 7, false));
         fflush(stdout);
     } else {
         fprintf(stderr, "no such command: %s\n", line);
@@ -955,6 +901,8 @@ static void read_viewer(char *rest)
     while ((one = strsep(&list, ",")) != NULL) {
         viewer->patients = allocate(viewer->patients, (viewer->patient_count + 1) * sizeof *viewer->patients);
         viewer->patients[viewer->patient_count++] = (uint32_t)atoi(one);
+        if ((uint32_t)atoi(one) >= plan.patients)
+            refuse("there is no such patient");
     }
     viewer->token = strdup(member(&rest));
     while (rest != NULL) {

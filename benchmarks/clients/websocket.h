@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -136,7 +137,7 @@ static inline size_t write_frame(unsigned char *frame, int opcode, const void *p
 }
 
 /* Returns the bytes of the frame, 0 while it is not all there, -1 for what is not whole, plain and
- * unmasked, or over the limit.
+ * unmasked, or over the limit, which for a control frame is 125 bytes (RFC 6455, section 5.5).
  */
 static inline ssize_t read_frame(const unsigned char *data, size_t size, size_t limit, struct frame *frame)
 {
@@ -147,6 +148,8 @@ static inline ssize_t read_frame(const unsigned char *data, size_t size, size_t 
         return -1;
     length = data[1];
     if (length >= 126) {
+        if (data[0] & 0x08)
+            return -1;
         head = length == 126 ? 4 : 10;
         if (size < head)
             return 0;
@@ -178,7 +181,8 @@ static inline ssize_t read_head(const unsigned char *data, size_t size)
 /* Reads what is there of stdin and calls back with each line. The end of it ends the process. */
 static inline void read_commands(void (*command)(const char *))
 {
-    static char line[256];
+    /* Some commands end in the name of a file. */
+    static char line[PATH_MAX + 64];
     static size_t have;
     char *end;
     ssize_t size = read(STDIN_FILENO, line + have, sizeof line - 1 - have);
@@ -191,6 +195,10 @@ static inline void read_commands(void (*command)(const char *))
         command(line);
         have -= (size_t)(end + 1 - line);
         memmove(line, end + 1, have + 1);
+    }
+    if (have == sizeof line - 1) {
+        fprintf(stderr, "a command is too long\n");
+        exit(2);
     }
 }
 

@@ -29,6 +29,10 @@ def load_client_can_be_built(
     monkeypatch.syspath_prepend(str(ROOT))
 
 
+LONG_PING = b"\x89\x7e" + (126).to_bytes(2) + bytes(126)
+"""Longer than a control frame may be."""
+
+
 def published(*numbers: int, behind: str = "") -> bytes:
     texts = (f'{{"_meta":{{"seq":7}},"n":{number}{behind}}}'.encode() for number in numbers)
     return b"".join(encode_frame(TEXT, text) for text in texts)
@@ -84,8 +88,9 @@ async def test_the_load_client_counts_messages_however_they_are_cut() -> None:
         ([published(1, 0, 2)], "disorder 1"),
         ([encode_frame(TEXT, b'{"_meta":{}}'), published(0, 1, 2)], "foreign 1"),
         ([encode_frame(TEXT, b'{"type":"error","code":1010}'), published(0, 1, 2)], "errors 1"),
+        ([LONG_PING, published(0, 1, 2)], "lost 1"),
     ],
-    ids=["twice", "missing", "out of order", "foreign", "error"],
+    ids=["twice", "missing", "out of order", "foreign", "error", "long ping"],
 )
 async def test_the_load_client_reports_what_came_wrong(pieces: list[bytes], fault: str) -> None:
     from benchmarks.clients.load_client import ReceivedWrong
@@ -99,13 +104,13 @@ async def test_a_refused_handshake_is_told_with_the_answer() -> None:
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 d\xe9j\xe0 vu\r\n\r\n")
         writer.close()
 
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         async with load_client(port, SUBSCRIBE, core=None) as client:
-            with pytest.raises(ReceivedWrong, match="503 Service Unavailable"):
+            with pytest.raises(ReceivedWrong, match=r"503 d.j. vu"):
                 await client.connect(1)
 
 
@@ -188,3 +193,24 @@ async def test_numbers_are_found_wherever_they_stand() -> None:
     ]
     report = await receive(moved, 5, 2)
     assert (report["messages"], report["missing"]) == (10, 0)
+
+
+async def test_only_what_begins_a_measurement_starts_the_clients_time_anew() -> None:
+    from benchmarks.clients.load_client import LoadClient, load_client
+
+    async def beginning(client: LoadClient) -> float:
+        report = await client.report()
+        return float(report["at"] - report["wall"])
+
+    async with server_that_sends([]) as (port, _), load_client(port, SUBSCRIBE, core=None) as client:
+        await client.connect(1)
+        await client.subscribe()
+        began = await beginning(client)
+        for look in (client.report, client.losses, client.last, lambda: client.stall(1), client.wake):
+            await look()
+            # Both are told in nanoseconds.
+            assert await beginning(client) == pytest.approx(began, rel=0, abs=1e-6)
+        for begin in (client.clear, lambda: client.expect(1)):
+            await begin()
+            assert await beginning(client) > began + 1e-6
+            began = await beginning(client)

@@ -214,6 +214,16 @@ async def test_what_is_missing_at_the_end_is_found(encoding: Any, tmp_path: Path
     assert faults(report) == {"missing": 3, "untold": 1}
 
 
+@pytest.mark.parametrize(
+    "name", ["with spaces in it", f"{'long' * 50}/{'longer' * 40}"], ids=["spaces", "long"]
+)
+async def test_the_last_numbers_are_read_from_any_directory(encoding: Any, tmp_path: Path, name: str) -> None:
+    directory = tmp_path / name
+    directory.mkdir(parents=True)
+    report = await hear(Script(encoding).say(0, 1), encoding, directory, final=[0, 4, 0, 0])
+    assert faults(report) == {"missing": 2, "untold": 1}
+
+
 async def test_the_first_ones_are_missed_too(encoding: Any, tmp_path: Path) -> None:
     assert faults(await hear(Script(encoding).say(2), encoding, tmp_path)) == {"missing": 2, "untold": 1}
 
@@ -253,6 +263,15 @@ async def test_messages_of_strangers_are_found(encoding: Any, tmp_path: Path) ->
     assert faults(await hear(script, encoding, tmp_path)) == {"foreign": 2}
 
 
+async def test_no_number_is_so_large_that_it_is_taken_for_another(encoding: Any, tmp_path: Path) -> None:
+    # Times two patients, or cut to 32 bits, each would be the viewer's own.
+    script = Script(encoding).say(0, device=2**31).say(0, device=2**32).say(0, device=2**63)
+    script.say(0, topic=f"patient:p{2**32 + 1}").gap(1, topic=f"patient:p{2**32 + 1}").say(0)
+    report = await hear(script, encoding, tmp_path)
+    assert faults(report) == {"foreign": 5}
+    assert report["deliveries"] == 1
+
+
 async def test_an_error_is_kept(encoding: Any, tmp_path: Path) -> None:
     script = Script(encoding).add(encoding.control(type="error", code=1011, name="permission_denied"))
     report = await hear(script, encoding, tmp_path)
@@ -270,6 +289,8 @@ async def test_latencies_count_from_when_a_message_was_due(encoding: Any, tmp_pa
     script = Script(encoding).say(0, at=time.monotonic_ns() - 5 * 10**9)
     report = await hear(script, encoding, tmp_path)
     assert 5e6 <= report["ecg"]["max_us"] <= 15e6
+    # Buckets are 3 % wide, but nothing is later than the latest.
+    assert 5e6 <= report["ecg"]["p50_us"] <= report["ecg"]["p99_us"] == report["ecg"]["max_us"]
     assert report["last"]["max_us"] == report["ecg"]["max_us"]
 
 
