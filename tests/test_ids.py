@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from wsserver.ids import InvalidId, NumberedIds, canonical_id, new_id
+from wsserver.ids import InvalidId, NumberedIds, canonical_id, new_id, shared
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,18 @@ def test_a_subclass_of_text_or_number_is_neither() -> None:
 
     with pytest.raises(InvalidId):
         canonical_id(Text("a"))
+
+
+def test_equal_names_are_one_object_but_not_for_ever() -> None:
+    def name(number: int) -> str:
+        return f"kind{number}"
+
+    first = shared(name(0))
+    assert shared(name(0)) is first
+    for number in range(1, 2_000):
+        shared(name(number))
+    assert shared(name(0)) == first
+    assert shared(name(0)) is not first
 
 
 def test_fresh_ids_differ_and_are_canonical() -> None:

@@ -8,6 +8,7 @@ patients. Merging them would be a clinical error.
 import os
 import re
 import secrets
+from functools import lru_cache
 
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _ID = re.compile(ID_PATTERN, re.ASCII)
@@ -34,6 +35,16 @@ def canonical_id(value: object, what: str = "id") -> str:
         raise InvalidId(f"{what} must be text or a whole number")
     if _ID.fullmatch(text) is None:
         raise InvalidId(f"{what} must be {ID_RULE}")
+    return text
+
+
+@lru_cache(maxsize=1024)
+def shared(text: str) -> str:
+    """One object for equal texts, for names that many connections keep: types and roles.
+
+    Only the 1,024 names used last are remembered, as clients choose them. ``sys.intern`` would do no
+    harm up to Python 3.11; from 3.12 on, what it has seen may stay to the end of the process.
+    """
     return text
 
 

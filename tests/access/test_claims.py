@@ -28,6 +28,19 @@ def test_every_claim_finds_its_place(forge: Any, make_auth: Any) -> None:
     assert claims.raw["other"] == {"a": 1}
 
 
+def test_the_roles_that_tokens_name_are_shared_and_do_not_pile_up(forge: Any, make_auth: Any) -> None:
+    auth = make_auth()
+
+    def of_role(number: int) -> Any:
+        return read(auth, forge.claims(role=f"role{number}")).role
+
+    first = of_role(0)
+    assert of_role(0) is first
+    for number in range(1, 2_000):
+        of_role(number)
+    assert of_role(0) is not first
+
+
 def test_what_may_be_missing_may_be_missing(make_auth: Any) -> None:
     claims = read(make_auth(), {"sub": "u", "role": "r", "exp": NOW + 1})
     assert (claims.issued_at, claims.token_id, claims.patients) == (None, None, None)

@@ -94,6 +94,17 @@ def test_a_wrong_field_is_named(fields: tuple[str, str | int | None], path: str)
     assert caught.value.details == {"path": path, "reason": caught.value.reason}
 
 
+def test_the_types_that_clients_name_are_shared_and_do_not_pile_up() -> None:
+    def of_kind(number: int) -> str:
+        return Topic.of(f"kind{number}", "5").subscription_type
+
+    first = of_kind(0)
+    assert of_kind(0) is first
+    for number in range(1, 2_000):
+        of_kind(number)
+    assert of_kind(0) is not first
+
+
 def test_a_publisher_cannot_address_every_patient_as_one() -> None:
     assert Topic.of_patient(123) == ("patient", "123")
     with pytest.raises(InvalidTopic, match="patient_id"):

@@ -1,7 +1,6 @@
 """What a token says, once its signature holds: read strictly, never guessed."""
 
 import re
-import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, NoReturn, Protocol
@@ -9,7 +8,7 @@ from typing import Any, Final, Literal, NoReturn, Protocol
 import msgspec
 
 from wsserver.access.refusal import AuthenticationFailed, Reason
-from wsserver.ids import InvalidId, canonical_id
+from wsserver.ids import InvalidId, canonical_id, shared
 
 MAX_LEEWAY: Final = 30
 """Seconds by which clocks may differ at most (threat A4)."""
@@ -84,7 +83,7 @@ class ClaimRules:
         return Claims(
             user_id=_identity(payload, "sub", Reason.SUBJECT),
             # Roles are few, and each token brings the text of its own.
-            role=sys.intern(_identity(payload, "role", Reason.ROLE)),
+            role=shared(_identity(payload, "role", Reason.ROLE)),
             expires_at=expires_at,
             issued_at=issued_at,
             token_id=_token_id(payload),

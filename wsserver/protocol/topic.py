@@ -4,11 +4,10 @@
 colon splits. ``*`` stands for a whole target or for everything, never for a part.
 """
 
-import sys
 from typing import Final, NamedTuple
 
 from wsserver.errors import INVALID_MESSAGE, ServerError
-from wsserver.ids import InvalidId, canonical_id
+from wsserver.ids import InvalidId, canonical_id, shared
 
 ANY: Final = "*"
 PATIENT: Final = "patient"
@@ -47,7 +46,7 @@ class Topic(NamedTuple):
                 raise InvalidTopic("target_id", "must be * or absent when subscription_type is *")
             return EVERYTHING
         # Types are few, and the latest events, the audit and the index keep what each command brings.
-        name = sys.intern(_canonical(subscription_type, "subscription_type"))
+        name = shared(_canonical(subscription_type, "subscription_type"))
         # Such a topic would be accepted and never receive anything.
         if name != PATIENT and name.lower() in (PATIENT, _TYPE):
             raise InvalidTopic("subscription_type", f"must be written {name.lower()!r}")
