@@ -6,6 +6,7 @@ import pytest
 from wsserver.access.authenticator import Authenticator
 from wsserver.access.keys import KeyTable
 from wsserver.access.principal import Principal
+from wsserver.access.provider import TokenAccessProvider
 from wsserver.access.refusal import AuthenticationFailed, Reason
 from wsserver.access.revocation import RevocationList
 from wsserver.access.roles import RolePolicy, RoleRights
@@ -162,6 +163,44 @@ async def test_a_revocation_while_the_provider_thinks_is_not_missed(forge: Any, 
     authenticator = build(directory)
     directory.during = lambda: authenticator.revocations.revoke_user("u1")
     assert await refused(authenticator.authenticate(forge.token())) is Reason.REVOKED
+
+
+@pytest.fixture
+def rota(make_access: Any) -> Any:
+    """A backend's provider that begins with what the token says, and does something while it thinks."""
+
+    class Rota(TokenAccessProvider):
+        during: Any = None
+
+        async def patients(self, user_id: str, role: str, claims: Any) -> Any:
+            await asyncio.sleep(0)
+            if self.during is not None:
+                self.during()
+            return await super().patients(user_id, role, claims)
+
+    return Rota(RolePolicy(make_access()))
+
+
+async def test_a_backend_may_begin_with_the_token_and_misses_no_revocation_either(
+    forge: Any, build: Any, rota: Any
+) -> None:
+    authenticator = build(rota)
+    one = await authenticator.authenticate(forge.token(forge.claims(patients=["1"])))
+    assert (one.patients, one.granted_by) == ({"1"}, "provider")
+    rota.during = lambda: authenticator.revocations.revoke_user("u1")
+    other = forge.token(forge.claims(patients=["1"], jti="t2"))
+    assert await refused(authenticator.authenticate(other)) is Reason.REVOKED
+
+
+async def test_a_backend_that_begins_with_the_token_may_fail_like_any_other(
+    forge: Any, build: Any, rota: Any
+) -> None:
+    def fail() -> None:
+        raise OSError
+
+    rota.during = fail
+    one = await build(rota).authenticate(forge.token(forge.claims(patients=["1"])))
+    assert one.patients == frozenset()
 
 
 async def test_patients_taken_away_do_not_come_back_with_the_old_token(forge: Any, build: Any) -> None:

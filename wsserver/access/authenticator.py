@@ -43,11 +43,14 @@ class Authenticator:
         self.policy = policy
         self.revocations = revocations
         self._scopes = scopes
+        self._provider: TokenAccessProvider | CachedAccessProvider
         if provider is None:
-            provider = TokenAccessProvider(policy)
-        elif not isinstance(provider, TokenAccessProvider | CachedAccessProvider):
-            provider = CachedAccessProvider(provider, verifier.clock)
-        self._provider: TokenAccessProvider | CachedAccessProvider = provider
+            self._provider = TokenAccessProvider(policy)
+        # A subclass of the first is a backend's: it may ask a database, and a revocation come meanwhile.
+        elif type(provider) is TokenAccessProvider or isinstance(provider, CachedAccessProvider):
+            self._provider = provider
+        else:
+            self._provider = CachedAccessProvider(provider, verifier.clock)
 
     async def authenticate(self, token: str) -> Principal:
         """Who this token makes its bearer. Raises AuthenticationFailed, always with the same text."""
