@@ -206,9 +206,12 @@ class Admission:
         if not connection.is_open or connection.owner is not newcomer:
             return
         newcomer.busy = False
+        if isinstance(outcome, ServerError):
+            # Not raised here: its traceback would lead to this call, which knows it as its argument, and the
+            # two would keep the socket until garbage is looked for.
+            self._refuse(newcomer, outcome, _close_code(outcome), request_id)
+            return
         try:
-            if isinstance(outcome, ServerError):
-                raise outcome
             # The leeway is for judging a token, not for living on one that has run out.
             if outcome.expires_at <= self._manager.clock.time():
                 raise AuthenticationFailed(Reason.EXPIRED)

@@ -64,6 +64,8 @@ def errors_as_json(handler: Handler) -> Handler:
         except web.HTTPException as refusal:
             if refusal.status < 400:
                 raise
+            # aiohttp keeps that of an unknown path with the request, to which its traceback leads.
+            refusal.__traceback__ = None
             kind = _BY_STATUS.get(refusal.status, INVALID_MESSAGE)
             answer = failure(ServerError(kind, refusal.reason, http_status=refusal.status))
             if "Allow" in refusal.headers:
