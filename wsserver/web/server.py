@@ -184,7 +184,7 @@ async def _serve(loaded: Loaded, *, dev: bool, demo: bool) -> int:
         # By the housekeeping: a loop that stands still is what the watchdog is to notice.
         server.service.housekeeping.every(manager.beat, lambda: manager.tell(ALIVE))
     manager.tell(READY)
-    leave_the_living_alone()
+    leave_the_living_alone(None if server.service is None else server.service.housekeeping)
     reloading = asyncio.ensure_future(_reload_on(hung_up, server, manager, loaded, dev=dev, demo=demo))
     await stopping.wait()
     manager.tell(STOPPING)
