@@ -11,8 +11,8 @@ _T = TypeVar("_T")
 async def at_most(seconds: float, work: Coroutine[Any, Any, _T]) -> _T:
     """What ``work`` returns; raises TimeoutError once it has waited for so many seconds.
 
-    The time counts from its first wait. A timer made and cancelled takes 10 µs,
-    and hardly a token is not judged at once.
+    The time counts from its first wait. A timer made and cancelled takes 10 µs, and nearly every token is
+    judged at once.
     """
     try:
         awaited = work.send(None)
