@@ -7,7 +7,7 @@ import uvloop
 from benchmarks.benchmark import Benchmark, Options
 from benchmarks.descriptors import fitting
 from benchmarks.peers.registry import PEERS
-from benchmarks.reports import growth_plot
+from benchmarks.reports import filters_plot
 from benchmarks.suites import (
     accept,
     drain,
@@ -76,7 +76,7 @@ def _filters(options: Options) -> dict[str, Any]:
     sizes = [options.subscriptions] if options.subscriptions else usual
     result = filters.filters(sizes, options.turns(7, 3))
     if options.plot is not None:
-        growth_plot.draw(result, options.plot)
+        filters_plot.draw(result, options.plot)
     return result
 
 

@@ -12,7 +12,7 @@ from benchmarks import descriptors, machine, runner
 from benchmarks.benchmark import Options
 from benchmarks.catalogue import SUITE
 from benchmarks.reports import comparison, document, page, picture, summary
-from benchmarks.reports.shown import shown
+from benchmarks.reports.shown import figured, shown
 
 FAILED, INTERRUPTED = 1, 130
 """Exit statuses: of a run in which a benchmark failed, and of one that was interrupted."""
@@ -206,8 +206,9 @@ def _compare(old: dict[str, Any], new: dict[str, Any]) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """A kept run, with the figures that this version makes of it."""
     try:
-        return document.read(path)
+        return figured(document.read(path), SUITE)
     except document.DocumentUnreadable as fault:
         raise click.ClickException(str(fault)) from None
 

@@ -14,7 +14,8 @@ from typing import Any
 
 _PACKAGES = ("aiohttp", "uvloop", "msgspec", "cython", "PyJWT", "google-re2", "lz4", "apsw")
 
-_VULNERABILITIES = Path("/sys/devices/system/cpu/vulnerabilities")
+_PROCESSORS = Path("/sys/devices/system/cpu")
+_VULNERABILITIES = _PROCESSORS / "vulnerabilities"
 _ROOT = Path(__file__).parents[1]
 
 SHARED = 0.25
@@ -31,6 +32,11 @@ def pin() -> int | None:
         return None
     os.sched_setaffinity(0, {cores[0]})
     return cores[-1]
+
+
+def thread_siblings(processor: int) -> str:
+    """The processors that are threads of the same core as this one, itself included, as ``0,4``."""
+    return _first_line(str(_PROCESSORS / f"cpu{processor}/topology/thread_siblings_list"))
 
 
 def facts() -> dict[str, Any]:
@@ -50,6 +56,7 @@ def facts() -> dict[str, Any]:
         "kernel": platform.release(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "thread_siblings": _siblings(),
         "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "virtualisation": _virtualisation(),
         "mitigations": _mitigations(),
@@ -64,13 +71,18 @@ def facts() -> dict[str, Any]:
 def remarks() -> list[str]:
     """What somebody should know before he believes a figure of this machine."""
     found = []
-    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
-    if load > SHARED * cores:
+    load, cores = os.getloadavg()[0], sorted(os.sched_getaffinity(0))
+    if load > SHARED * len(cores):
         found.append(
             f"Others use this machine: load {load:.1f}. Figures by the clock will be low and spread."
         )
-    if cores < 2:
+    if len(cores) < 2:
         found.append("There is one processor only: every figure includes what the load client takes of it.")
+    elif cores[-1] in _numbers(thread_siblings(cores[0])):
+        found.append(
+            f"Processors {cores[0]} and {cores[-1]} are threads of one core: what the load client does there "
+            "makes the server slower. `taskset` keeps a run to two that are not."
+        )
     return found
 
 
@@ -106,6 +118,23 @@ def listen_drops() -> int:
     lines = Path("/proc/net/netstat").read_text().splitlines()
     names, values = [line.split() for line in lines if line.startswith("TcpExt:")]
     return int(values[names.index("ListenDrops")])
+
+
+def _siblings() -> dict[str, str]:
+    """Of the server's processor and the load client's."""
+    # A benchmark that has pinned itself sees its own only; the document of a run has both.
+    cores = sorted(os.sched_getaffinity(0))
+    return {str(core): thread_siblings(core) for core in (cores[0], cores[-1])}
+
+
+def _numbers(text: str) -> set[int]:
+    """Of a list of processors as the kernel writes it: ``0-1,4``."""
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if first.isdigit():
+            found.update(range(int(first), int(last or first) + 1))
+    return found
 
 
 def _processor() -> str:

@@ -13,6 +13,7 @@ import tempfile
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from benchmarks import progress
@@ -60,9 +61,27 @@ def _line(fault: Exception, options: Options) -> str:
     return text[:LONGEST]
 
 
+def listen_to_interruptions() -> None:
+    """Have INT and TERM end what goes on, with all that is to be put away, by KeyboardInterrupt.
+
+    For the main thread. A shell starts what it puts into the background with INT ignored, and Python then
+    installs no handler of its own.
+    """
+
+    def as_interruption(_: int, frame: FrameType | None) -> None:
+        # Whoever has taken INT over meanwhile, as a running event loop does to end its tasks first.
+        handler = signal.getsignal(signal.SIGINT)
+        if callable(handler):
+            handler(signal.SIGINT, frame)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, as_interruption)
+
+
 def main(catalogue: Mapping[str, Benchmark]) -> None:
     """Do what the command line says; status 1 without a result, 130 when it was interrupted."""
     name, title, target = sys.argv[1:]
+    listen_to_interruptions()
     # Whoever kills the runner wants no servers and clients to stay.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
     progress.begin(title)

@@ -152,13 +152,12 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """TERM is an interruption like Ctrl-C, within the block."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    """TERM is an interruption like Ctrl-C, and both are heard in the background, within the block."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    measurement.listen_to_interruptions()
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -13,9 +14,13 @@ from typing import Any, Self
 import msgspec
 
 from benchmarks.build import build
+from benchmarks.machine import processor_seconds
 from benchmarks.servers.real_server import SUBSCRIBE
 
 _SOURCE = Path(__file__).with_name("returning_client.c")
+
+_LOOK = 1.0
+"""Seconds over which it is told how busy it was."""
 
 
 class ReturningClient:
@@ -24,6 +29,10 @@ class ReturningClient:
     def __init__(self, process: asyncio.subprocess.Process, events: Path) -> None:
         self._process = process
         self._events = events
+        self.busiest = 0.0
+        """The largest part of its processor that it used in a second of the return."""
+        self._used = self._since = 0.0
+        self._watching: asyncio.Task[None] | None = None
         assert process.stdin is not None
         assert process.stdout is not None
         self._commands, self._answers = process.stdin, process.stdout
@@ -42,15 +51,38 @@ class ReturningClient:
         """From now on each is to lose its connection and to get another."""
         self._say("await")
         await self._answer("armed", 10)
+        self._used, self._since = processor_seconds(self._process.pid), time.monotonic()
+        self._watching = asyncio.create_task(self._watch())
 
     async def returned(self, timeout: float) -> dict[str, Any]:
         """Wait until that is so. Raises TimeoutError with how far they are."""
         try:
-            return await self._answer("returned", timeout)
+            report = await self._answer("returned", timeout)
         except TimeoutError:
             self._say("report")
             report = await self._answer("report", 10)
             raise TimeoutError(f"not all are back after {timeout:g} s: {report}") from None
+        self.look_away()
+        if not self.busiest:
+            # All were back within the first second.
+            self._look()
+        return report
+
+    def look_away(self) -> None:
+        """It is not told any more how busy it is."""
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _watch(self) -> None:
+        # Second by second, as most of the whole return is waiting.
+        while True:
+            await asyncio.sleep(_LOOK)
+            self._look()
+
+    def _look(self) -> None:
+        used, now = processor_seconds(self._process.pid), time.monotonic()
+        self.busiest = max(self.busiest, (used - self._used) / (now - self._since))
+        self._used, self._since = used, now
 
     def record(self, since: float) -> "Returns":
         """What happened since a moment of ``time.monotonic``."""
@@ -160,11 +192,13 @@ async def returning_client(
         build(_SOURCE), "--port", str(port), "--tokens", str(tokens), "--events", str(events),
         "--subscribe", SUBSCRIBE, *given, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
+    client = ReturningClient(process, events)
     try:
         if core is not None:
             os.sched_setaffinity(process.pid, {core})
-        yield ReturningClient(process, events)
+        yield client
     finally:
+        client.look_away()
         if process.returncode is None:
             process.kill()
         await process.wait()

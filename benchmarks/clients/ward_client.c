@@ -9,7 +9,7 @@
  *   report                what was measured                                           -> report {...}
  *   settle                nobody is slow or leaves any more                           -> settled {}
  *   behind FILE           how many messages have not come yet, by the next number of each monitor, one a
- *                         line                                                         -> behind {...}
+ *                         line; until settle, of those who are not slow               -> behind {...}
  *   final FILE            the same; from now on these are missing, then as report       -> final {...}
  *
  * End of input ends it. A published message has "device_id":"monitor-D", "n" and "at" in this order. "n" counts
@@ -815,7 +815,7 @@ static uint64_t hold_against(const char *file_name, bool nothing_will_come)
     fclose(file);
     for (uint32_t i = 0; i < viewer_count; i++) {
         struct viewer *viewer = &viewers[i];
-        if (viewer->state != READY)
+        if (viewer->state != READY || (is_slow(viewer) && !settled))
             continue;
         for (uint32_t j = 0; j < viewer->patient_count * plan.devices; j++) {
             struct stream *stream = &viewer->streams[j];

@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.contest.contestants import MESSAGE_SIZE, Contestant
@@ -72,3 +72,12 @@ async def check_delivery(contestant: Contestant) -> dict[str, Any]:
         "received": done["messages"] - before,
         **{fault: done[fault] for fault in ("missing", "duplicates", "disorder", "foreign", "lost")},
     }
+
+
+def check_text(check: Mapping[str, Any]) -> str:
+    """What such a check has found, for people."""
+    return (
+        f"{check['connections']:,} connections, {check['broadcasts']} broadcasts, "
+        f"{check['received']:,} received; missing {check['missing']}, twice {check['duplicates']}, "
+        f"out of order {check['disorder']}, foreign {check['foreign']}, lost {check['lost']}"
+    )

@@ -1,7 +1,7 @@
 """What contestants did, round by round, and what becomes of it: medians, spreads, ratios."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,9 +34,13 @@ class Series:
         }
 
 
-def client_fault(*summaries: dict[str, Any]) -> str | None:
-    """Why figures of these summaries do not count, if the load client was too busy in a round of theirs."""
-    share = max(one["client_cpu_share"] for one in summaries)
+def client_fault(*summaries: Mapping[str, Any]) -> str | None:
+    """Why figures of these summaries do not count, if the load client was too busy in a round of theirs.
+
+    A ratio is of all whom it compares: a client that limits one of them limits the ratio.
+    """
+    # Runs that were kept before it was measured have no share.
+    share = max((one.get("client_cpu_share", 0.0) for one in summaries), default=0.0)
     return f"the load client was {share:.0%} busy" if share > BUSY_CLIENT else None
 
 

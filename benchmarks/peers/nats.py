@@ -86,6 +86,9 @@ class Nats:
                 publisher = _Connection(reader, writer)
                 writer.write(_GREETING)
                 await publisher.passed()
+            except OSError as fault:
+                await process.end()
+                raise PeerDied(f"it cannot be told what to publish: {fault}") from None
             except BaseException:
                 await process.end()
                 raise

@@ -17,6 +17,8 @@ _START = 20.0
 """Seconds that a peer has to come up."""
 _ANSWER = 240.0
 """Seconds that it has to send what it was told: a burst to 10,000 takes the slowest half a minute."""
+_SHOWN = 200
+"""Bytes of what it said that are told."""
 
 
 class PeerDied(Exception):
@@ -89,7 +91,11 @@ class ByLines:
 
     async def port(self) -> int:
         """The first that it says. Raises PeerDied."""
-        return int(await self._line(_START))
+        line = await self._line(_START)
+        try:
+            return int(line)
+        except ValueError:
+            raise PeerDied(f"it said {line[:_SHOWN]!r} and not its port") from None
 
     async def publish(self, template: bytes, first: int, count: int, joined: int) -> None:
         """Tell it, and wait until it has done its part."""
@@ -105,6 +111,9 @@ class ByLines:
                 line = await self._answers.readline()
         except TimeoutError:
             raise PeerDied(f"it has said nothing for {timeout:g} s") from None
+        except (OSError, ValueError) as fault:
+            # A line without an end is a ValueError.
+            raise PeerDied(f"what it says cannot be read: {fault}") from None
         if not line:
             raise PeerDied("its process has ended")
         return line

@@ -1,12 +1,13 @@
 """Two runs side by side, figure by figure, and a verdict where the rounds allow one.
 
 A verdict is given only where the spreads, least to most of all rounds, do not overlap. What has one value and
-no spread, such as bytes, is judged only when it changes by more than a tenth.
+no spread, such as bytes, is judged only when it changes by more than a tenth. A tail latency of one
+measurement is shown and not judged.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from benchmarks.reports import document
 from benchmarks.reports.figure import Figure
@@ -15,7 +16,7 @@ from benchmarks.reports.numbers import with_spread
 WITHOUT_SPREAD = 0.1
 """By what share a figure of one value has to change before a verdict is given."""
 
-Verdict = Literal["better", "worse", "no difference to be seen", "invalid"]
+Verdict = Literal["better", "worse", "no difference to be seen", "not judged", "invalid"]
 
 _MACHINE = (
     "processor",
@@ -48,6 +49,8 @@ class Pair:
         old, new = self.old, self.new
         if old.invalid is not None or new.invalid is not None:
             return "invalid"
+        if old.is_tail or new.is_tail:
+            return "not judged"
         gained = new.least > old.most if new.better == "more" else new.most < old.least
         lost = new.most < old.least if new.better == "more" else new.least > old.most
         alone = old.least == old.most or new.least == new.most
@@ -130,10 +133,7 @@ def text(comparison: Comparison) -> str:
         lines += [
             "",
             f"{len(verdicts)} figures: "
-            + ", ".join(
-                f"{verdicts.count(one)} {one}"
-                for one in ("better", "worse", "no difference to be seen", "invalid")
-            ),
+            + ", ".join(f"{verdicts.count(one)} {one}" for one in get_args(Verdict)),
         ]
     else:
         lines.append("There is no figure that both runs have.")

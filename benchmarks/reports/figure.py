@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,10 @@ class Figure:
     """What it is to reach, or to stay below, if there is such a thing."""
     invalid: str | None = None
     """Why it does not count, as ``the load client was 98 % busy``."""
+    unjudged: str | None = None
+    """Why it has no aim here, as ``measured at 8,240, the aim is for 10,000``."""
+    is_tail: bool = False
+    """A percentile or a maximum of one measurement, which moves by itself by a tenth: not judged."""
 
     @property
     def mark(self) -> Literal["passed", "missed", "invalid"] | None:
@@ -47,9 +51,12 @@ def figure(
     *,
     aim: float | None = None,
     invalid: str | None = None,
+    unjudged: str | None = None,
+    is_tail: bool = False,
 ) -> Figure:
     """The figure of these rounds. Raises statistics.StatisticsError when there are none."""
-    return Figure(name, unit, median(values), min(values), max(values), better, aim, invalid)
+    middle, least, most = median(values), min(values), max(values)
+    return Figure(name, unit, middle, least, most, better, aim, invalid, unjudged, is_tail)
 
 
 def spread_figure(
@@ -60,6 +67,18 @@ def spread_figure(
     *,
     aim: float | None = None,
     invalid: str | None = None,
+    unjudged: str | None = None,
 ) -> Figure:
     """The figure of a ``median``, ``min`` and ``max``, as results have them."""
-    return Figure(name, unit, spread["median"], spread["min"], spread["max"], better, aim, invalid)
+    middle, least, most = spread["median"], spread["min"], spread["max"]
+    return Figure(name, unit, middle, least, most, better, aim, invalid, unjudged)
+
+
+def aim_at(aim: float, size: int, wanted: int) -> dict[str, Any]:
+    """The aim of a figure that was measured at this size: members of `Figure`.
+
+    An aim is set for a size. A smaller one is easier, or just different, and says nothing about it.
+    """
+    if size >= wanted:
+        return {"aim": aim}
+    return {"unjudged": f"measured at {size:,}, the aim is for {wanted:,}"}

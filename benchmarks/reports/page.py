@@ -27,6 +27,7 @@ _PARTS = Path(__file__).with_name("page")
 _MACHINE = {
     "processor": "Processor",
     "cores": "Processors",
+    "thread_siblings": "Threads of one core",
     "governor": "Governor",
     "memory_bytes": "Memory",
     "virtualisation": "Virtualisation",
@@ -120,7 +121,7 @@ def _aims(run: Mapping[str, Any]) -> str:
         _row(f"{name}: {one.name}", one)
         for name, many in document.figures(run).items()
         for one in many
-        if one.aim is not None
+        if one.aim is not None or one.unjudged is not None
     ]
     if not rows:
         return ""
@@ -175,7 +176,8 @@ def _row(name: str, one: Figure) -> str:
         else f'<span class="under">{escape(readable(one.least))} to {escape(readable(one.most))}</span>'
     )
     unit = f'<span class="under">{escape(one.unit)}</span>'
-    why = "" if one.invalid is None else f'<span class="under">{escape(one.invalid)}</span>'
+    remarks = [remark for remark in (one.invalid, one.unjudged) if remark is not None]
+    why = "".join(f'<span class="under">{escape(remark)}</span>' for remark in remarks)
     sign = "≥" if one.better == "more" else "≤"
     aim = "" if one.aim is None else f"{sign} {escape(readable(one.aim))}" if one.aim else "0"
     mark = "" if one.mark is None else f'<span class="mark {one.mark}">{one.mark}</span>'
@@ -203,4 +205,6 @@ def _fact(key: str, value: Any) -> str:
         return f"{value / (1 << 30):.1f} GiB"
     if isinstance(value, float):
         return f"{value:.2f}"
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {one}" for key, one in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value).replace("\t", " ")

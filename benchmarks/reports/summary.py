@@ -36,8 +36,25 @@ def _lines(run: Mapping[str, Any]) -> Iterator[str]:
         )
         why = f": {one.invalid}" if one.invalid is not None else ""
         yield f"  {(one.mark or '').upper():8}{name}: {one.name}: {readable(one.median)} {one.unit}{aim}{why}"
+    yield from _unjudged(run)
     if run["interrupted"]:
         yield "The run was interrupted: what was measured until then is all there is."
+
+
+def _unjudged(run: Mapping[str, Any]) -> Iterator[str]:
+    """Aims that were not looked at, as the sizes were others: of a quick run all, which is said once."""
+    unjudged = [
+        (name, one)
+        for name, many in document.figures(run).items()
+        for one in many
+        if one.unjudged is not None
+    ]
+    if run["quick"] and unjudged:
+        yield f"  {len(unjudged)} aims are not judged: they are set for larger sizes than a quick run has."
+        return
+    for name, one in unjudged:
+        value = f"{readable(one.median)} {one.unit}".rstrip()
+        yield f"  aim not judged: {name}: {one.name}: {value}: {one.unjudged}"
 
 
 def members(value: Any, name: str) -> Iterator[float]:

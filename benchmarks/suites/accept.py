@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from benchmarks.clients.load_client import load_client
 from benchmarks.contest.contestants import naive_server
-from benchmarks.contest.series import BUSY_CLIENT, spread
+from benchmarks.contest.series import BUSY_CLIENT, client_fault, spread
 from benchmarks.machine import facts, listen_drops, open_descriptors, pin, processor_seconds
 from benchmarks.progress import say
-from benchmarks.reports.figure import Figure, figure
+from benchmarks.reports.figure import Figure, aim_at, figure, spread_figure
 from benchmarks.servers.real_server import SUBSCRIBE, load_profile, write_tokens
 from benchmarks.servers.server_process import server_process
 
@@ -27,6 +27,8 @@ BARE: Final = "aiohttp's upgrade, no token check"
 
 AIM: Final = 0.8
 """Of the bare upgrade's rate."""
+AIM_AT: Final = 2_000
+"""Connections that come, or more: with few aiohttp collects no garbage."""
 
 ALONE: Final = "alone"
 CHURN: Final = "while as many leave"
@@ -169,16 +171,13 @@ def figures(result: dict[str, Any]) -> list[Figure]:
     found = []
     for mode, contest in result["modes"].items():
         ours = contest["servers"][OURS]
-        busy = max(one["client_cpu_share"] for one in contest["servers"].values())
-        invalid = f"the load client was {busy:.0%} busy" if busy > BUSY_CLIENT else None
-        where = f"accept, {mode}"
-        rate = contest["rate_ratio"]
+        own, both = client_fault(ours), client_fault(*contest["servers"].values())
+        where, rate = f"accept, {mode}", contest["rate_ratio"]
+        aim = aim_at(AIM, result["connections"], AIM_AT) if mode == ALONE else {}
+        to_bare = f"{where}: ours to aiohttp's bare upgrade"
         found += [
-            figure(f"{where}: ours", "connections/s", ours["rates"], "more", invalid=invalid),
+            figure(f"{where}: ours", "connections/s", ours["rates"], "more", invalid=own),
             figure(f"{where}: ours", "µs of processor", ours["costs_us"], "less"),
-            Figure(
-                f"{where}: ours to aiohttp's bare upgrade", "of its rate",
-                rate["median"], rate["min"], rate["max"], "more", AIM if mode == ALONE else None, invalid,
-            ),
-        ]  # fmt: skip
+            spread_figure(to_bare, "of its rate", rate, "more", invalid=both, **aim),
+        ]
     return found

@@ -6,6 +6,7 @@ They obey ``reconnect_after_ms``, each changed by up to a tenth at random, as a 
 would do. In place the successor is started when the first process has ended.
 """
 
+import math
 import signal
 import tempfile
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clients.returning_client import returning_client
+from benchmarks.contest.series import client_fault
 from benchmarks.machine import facts, listen_drops, pin
 from benchmarks.progress import say
 from benchmarks.reports.figure import Figure, figure
@@ -73,6 +75,7 @@ async def _stage(variant: str, clients: int, rate: float, core: int | None, toke
             "all_back_after_s": round(report["at"] - began, 2),
             "listen_drops": listen_drops() - drops,
             "client_strange": report["strange"],
+            "client_cpu_share": client.busiest,
             "successor": await other.figures(),
         }
 
@@ -84,12 +87,13 @@ def figures(result: dict[str, Any]) -> list[Figure]:
         who = f"{result['clients']:,} clients at {result['rate']:g} a second, {one['variant']}"
         peak = one["peak_per_second"] / result["rate"]
         stall = max(one["drained"]["worst_stall_ms"], one["successor"]["worst_stall_ms"])
+        invalid = client_fault(one)
         found += [
-            figure(f"{who}: most handshakes in a second", "times the rate", [peak], "less"),
-            figure(f"{who}: all back after", "s", [one["all_back_after_s"]], "less"),
-            figure(f"{who}: longest away", "s", [one["longest_away_s"]], "less"),
+            figure(f"{who}: most handshakes in a second", "times the rate", [peak], "less", invalid=invalid),
+            figure(f"{who}: all back after", "s", [one["all_back_after_s"]], "less", invalid=invalid),
+            figure(f"{who}: longest away", "s", [one["longest_away_s"]], "less", invalid=invalid),
             figure(f"{who}: the process ends after", "s", [one["exit_s"]], "less"),
-            figure(f"{who}: worst stall of a loop", "ms", [stall], "less"),
+            figure(f"{who}: worst stall of a loop", "ms", [stall], "less", is_tail=True),
         ]
     return found
 
@@ -110,6 +114,7 @@ def table(result: dict[str, Any]) -> str:
         f"(at most {one['drained']['most_work_at_a_time_ms']:.0f} ms of own work at a time)\n"
         f"    successor: worst stall of the loop {one['successor']['worst_stall_ms']:.0f} ms "
         f"(at most {one['successor']['most_work_at_a_time_ms']:.0f} ms of own work at a time); "
-        f"{one['listen_drops']} connections dropped by the kernel's queue\n"
+        f"{one['listen_drops']} connections dropped by the kernel's queue; "
+        f"the clients at most {one.get('client_cpu_share', math.nan):.0%} busy in a second\n"
         for one in result["stages"]
     )

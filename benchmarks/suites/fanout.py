@@ -40,7 +40,7 @@ from benchmarks.contest.contestants import (
 )
 from benchmarks.contest.flight import FRAMING, Flight, cap
 from benchmarks.contest.growth import growth
-from benchmarks.contest.rounds import check_delivery, play_rounds
+from benchmarks.contest.rounds import check_delivery, check_text, play_rounds
 from benchmarks.contest.series import spread
 from benchmarks.machine import facts, pin
 from benchmarks.progress import say
@@ -175,12 +175,7 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
         if one["r_squared"] is not None:
             line += f", R² of a straight line {one['r_squared']:.4f}"
         yield line
-    check = result["check"]
-    yield (
-        f"  check: {check['connections']:,} connections, {check['broadcasts']} broadcasts, "
-        f"{check['received']:,} received; missing {check['missing']}, twice {check['duplicates']}, "
-        f"out of order {check['disorder']}, foreign {check['foreign']}, lost {check['lost']}"
-    )
+    yield f"  check: {check_text(result['check'])}"
     yield ""
 
 

@@ -6,6 +6,7 @@ that the new server's loop was held meanwhile, and what the kernel's queue of co
 (the kernel tries those again, a second later at first).
 """
 
+import math
 import signal
 import tempfile
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clients.returning_client import returning_client
+from benchmarks.contest.series import client_fault
 from benchmarks.machine import facts, listen_drops, pin
 from benchmarks.progress import say
 from benchmarks.reports.figure import Figure, figure
@@ -74,6 +76,7 @@ async def _round(policy: str, clients: int, number: int, core: int | None, token
             **client.record(began).as_dict(),
             "listen_drops": listen_drops() - drops,
             "client_strange": report["strange"],
+            "client_cpu_share": client.busiest,
             "successor": await second.figures(),
         }
 
@@ -84,9 +87,12 @@ def figures(result: dict[str, Any]) -> list[Figure]:
     for stage in result["stages"]:
         who, rounds = f"{result['clients']:,} clients, {stage['policy']}", stage["rounds"]
         stalls = [one["successor"]["worst_stall_ms"] for one in rounds]
+        after = [one["all_back_after_s"] for one in rounds]
+        rates = [one["sustained_per_second"] for one in rounds]
+        invalid = client_fault(*rounds)
         found += [
-            figure(f"{who}: all back after", "s", [one["all_back_after_s"] for one in rounds], "less"),
-            figure(f"{who}: came back", "clients/s", [one["sustained_per_second"] for one in rounds], "more"),
+            figure(f"{who}: all back after", "s", after, "less", invalid=invalid),
+            figure(f"{who}: came back", "clients/s", rates, "more", invalid=invalid),
             figure(f"{who}: worst stall of the new server's loop", "ms", stalls, "less"),
         ]
     return found
@@ -109,5 +115,6 @@ def _row(one: dict[str, Any]) -> str:
         f"      worst stall of the loop {one['successor']['worst_stall_ms']:.0f} ms "
         f"(at most {one['successor']['most_work_at_a_time_ms']:.0f} ms of own work at a time), "
         f"{one['successor']['stalls_over_100_ms']} over 100 ms; "
-        f"{one['listen_drops']:,} connections dropped by the kernel's queue\n"
+        f"{one['listen_drops']:,} connections dropped by the kernel's queue; "
+        f"the clients at most {one.get('client_cpu_share', math.nan):.0%} busy in a second\n"
     )

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.clients.load_client import load_client
 from benchmarks.machine import facts, pin
 from benchmarks.progress import say
-from benchmarks.reports.figure import Figure, figure
+from benchmarks.reports.figure import Figure, aim_at, figure
 from benchmarks.servers.real_server import HEARTBEATS, SUBSCRIBE, load_profile, real_server, write_tokens
 from wsserver.loop.garbage import leave_the_living_alone
 
@@ -82,8 +82,8 @@ async def idle(connections: int, seconds: float) -> dict[str, Any]:
 def figures(result: dict[str, Any]) -> list[Figure]:
     """For comparison with another run."""
     who = f"{result['connections']:,} idle connections"
-    aim = AIM if result["connections"] >= AIM_AT else None
-    found = [figure(f"{who}: server", "% of a core", result["readings"], "less", aim=aim)]
+    aim = aim_at(AIM, result["connections"], AIM_AT)
+    found = [figure(f"{who}: server", "% of a core", result["readings"], "less", **aim)]
     if result["us_per_heartbeat"] is not None:
         each = [result["us_per_heartbeat"]]
         found.append(figure(f"{who}: a ping and its pong, all told", "µs of processor", each, "less"))

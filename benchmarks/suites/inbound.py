@@ -26,10 +26,10 @@ from benchmarks.clients.inbound_client import (
     inbound_client,
 )
 from benchmarks.contest.contestants import message, naive_server
-from benchmarks.contest.series import BUSY_CLIENT, spread
+from benchmarks.contest.series import BUSY_CLIENT, client_fault, spread
 from benchmarks.machine import facts, pin, processor_seconds
 from benchmarks.progress import say
-from benchmarks.reports.figure import Figure
+from benchmarks.reports.figure import Figure, spread_figure
 from benchmarks.servers.real_server import load_profile, write_tokens
 from benchmarks.servers.server_process import server_process
 from wsserver.protocol.encoding import BINARY_PROTOCOL
@@ -200,7 +200,7 @@ async def inbound(connections: int, rounds: int, seconds: float) -> dict[str, An
                         speakers.append(Speaker(f"{ECHO}, {form}", client, naive.pid))
                     for number in range(-1, rounds):
                         say(f"inbound: {shape.name}: round {number + 1} of {rounds}")
-                        for speaker in speakers:
+                        for speaker in in_turn(speakers, number):
                             # Short, where it does not count.
                             await speaker.speak(seconds if number >= 0 else seconds / 2, counts=number >= 0)
                     stages.append(_stage(shape, speakers))
@@ -212,6 +212,11 @@ async def inbound(connections: int, rounds: int, seconds: float) -> dict[str, An
         "receivers": RECEIVERS,
         "stages": stages,
     }
+
+
+def in_turn(speakers: Sequence[Speaker], number: int) -> Sequence[Speaker]:
+    """Who speaks when in this round: each before and behind each other one as often."""
+    return speakers if number % 2 else speakers[::-1]
 
 
 async def _open(
@@ -277,18 +282,20 @@ def figures(result: dict[str, Any]) -> list[Figure]:
     """For comparison with another run."""
     found = []
     for stage in result["stages"]:
-        for name, one in stage["speakers"].items():
+        speakers = stage["speakers"]
+        for name, one in speakers.items():
             if name.startswith(ECHO):
                 continue
-            busy = one["client_cpu_share"]
-            invalid = f"the client was {busy:.0%} busy" if busy > BUSY_CLIENT else None
+            own = client_fault(one)
+            both = client_fault(one, speakers[f"{ECHO}, {name.rpartition(', ')[2]}"])
             where = f"inbound, {stage['shape']}: {name}"
-            for unit, values, better in (
-                ("commands/s", one["commands_per_second"], "more"),
-                ("µs of processor", one["server_cpu_us_per_command"], "less"),
-                ("of the echo's rate", one["rate_to_echo"], "more"),
-            ):
-                found.append(
-                    Figure(where, unit, values["median"], values["min"], values["max"], better, None, invalid)
-                )
+            rate, cost, ratio = (
+                one[key] for key in ("commands_per_second", "server_cpu_us_per_command", "rate_to_echo")
+            )
+            found += [
+                spread_figure(where, "commands/s", rate, "more", invalid=own),
+                # A client that brings less at a time leaves the server with more turns for the same.
+                spread_figure(where, "µs of processor", cost, "less", invalid=own),
+                spread_figure(where, "of the echo's rate", ratio, "more", invalid=both),
+            ]
     return found

@@ -15,6 +15,7 @@ to 18,000 may, comes once in five seconds at a tenth of its capacity.
 
 import asyncio
 import gc
+import itertools
 import math
 import statistics
 import tempfile
@@ -36,11 +37,11 @@ from benchmarks.contest.contestants import (
 )
 from benchmarks.contest.pace import due_moments
 from benchmarks.contest.rounds import play_round
-from benchmarks.contest.series import BUSY_CLIENT, spread
+from benchmarks.contest.series import BUSY_CLIENT, client_fault, spread
 from benchmarks.machine import facts, pin
 from benchmarks.progress import say
 from benchmarks.reports.chart import Chart, Line
-from benchmarks.reports.figure import Figure
+from benchmarks.reports.figure import Figure, aim_at, spread_figure
 from benchmarks.servers.real_server import (
     SUBSCRIBE,
     SUBSCRIPTION_TYPE,
@@ -70,6 +71,13 @@ MOST_OF_FLOOR = 1.10
 """Times the bare loop's latency that one broadcast may take."""
 
 AIMED_AT = 10_000
+"""Subscribers for whom that is demanded; the most there are tell if they are fewer."""
+
+WINDOWS = 3
+"""Parts of the time at one rate that are told by themselves: how much a latency moves by itself."""
+
+FEWEST_OF_P99 = 100
+"""Messages below which a p99 is the latest one, and not to be compared."""
 
 
 async def latency(crowds: Sequence[int], broadcasts: int, seconds: float) -> dict[str, Any]:
@@ -184,10 +192,18 @@ async def at_pace(
         "messages": messages,
         "receiver_ms": {name: found[f"{name}_us"] / 1e3 for name in ("p50", "p99", "max")},
         "last_receiver_ms": percentiles([one / 1e3 for one in last["us"]]),
+        "windows_ms": [percentiles([one / 1e3 for one in part]) for part in windows(last["us"])],
         "worst_publish_delay_ms": worst * 1e3,
         "client_cpu_share": done["cpu_share"],
         "rounds_limited_by_client": int(done["cpu_share"] > BUSY_CLIENT),
     }
+
+
+def windows(values: Sequence[float]) -> list[Sequence[float]]:
+    """Them in their order, cut into parts of about the same size; fewer where there are too few values."""
+    count = min(WINDOWS, len(values))
+    edges = [len(values) * place // count for place in range(count + 1)]
+    return [values[first:end] for first, end in itertools.pairwise(edges)]
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
@@ -217,8 +233,8 @@ def _lines(result: dict[str, Any]) -> Iterator[str]:
             yield f"  {name:46}{one['p50']:9.2f}{one['p99']:9.2f}{one['max']:9.2f}"
         ratio = single["ratio"]
         yield (
-            f"  ratio of the medians {single['ratio_of_medians']:.3f}, of pairs {ratio['median']:.3f} "
-            f"(min {ratio['min']:.3f}, max {ratio['max']:.3f})"
+            f"  ratio of pairs {ratio['median']:.3f} (min {ratio['min']:.3f}, max {ratio['max']:.3f}), "
+            f"of the medians {single['ratio_of_medians']:.3f}"
         )
         for one in cell["open_loop"]:
             rate = f"{one['share']:.0%}, {one['messages_per_second']:,.1f}/s, {one['messages']:,} messages"
@@ -236,30 +252,32 @@ def figures(result: dict[str, Any]) -> list[Figure]:
 
 
 def _figures(result: dict[str, Any]) -> Iterator[Figure]:
+    main = _main_cell(result)
     for cell in result["cells"]:
-        where, single = _where(cell), cell["single"]
-        is_aimed_at = (cell["subscribers"], cell["message_bytes"]) == (AIMED_AT, MESSAGE_SIZE)
-        yield Figure(
-            f"{where}, one broadcast: ours to the bare loop, median to the last receiver", "ratio",
-            single["ratio_of_medians"], single["ratio"]["min"], single["ratio"]["max"], "less",
-            MOST_OF_FLOOR if is_aimed_at else None,
-        )  # fmt: skip
+        where = _where(cell)
+        aim = aim_at(MOST_OF_FLOOR, cell["subscribers"], AIMED_AT) if cell is main else {}
+        name = f"{where}, one broadcast: ours to the bare loop, to the last receiver, by pairs"
+        yield spread_figure(name, "ratio", cell["single"]["ratio"], "less", **aim)
         for one in cell["open_loop"]:
-            invalid = None
-            if one["rounds_limited_by_client"]:
-                invalid = f"the load client was {one['client_cpu_share']:.0%} busy"
-            for name in ("p50", "p99"):
+            for name in ("p50", "p99") if one["messages"] >= FEWEST_OF_P99 else ("p50",):
                 value = one["last_receiver_ms"][name]
+                # Runs that were kept before have no windows.
+                parts = [value, *(part[name] for part in one.get("windows_ms", ()))]
                 yield Figure(
                     f"{where}, {one['share']:.0%} of capacity: {name} to the last receiver", "ms",
-                    value, value, value, "less", None, invalid,
+                    value, min(parts), max(parts), "less", None, client_fault(one),
                 )  # fmt: skip
+
+
+def _main_cell(result: dict[str, Any]) -> dict[str, Any]:
+    """The smallest messages to the crowd that has the aim, or to the largest one."""
+    cells: list[dict[str, Any]] = [one for one in result["cells"] if one["message_bytes"] == MESSAGE_SIZE]
+    return next((one for one in cells if one["subscribers"] >= AIMED_AT), cells[-1])
 
 
 def charts(result: dict[str, Any]) -> list[Chart]:
     """Latency at each rate, to the crowd that has the aim."""
-    cells = result["cells"]
-    cell = next((one for one in cells if one["subscribers"] == AIMED_AT), cells[0])
+    cell = _main_cell(result)
     rates = cell["open_loop"]
     return [
         Chart(

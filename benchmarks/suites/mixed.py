@@ -12,12 +12,12 @@ from typing import Any
 from benchmarks.clients.load_client import load_client
 from benchmarks.contest.contestants import MESSAGE_SIZE, Audience
 from benchmarks.contest.crowd_server import CrowdServer, crowd_server
-from benchmarks.contest.rounds import check_delivery, play_round
+from benchmarks.contest.rounds import check_delivery, check_text, play_round
 from benchmarks.contest.series import Series, client_fault, note, spread
 from benchmarks.machine import facts, pin
 from benchmarks.progress import say
 from benchmarks.reports.chart import Chart, Line
-from benchmarks.reports.figure import Figure, spread_figure
+from benchmarks.reports.figure import Figure, aim_at, spread_figure
 from benchmarks.servers.real_server import SUBSCRIBE, WARD, load_profile, write_tokens
 
 ENOUGH, ENOUGH_AT = 0.9, 10_000
@@ -86,8 +86,8 @@ def figures(result: dict[str, Any]) -> list[Figure]:
             "of its deliveries/s",
             result["mixed_to_json"],
             "more",
-            aim=ENOUGH if result["subscribers"] >= ENOUGH_AT else None,
             invalid=invalid,
+            **aim_at(ENOUGH, result["subscribers"], ENOUGH_AT),
         ),
         spread_figure(
             f"{who}, half of them binary: to all in JSON", "by CPU", result["cpu_json_to_mixed"], "more"
@@ -135,9 +135,5 @@ def table(result: dict[str, Any]) -> str:
         f"by CPU {cpu['median']:.2f} (min {cpu['min']:.2f}, max {cpu['max']:.2f}); {ENOUGH} is demanded"
     )
     for name, check in zip(result["contestants"], result["checks"], strict=True):
-        lines.append(
-            f"  {name}: {check['connections']:,} connections, {check['broadcasts']} broadcasts, "
-            f"{check['received']:,} received; missing {check['missing']}, twice {check['duplicates']}, "
-            f"out of order {check['disorder']}, foreign {check['foreign']}, lost {check['lost']}"
-        )
+        lines.append(f"  {name}: {check_text(check)}")
     return "\n".join(lines) + "\n"

@@ -17,11 +17,11 @@ from typing import Any
 from benchmarks.clients.load_client import load_client
 from benchmarks.clients.onlookers import onlookers
 from benchmarks.contest.contestants import Audience, Ours
-from benchmarks.contest.rounds import SENDS_PER_CONNECTION, SENDS_PER_ROUND, check_delivery
+from benchmarks.contest.rounds import SENDS_PER_CONNECTION, SENDS_PER_ROUND, check_delivery, check_text
 from benchmarks.contest.series import Series, client_fault, note, spread
 from benchmarks.machine import facts, pin
 from benchmarks.progress import say
-from benchmarks.reports.figure import Figure, figure, spread_figure
+from benchmarks.reports.figure import Figure, aim_at, figure, spread_figure
 from benchmarks.servers.real_server import SUBSCRIBE, WARD, load_profile, real_server, write_tokens
 from wsserver.access.tokens import mint_token
 from wsserver.clock import SystemClock
@@ -88,7 +88,14 @@ async def operators(size: int, rounds: int, seconds: float) -> dict[str, Any]:
                 began, cpu = time.monotonic(), time.process_time()
                 await asyncio.sleep(seconds)
                 cost = (time.process_time() - cpu) / (time.monotonic() - began)
-                idle.append({"viewers": viewers, "cpu_ms_per_second": cost * 1000, **await others.leave()})
+                idle.append(
+                    {
+                        "viewers": viewers,
+                        "scrape_interval": interval,
+                        "cpu_ms_per_second": cost * 1000,
+                        **await others.leave(),
+                    }
+                )
             reading = _reading_us(server.service)
     return {
         "benchmark": "operators",
@@ -139,17 +146,23 @@ def figures(result: dict[str, Any]) -> list[Figure]:
     who = f"{result['subscribers']:,} subscribers, two pages and a scraper"
     invalid = client_fault(*result["contestants"].values())
     ratio, cpu = result["watched_to_alone"], result["cpu_alone_to_watched"]
-    aim = ENOUGH if result["subscribers"] >= ENOUGH_AT else None
+    aim = aim_at(ENOUGH, result["subscribers"], ENOUGH_AT)
     found = [
-        spread_figure(f"{who}: to nobody", "of its deliveries/s", ratio, "more", aim=aim, invalid=invalid),
+        spread_figure(f"{who}: to nobody", "of its deliveries/s", ratio, "more", invalid=invalid, **aim),
         spread_figure(f"{who}: to nobody", "by CPU", cpu, "more"),
         spread_figure("one look at all figures", "µs", result["reading_us"], "less"),
     ]
     for one in result["idle"]:
-        scraper = " and a scraper" if one["scrapes"] else ""
-        name = f"{result['subscribers']:,} idle subscribers, {one['viewers']} pages{scraper}"
+        name = f"{result['subscribers']:,} idle subscribers, {_crowd(one)}"
         found.append(figure(name, "ms of processor a second", [one["cpu_ms_per_second"]], "less"))
     return found
+
+
+def _crowd(one: dict[str, Any]) -> str:
+    """Who looked on while nothing was sent: who was asked to, not what came of it."""
+    # Runs that were kept before tell only how often somebody scraped.
+    scraper = " and a scraper" if one.get("scrape_interval", one["scrapes"]) else ""
+    return f"{one['viewers']} pages{scraper}"
 
 
 def table(result: dict[str, Any]) -> str:
@@ -174,16 +187,12 @@ def table(result: dict[str, Any]) -> str:
     took = sum(one["scrape_s"] for one in result["seen"]) / max(scrapes, 1)
     lines.append(f"  they saw {panels:,} panels and {scrapes} scrapes, {took * 1000:.0f} ms each")
     lines += [
-        f"  nothing sent, {one['viewers']:2} pages{' and a scraper' if one['scrapes'] else ''}: "
+        f"  nothing sent, {_crowd(one)}: "
         f"{one['cpu_ms_per_second']:.2f} ms of CPU a second, "
         f"{one['panels']} panels, {one['panel_bytes'] / max(one['panels'], 1):,.0f} bytes each"
         for one in result["idle"]
     ]
     reading, check = result["reading_us"], result["check"]
     lines.append(f"  one look at all figures: {reading['median']:.0f} µs (max {reading['max']:.0f})")
-    lines.append(
-        f"  check: {check['connections']:,} connections, {check['broadcasts']} broadcasts, "
-        f"{check['received']:,} received; missing {check['missing']}, twice {check['duplicates']}, "
-        f"out of order {check['disorder']}, foreign {check['foreign']}, lost {check['lost']}"
-    )
+    lines.append(f"  check: {check_text(check)}")
     return "\n".join(lines) + "\n"

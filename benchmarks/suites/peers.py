@@ -26,14 +26,15 @@ from benchmarks.contest.contestants import (
     Ours,
     frame_start,
 )
-from benchmarks.contest.series import Series, note, spread
+from benchmarks.contest.rounds import SENDS_PER_CONNECTION, SENDS_PER_ROUND
+from benchmarks.contest.series import Series, client_fault, note, spread
 from benchmarks.machine import facts, pin, resident_bytes
-from benchmarks.peers.contest import Arrived, Fell, PeerContestant, bring, play
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.registry import usable
+from benchmarks.peers.turn import Arrived, Fell, PeerContestant, bring, play
 from benchmarks.progress import say
 from benchmarks.reports.chart import Chart, Line
-from benchmarks.reports.figure import Figure, figure
+from benchmarks.reports.figure import Figure, aim_at, figure
 from benchmarks.servers.real_server import (
     SUBSCRIBE,
     WARD,
@@ -47,14 +48,12 @@ from wsserver.loop.garbage import leave_the_living_alone
 OURS, FLOOR = "ours", "C loop of send"
 MODES = {"one at a time": 1, f"bursts of {JOINED}": JOINED}
 
-SENDS_PER_ROUND = 40_000
-SENDS_PER_CONNECTION = 20
-"""The most in one round, one at a time; bursts are as many as make that, but at least one."""
-
 AHEAD = 1.0
 """What of the deliveries of the best peer this server has to have."""
 NEAR = 0.95
 """What of the deliveries of a bare loop of ``send`` it has to have."""
+AIM_AT = 10_000
+"""Subscribers for whom that is demanded, or more."""
 
 
 @dataclass(slots=True)
@@ -112,7 +111,7 @@ async def peers(size: int, rounds: int, contenders: Sequence[Peer], *, install: 
         "skipped": skipped,
         "fallen": fallen,
         "side": side,
-        "modes": {mode: _summary([one for one in entries if one.mode == mode], rounds) for mode in MODES},
+        "modes": {mode: _summary([one for one in entries if one.mode == mode]) for mode in MODES},
     }
 
 
@@ -155,6 +154,7 @@ async def _round(entries: Sequence[_Entry], number: int, fallen: dict[str, str])
             continue
         size, joined = one.contestant.audience.size, one.contestant.joined
         sends = max(1, min(SENDS_PER_CONNECTION, SENDS_PER_ROUND // size))
+        # Bursts are as many as make that, but at least one.
         count = max(1, sends // joined) * joined
         try:
             turn = await play(one.contestant, count)
@@ -175,7 +175,7 @@ def _fall(fallen: dict[str, str], name: str, reason: str) -> None:
     say(f"{name} is out: {reason}")
 
 
-def _summary(entries: Sequence[_Entry], rounds: int) -> dict[str, Any]:
+def _summary(entries: Sequence[_Entry]) -> dict[str, Any]:
     """Of one mode. A peer that has fallen is in it with the rounds that it had."""
     by_name = {one.name: one.series for one in entries}
     floor, ours = by_name[FLOOR], by_name[OURS]
@@ -184,7 +184,7 @@ def _summary(entries: Sequence[_Entry], rounds: int) -> dict[str, Any]:
         played = len(one.series.rates)
         if not played:
             continue
-        # Whoever falls misses the rounds at the end, so that the first ones belong together.
+        # Whoever falls misses the rounds at the end, so the first ones are those of the same turns.
         reference = Series(FLOOR, floor.rates[:played], floor.costs[:played])
         contestants[one.name] = {
             **one.series.summary(reference),
@@ -197,14 +197,44 @@ def _summary(entries: Sequence[_Entry], rounds: int) -> dict[str, Any]:
         "contestants": contestants,
         "ours_to_floor": [a / b for a, b in zip(ours.rates, floor.rates, strict=True)],
     }
-    whole = [one for one in entries if one.name not in (OURS, FLOOR) and len(one.series.rates) == rounds]
-    if whole:
-        best = max(whole, key=lambda one: statistics.median(one.series.rates))
-        fastest = [max(one.series.rates[number] for one in whole) for number in range(rounds)]
-        result["best_peer"] = best.name
-        # Against whichever peer was the fastest of its round.
-        result["ours_to_best_peer"] = [a / b for a, b in zip(ours.rates, fastest, strict=True)]
+    rivals = _rivals(result)
+    if rivals is not None:
+        result["best_peer"] = rivals.best
+        result["ours_to_best_peer"] = rivals.ratios
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Rivals:
+    """The fastest peers, against which ours is held."""
+
+    best: str
+    """The one with the highest median of the rounds that it had."""
+    ratios: list[float]
+    """Ours to whichever was the fastest of its round; of the rounds in which there was one."""
+    fastest: set[str]
+    """Who that was, in one round or another."""
+
+
+def _rivals(stage: Mapping[str, Any]) -> _Rivals | None:
+    """Of a mode, by the rates in it; None without any peer.
+
+    A peer that has fallen counts in the rounds that it had: to leave it out would be to our advantage.
+    """
+    rates = {name: one["rates"] for name, one in stage["contestants"].items()}
+    ours = rates[OURS]
+    peers = {name: many for name, many in rates.items() if name not in (OURS, FLOOR)}
+    ratios, fastest = [], set()
+    for number, own in enumerate(ours):
+        played = {name: many[number] for name, many in peers.items() if number < len(many)}
+        if not played:
+            break
+        first = max(played, key=lambda name: played[name])
+        fastest.add(first)
+        ratios.append(own / played[first])
+    if not ratios:
+        return None
+    return _Rivals(max(peers, key=lambda name: statistics.median(peers[name])), ratios, fastest)
 
 
 def table(result: dict[str, Any]) -> str:
@@ -230,9 +260,8 @@ def table(result: dict[str, Any]) -> str:
                 f"{one['client_cpu_share']:8.0%}{remarks}"
             )
         lines.append(f"  ours / C loop of send: {_ratio(stage['ours_to_floor'])}; {NEAR} is the aim")
-        if "best_peer" in stage:
-            ratio = _ratio(stage["ours_to_best_peer"])
-            lines.append(f"  ours / the best peer of the round: {ratio} ({stage['best_peer']})")
+        if (rivals := _rivals(stage)) is not None:
+            lines.append(f"  ours / the best peer of the round: {_ratio(rivals.ratios)} ({rivals.best})")
         lines.append("")
     lines.append(f"  {'':26}{'bytes/connection':>17}{'connects/s':>12}")
     for name, one in result["side"].items():
@@ -256,19 +285,22 @@ def figures(result: dict[str, Any]) -> list[Figure]:
     """Ours against the floor and the best peer, and everybody's deliveries."""
     found = []
     for mode, stage in result["modes"].items():
-        what = f"{result['subscribers']:,} subscribers, {mode}"
-        own = stage["contestants"][OURS]
-        busy = own["rounds_limited_by_client"]
-        invalid = f"the load client was {own['client_cpu_share']:.0%} busy" if busy else None
+        size, contestants = result["subscribers"], stage["contestants"]
+        what = f"{size:,} subscribers, {mode}"
         # A burst is one send of ours and sixteen of the loop's: there the aim is the fan-out benchmark's.
-        aim = NEAR if MODES.get(mode) == 1 else None
+        near = aim_at(NEAR, size, AIM_AT) if MODES.get(mode) == 1 else {}
+        invalid = client_fault(contestants[OURS], contestants[FLOOR])
         ratios = stage["ours_to_floor"]
-        found.append(figure(f"{what}: ours / C loop of send", "", ratios, "more", aim=aim, invalid=invalid))
-        if "ours_to_best_peer" in stage:
-            ratios = stage["ours_to_best_peer"]
-            found.append(figure(f"{what}: ours / best peer", "", ratios, "more", aim=AHEAD, invalid=invalid))
-        for name, one in stage["contestants"].items():
-            found.append(figure(f"{what}: {name}", "deliveries/s", one["rates"], "more"))
+        found.append(figure(f"{what}: ours / C loop of send", "", ratios, "more", invalid=invalid, **near))
+        if (rivals := _rivals(stage)) is not None:
+            invalid = client_fault(contestants[OURS], *(contestants[name] for name in rivals.fastest))
+            ahead = aim_at(AHEAD, size, AIM_AT)
+            found.append(
+                figure(f"{what}: ours / best peer", "", rivals.ratios, "more", invalid=invalid, **ahead)
+            )
+        for name, one in contestants.items():
+            fault = client_fault(one)
+            found.append(figure(f"{what}: {name}", "deliveries/s", one["rates"], "more", invalid=fault))
     return found
 
 
@@ -284,10 +316,9 @@ def charts(result: dict[str, Any]) -> list[Chart]:
             [rate["min"] for rate in rates],
             [rate["max"] for rate in rates],
         )
-        best = stage.get("best_peer")
         sentence = f"Ours makes {spread(stage['ours_to_floor'])['median']:.2f} of a bare C loop of send"
-        if best is not None:
-            sentence += f" and {spread(stage['ours_to_best_peer'])['median']:.2f} of the best peer, {best}"
+        if (rivals := _rivals(stage)) is not None:
+            sentence += f" and {statistics.median(rivals.ratios):.2f} of the best peer, {rivals.best}"
         drawn.append(
             Chart(
                 name=f"peers-{mode.replace(' ', '-')}",

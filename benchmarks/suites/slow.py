@@ -24,6 +24,7 @@ from benchmarks.servers.real_server import (
     HEARTBEATS,
     SUBSCRIBE,
     SUBSCRIPTION_TYPE,
+    WARD,
     RealServer,
     load_profile,
     real_server,
@@ -33,7 +34,6 @@ from wsserver.protocol.report import DeliveryReport
 
 SHARE_OF_CAPACITY = 0.5
 STALLED_SHARE = 0.1
-WARD = 25
 
 CAPACITY_SECONDS = 1.5
 """How long it is measured what the server can send."""
@@ -160,11 +160,10 @@ def figures(result: dict[str, Any]) -> list[Figure]:
     who = f"{result['connections']:,} connections, a tenth stalled for {result['seconds']:g} s"
     invalid = client_fault(before, during)
     unequal = 0 if result["outcomes"]["adds_up"] else 1
+    p99, late, ratio = f"{who}: p99 of the others", [during["p99_us"] / 1e3], [result["p99_ratio"]]
     return [
-        figure(f"{who}: p99 of the others", "ms", [during["p99_us"] / 1e3], "less", invalid=invalid),
-        figure(
-            f"{who}: p99 of the others", "times p99 before", [result["p99_ratio"]], "less", invalid=invalid
-        ),
+        figure(p99, "ms", late, "less", invalid=invalid, is_tail=True),
+        figure(p99, "times p99 before", ratio, "less", invalid=invalid, is_tail=True),
         figure(f"{who}: missed by the others", "messages", [during["missing_elsewhere"]], "less", aim=0),
         figure(
             f"{who}: memory for each stalled one",

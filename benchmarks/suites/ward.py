@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.clients.ward_client import WardClient, ward_client
+from benchmarks.contest.series import client_fault
 from benchmarks.machine import facts, pin
 from benchmarks.progress import say
 from benchmarks.reports.chart import Chart, Line
-from benchmarks.reports.figure import Figure, figure
+from benchmarks.reports.figure import Figure, aim_at, figure
 from benchmarks.servers.real_server import load_profile
 from benchmarks.ward.break_point import LADDER, LIMIT_MS, Step, first_broken, highest_held, next_load, verdict
 from benchmarks.ward.monitors import PER_SECOND
@@ -35,9 +36,13 @@ HEAD_START: Final = 0.3
 SETTLING: Final = 3.0
 """Seconds of little load at the end, in which those who were slow are told what they have lost."""
 PATIENCE: Final = 30.0
-"""Seconds to wait at the end for what is still on its way."""
+"""Seconds to wait behind each load for what is still on its way."""
 TOLD_WITHIN: Final = 0.5
 """Seconds for the last gaps."""
+ENOUGH, ENOUGH_AT = 1.0, 5_000
+"""The load that must hold, the whole ward, with so many viewers or more."""
+FEWEST: Final = 100
+"""Latencies below which a p99 is the slowest one."""
 
 
 async def ward(
@@ -99,9 +104,9 @@ class _Run:
         """Let everybody read again, and hold what came against what was published."""
         await self._client.settle()
         await self._go(load, min(SETTLING, self._seconds), 0)
-        numbers = await self._server.numbers()
-        await self._caught_up(numbers)
-        final = await self._client.final(numbers)
+        # Gaps come behind the messages.
+        await asyncio.sleep(TOLD_WITHIN)
+        final = await self._client.final(await self._server.numbers())
         return {
             "viewers": final["ready"],
             # Of those who are there at the end, and of those whom the server has ended as slow.
@@ -112,14 +117,15 @@ class _Run:
             "told": final["all_told"],
         }
 
-    async def _caught_up(self, numbers: Sequence[int]) -> None:
-        """Wait until nothing more is to come. What a kernel holds for somebody who has not read for long
-        may take seconds: its timer for that doubles each time."""
+    async def _caught_up(self, numbers: Sequence[int]) -> bool:
+        """Wait until nothing more is to come; False when something never does. What a kernel holds for
+        somebody who has not read for long may take seconds: its timer for that doubles each time."""
         until = time.monotonic() + PATIENCE
-        while await self._client.behind(numbers) and time.monotonic() < until:
+        while await self._client.behind(numbers):
+            if time.monotonic() > until:
+                return False
             await asyncio.sleep(0.1)
-        # Gaps come behind the messages.
-        await asyncio.sleep(TOLD_WITHIN)
+        return True
 
     async def _go(self, load: float, seconds: float, churn: float) -> dict[str, Any]:
         warm_up = seconds * WARM_UP
@@ -128,7 +134,10 @@ class _Run:
         await self._client.step(since, since + int(seconds * 1e9), churn)
         monitors = max(1, round(self._patients * load))
         server = await self._server.step(monitors, start, warm_up, seconds)
-        client = await self._client.report()
+        # What was lost behind the last message would be seen at the next load only, and held against that.
+        numbers = await self._server.numbers()
+        whole = await self._caught_up(numbers)
+        client = await (self._client.report() if whole else self._client.final(numbers))
         self._untold += client["untold_ended"]
         self._left_owed += client["left_owed"]
         return {
@@ -167,6 +176,8 @@ def _decisive(step: dict[str, Any]) -> Step:
         refused=server["all_refused"],
         unpublished=server["unpublished"],
         faults=client["duplicates"] + client["disorder"] + client["foreign"],
+        churn_asked=client["asked"],
+        churn_done=client["done"],
         overloaded=bool(server["overload"]) or "overload" in server["first"],
         server_share=server["cpu_share"],
         waited_share=server["waited_share"],
@@ -216,7 +227,7 @@ def table(result: dict[str, Any]) -> str:
     lines += ["", f"  {result['verdict']}"]
     best, broken = _best(result), first_broken([_decisive(step) for step in result["steps"]])
     if broken is not None:
-        step = next(one for one in result["steps"] if one["load"] == broken.load)
+        step = _at(result, broken.load)
         lines.append(
             f"  Alerts there: p99 {step['client']['alert']['p99_us'] / 1e3:.1f} ms, "
             f"{step['client']['alerts_missing']:,} lost by viewers who read"
@@ -260,30 +271,34 @@ def _row(step: dict[str, Any]) -> str:
 
 
 def figures(result: dict[str, Any]) -> list[Figure]:
-    """The highest load that held, and what it was like there."""
-    best = _best(result)
+    """The highest load that held, and the latencies of each load that every run tries."""
+    best, broken = _best(result), first_broken([_decisive(step) for step in result["steps"]])
     who = f"ward of {result['patients']:,} patients and {result['viewers']:,} viewers"
-    if best is None:
-        return [figure(f"{who}: highest load held", "of the ward", [0.0], "more")]
-    client = best["client"]
-    return [
-        figure(f"{who}: highest load held", "of the ward", [best["load"]], "more"),
-        figure(f"{who}: deliveries at the highest load held", "1/s", [_deliveries(best)], "more"),
-        figure(
-            f"{who}: p99 at the highest load held",
-            "ms",
-            [client["all"]["p99_us"] / 1e3],
-            "less",
-            aim=LIMIT_MS,
-        ),
-        figure(
-            f"{who}: p99 of alerts at the highest load held",
-            "ms",
-            [client["alert"]["p99_us"] / 1e3],
-            "less",
-            aim=LIMIT_MS,
-        ),
-    ]
+    # A load at which the client was too busy ends the climb, and says nothing about the server.
+    invalid = None if broken is None or broken.is_valid else client_fault(_at(result, broken.load))
+    held = 0.0 if best is None else float(best["load"])
+    aim = aim_at(ENOUGH, result["viewers"], ENOUGH_AT)
+    found = [figure(f"{who}: highest load held", "of the ward", [held], "more", invalid=invalid, **aim)]
+    if best is not None:
+        name = f"{who}: deliveries at the highest load held"
+        found.append(figure(name, "1/s", [_deliveries(best)], "more", invalid=invalid))
+    for step in _sorted(result):
+        # Loads between two of the ladder are another run's others.
+        if step["load"] not in LADDER:
+            continue
+        for name, key in (("p99", "all"), ("p99 of alerts", "alert")):
+            one = step["client"][key]
+            if one["samples"] >= FEWEST:
+                where, value = f"{who}: {name} at a load of {step['load']:g}", one["p99_us"] / 1e3
+                fault = client_fault(step)
+                found.append(figure(where, "ms", [value], "less", invalid=fault, is_tail=True))
+    return found
+
+
+def _at(result: dict[str, Any], load: float) -> dict[str, Any]:
+    """What was measured at that load."""
+    found: dict[str, Any] = next(step for step in result["steps"] if step["load"] == load)
+    return found
 
 
 def charts(result: dict[str, Any]) -> list[Chart]:

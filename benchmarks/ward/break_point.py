@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Final
 
+from benchmarks.contest.series import BUSY_CLIENT
+
 LIMIT_MS: Final = 100.0
 """Milliseconds within which 99 of 100 messages must come."""
 BISECTIONS: Final = 2
-CLIENT_BUSY: Final = 0.95
-"""Share of its processor from which on the load client, and not the server, may be what is measured."""
+CHURN_DONE: Final = 0.9
+"""Part of the viewers that were to be exchanged who must have come, up to their last subscription."""
+UNDER_WAY: Final = 1
+"""Viewers that may be on their way at the end without being missed, however few were to come."""
 SERVER_BUSY: Final = 0.9
 DISTURBED: Final = 0.1
 """Part of the time that the server may wait for its processor before others are what broke it."""
@@ -48,6 +52,10 @@ class Step:
     """Messages that were due and that the backend did not come to publish."""
     faults: int = 0
     """Duplicates, messages out of order, and such as should not have come."""
+    churn_asked: int = 0
+    """Viewers that were to be exchanged."""
+    churn_done: int = 0
+    """Viewers that came in their stead and have subscribed to all that is theirs."""
     overloaded: bool = False
     server_share: float = 0.0
     waited_share: float = 0.0
@@ -62,7 +70,7 @@ class Step:
     @property
     def is_valid(self) -> bool:
         """Whether it says something about the server."""
-        return self.client_share < CLIENT_BUSY
+        return self.client_share <= BUSY_CLIENT
 
     @property
     def holds(self) -> bool:
@@ -84,6 +92,8 @@ class Step:
         ):
             if count:
                 yield f"{count:,} {what}"
+        if self.churn_done < min(CHURN_DONE * self.churn_asked, self.churn_asked - UNDER_WAY):
+            yield f"only {self.churn_done:,} of {self.churn_asked:,} viewers exchanged"
         if self.overloaded:
             yield "an overload"
 

@@ -1,11 +1,14 @@
 """Benchmarks that measure nothing. Run as a script it is what `benchmarks.measurement` is to real ones."""
 
+import asyncio
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+import uvloop
 
 from benchmarks import measurement
 from benchmarks.benchmark import Benchmark, Options
@@ -48,6 +51,21 @@ def _with_child(options: Options) -> dict[str, Any]:
     return {}
 
 
+async def _hold(folder: Path) -> dict[str, Any]:
+    try:
+        (folder / "started").touch()
+        await asyncio.sleep(600)
+    finally:
+        (folder / "away").touch()
+    return {}
+
+
+def _tidy(options: Options) -> dict[str, Any]:
+    """Waits for ever, and says so when it puts away what it has."""
+    assert options.folder is not None
+    return uvloop.run(_hold(options.folder))
+
+
 def _wrong_figures(result: dict[str, Any]) -> list[Figure]:
     return [figure("deliveries", "1/s", result["gone"], "more")]
 
@@ -61,6 +79,7 @@ CATALOGUE = {
     "bad": Benchmark(_bad, str),
     "dead": Benchmark(_dead, str),
     "endless": Benchmark(_with_child, str),
+    "tidy": Benchmark(_tidy, str),
     "uncounted": Benchmark(_good, str, _wrong_figures),
 }
 

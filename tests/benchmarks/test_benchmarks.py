@@ -222,6 +222,7 @@ def test_replay_gives_everybody_what_they_missed(tmp_path: Path) -> None:
     assert result["gaps"] == 0
     assert result["sessions"]["resumed"] == 20
     assert result["meanwhile"]["missing"] == result["quiet"]["missing"] == 0
+    assert 0 < result["client_cpu_share"] < 1.5
 
 
 def test_operators_look_on_and_everybody_gets_everything(tmp_path: Path) -> None:

@@ -56,6 +56,12 @@ def test_what_does_not_count_gets_no_verdict() -> None:
         assert compare(run_with(old), run_with(new)).pairs[0].verdict == "invalid"
 
 
+def test_a_tail_that_was_measured_once_gets_no_verdict() -> None:
+    assert pair((100, 100, 100), (200, 200, 200), better="less", is_tail=True).verdict == "not judged"
+    old, new = figure("f", 1, 1, 1), figure("f", 9, 9, 9, is_tail=True)
+    assert compare(run_with(old), run_with(new)).pairs[0].verdict == "not judged"
+
+
 def test_the_ratio_is_new_to_old() -> None:
     assert pair((100, 90, 110), (150, 140, 160)).ratio == 1.5
     assert pair((0, 0, 0), (1, 1, 1)).ratio is None
@@ -102,7 +108,7 @@ def test_the_text_has_both_spreads_the_ratio_and_the_verdict() -> None:
         "  ours, deliveries/s",
         "    1,000 [990 to 1,010] -> 1,200 [1,150 to 1,250], 1.200 times: better",
         "",
-        "1 figures: 1 better, 0 worse, 0 no difference to be seen, 0 invalid",
+        "1 figures: 1 better, 0 worse, 0 no difference to be seen, 0 not judged, 0 invalid",
     ]
 
 

@@ -96,6 +96,12 @@ def test_every_kind_of_command_is_answered_in_both_protocols(tmp_path: Path) -> 
     assert table(result).count("ping, JSON") == 3
 
 
+def test_nobody_always_speaks_behind_the_same() -> None:
+    from benchmarks.suites.inbound import in_turn
+
+    assert [in_turn("abc", number) for number in range(4)] == ["cba", "abc", "cba", "abc"]  # type: ignore[arg-type]
+
+
 async def test_commands_are_numbered_and_placed() -> None:
     done, told = await speak(lambda request_id, _: pong(request_id), connections=4, window=3, group=2)
     assert done["answers"] == done["sent"] == len(told)

@@ -86,6 +86,7 @@ async def test_they_obey_the_advice_counted_from_the_close(tmp_path: Path) -> No
     async with returning(ward, tmp_path, 20) as (client, began):
         await client.returned(10)
         record = client.record(began)
+        assert 0 < client.busiest < 1.1
     assert record.as_dict()["returned"] == 20
     for number, at in record.ended.items():
         assert record.ready[number] - at >= 0.4
@@ -105,6 +106,20 @@ async def test_advice_changes_by_its_jitter_and_is_not_used_twice(tmp_path: Path
     assert (figures["handshakes"], figures["refused_over_http"], figures["returned"]) == (40, 20, 20)
     # A second wait of 0.4 s would show.
     assert figures["longest_refused_s"] < 0.4
+
+
+async def test_the_busiest_while_of_their_return_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks.clients import returning_client
+
+    used = [0.0, 0.0, 0.0, 100.0]
+    monkeypatch.setattr(returning_client, "_LOOK", 0.05)
+    monkeypatch.setattr(returning_client, "processor_seconds", lambda _: used.pop(0) if used[1:] else used[0])
+    async with returning(Ward(b""), tmp_path, 2, initial=600, floor=600) as (client, _):
+        await client.returned(10)
+        # Idle for two looks and at the end, and busy for one.
+        assert client.busiest > 10
 
 
 async def test_without_advice_they_wait_a_random_part_over_a_floor(tmp_path: Path) -> None:

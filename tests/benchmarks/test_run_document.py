@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import resource
 import socket
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 from made_up_run import made_up_run
 
 from benchmarks import descriptors, machine
+from benchmarks.benchmark import Benchmark
 from benchmarks.build import NoCompiler, build
 from benchmarks.reports import document, numbers, summary
 from benchmarks.reports.figure import Figure
+from benchmarks.reports.shown import figured
 
 
 def test_a_document_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -81,6 +84,52 @@ def test_the_summary_has_failures_shares_invalid_rounds_and_aims() -> None:
     assert "interrupted" in summary.text({**made_up_run(), "interrupted": True}).splitlines()[-1]
 
 
+def test_the_summary_says_which_aims_are_not_judged() -> None:
+    run = made_up_run()
+    figure = run["benchmarks"]["fanout"]["figures"][0]
+    figure |= {"aim": None, "unjudged": "measured at 8,240, the aim is for 10,000"}
+    quick = summary.text(run)
+    assert "\n  1 aims are not judged: they are set for larger sizes than a quick run has." in quick
+    assert "8,240" not in quick
+    run["quick"] = False
+    assert (
+        "\n  aim not judged: fanout: 10,000 subscribers, 200 B, one at a time: to the C loop: "
+        "0.951 of its rate: measured at 8,240, the aim is for 10,000"
+    ) in summary.text(run)
+    assert "not judged" not in summary.text(made_up_run())
+
+
+KEPT = [{"name": "kept"}]
+
+
+def entry(**members: Any) -> dict[str, Any]:
+    return {"seconds": 1.0, "failure": None, "figures": KEPT, "result": {"rate": 5.0}, **members}
+
+
+def test_a_kept_run_has_the_figures_of_this_version() -> None:
+    def figures(result: dict[str, Any]) -> list[Figure]:
+        return [Figure("rate", "1/s", result["rate"], 1.0, 9.0, "more", 6.0)]
+
+    catalogue = {"one": Benchmark(dict, str, figures), "two": Benchmark(dict, str)}
+    run = {
+        "quick": True,
+        "benchmarks": {
+            "one": entry(),
+            "two": entry(),
+            "gone": entry(),
+            "failed": entry(result=None),
+        },
+    }
+    found = figured(run, catalogue)
+    made = found["benchmarks"].pop("one")
+    assert document.figures({"benchmarks": {"one": made}})["one"][0].mark == "missed"
+    assert made["seconds"] == 1.0
+    assert all(one["figures"] == KEPT for one in found["benchmarks"].values())
+    assert found["quick"]
+    other = {**run, "benchmarks": {"one": entry(result={"speed": 5.0})}}
+    assert figured(other, catalogue)["benchmarks"]["one"]["figures"] == KEPT
+
+
 def test_the_machine_s_facts_tell_nothing_about_whose_it_is() -> None:
     facts = machine.facts()
     text = json.dumps(facts)
@@ -92,10 +141,13 @@ def test_the_machine_s_facts_tell_nothing_about_whose_it_is() -> None:
     assert facts["versions"]["wsserver"]
     assert facts["memory_bytes"] > 1 << 26
     assert facts["descriptor_limits"] == list(resource.getrlimit(resource.RLIMIT_NOFILE))
+    cores = sorted(os.sched_getaffinity(0))
+    assert set(facts["thread_siblings"]) == {str(cores[0]), str(cores[-1])}
 
 
 def test_others_on_the_machine_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(machine, "thread_siblings", str)
     monkeypatch.setattr("os.getloadavg", lambda: (0.4, 0.0, 0.0))
     assert machine.remarks() == []
     monkeypatch.setattr("os.getloadavg", lambda: (3.2, 0.0, 0.0))
@@ -103,6 +155,22 @@ def test_others_on_the_machine_are_told_of(monkeypatch: pytest.MonkeyPatch) -> N
     assert remark.startswith("Others use this machine: load 3.2.")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})
     assert "one processor only" in machine.remarks()[1]
+
+
+@pytest.mark.parametrize(
+    ("siblings", "told"), [("0,7", True), ("0-3,7", True), ("0", False), ("0-3", False), ("unknown", False)]
+)
+def test_two_threads_of_one_core_are_told_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, siblings: str, told: bool
+) -> None:
+    monkeypatch.setattr(machine, "_PROCESSORS", tmp_path)
+    topology = tmp_path / "cpu0" / "topology"
+    topology.mkdir(parents=True)
+    (topology / "thread_siblings_list").write_text(f"{siblings}\n")
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 3, 7})
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
+    assert any("0 and 7 are threads of one core" in one for one in machine.remarks()) is told
+    assert machine.facts()["thread_siblings"] == {"0": siblings, "7": "unknown"}
 
 
 def test_without_a_compiler_it_is_said_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def test_each_benchmark_has_a_process_of_its_own_and_its_options() -> None:
     assert one["figures"] == [
         {
             "name": "deliveries", "unit": "1/s", "median": 100.0, "least": 90.0, "most": 120.0,
-            "better": "more", "aim": 95.0, "invalid": None,
+            "better": "more", "aim": 95.0, "invalid": None, "unjudged": None, "is_tail": False,
         }
     ]  # fmt: skip
     assert said[0] == "1 of 2: good, about 20 s; 0 s so far, about 40 s to go"
@@ -125,10 +125,20 @@ def test_the_time_that_is_allowed_follows_from_the_usual_unless_sizes_are_given(
     assert runner._limit(Options(seconds=500.0), 5.0) == 3600.0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_an_interruption_keeps_what_there_is_and_leaves_no_process(tmp_path: Path, number: int) -> None:
+IN_BACKGROUND = ("sh", "-c", 'trap "" INT; exec "$@"', "sh")
+"""Starts the rest as a shell starts a job with &: INT is ignored."""
+
+
+@pytest.mark.parametrize(
+    ("number", "how"),
+    [(signal.SIGINT, ()), (signal.SIGINT, IN_BACKGROUND), (signal.SIGTERM, ()), (signal.SIGKILL, ())],
+    ids=["INT", "INT in the background", "TERM", "KILL"],
+)
+def test_an_interruption_keeps_what_there_is_and_leaves_no_process(
+    tmp_path: Path, number: int, how: tuple[str, ...]
+) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN_AND_WRITE, str(tmp_path)],
+        [*how, sys.executable, "-c", RUN_AND_WRITE, str(tmp_path)],
         # Whoever is killed cannot put his files away.
         env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -147,6 +157,31 @@ def test_an_interruption_keeps_what_there_is_and_leaves_no_process(tmp_path: Pat
         assert json.loads(told.splitlines()[-1]) == [True, ["good"]]
         assert not is_alive(below)
     assert not is_alive(measured)
+
+
+@pytest.mark.parametrize("how", [(), IN_BACKGROUND], ids=["", "in the background"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_measurement_that_is_ended_puts_away_what_it_has(
+    tmp_path: Path, number: int, how: tuple[str, ...]
+) -> None:
+    with subprocess.Popen(
+        [*how, sys.executable, *CHILD, "tidy", "title", str(tmp_path / "result")],
+        stdin=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdin is not None
+            process.stdin.write(measurement.written(Options(folder=tmp_path)) + "\n")
+            process.stdin.flush()
+            deadline = time.monotonic() + 60
+            while not (tmp_path / "started").exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            process.send_signal(number)
+            assert process.wait(timeout=30) == 130
+        finally:
+            process.kill()
+    assert (tmp_path / "away").exists()
+    assert not (tmp_path / "result").exists()
 
 
 def test_options_come_to_the_child_as_they_were_given(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def test_the_verdict_names_what_was_seen_first() -> None:
         ({"p99_ms": 10, "refused": 9, "first": {"refusing": 2.0}}, "first publishers were refused (1005)"),
         ({"p99_ms": 10, "overloaded": True}, "an overload"),
         ({"p99_ms": 10, "faults": 1}, "1 messages twice, out of order or to the wrong viewer"),
+        ({"p99_ms": 10, "churn_asked": 100, "churn_done": 89}, "only 89 of 100 viewers exchanged"),
         ({"p99_ms": 150, "server_share": 0.93}, "processor was used up (93% on the average)"),
         (
             {"p99_ms": 150, "server_share": 0.5, "first": {"closing_slow": 0.1}},
@@ -122,6 +123,13 @@ def test_each_way_to_break_is_said(measured: dict[str, object], said: str) -> No
     step = Step(1.0, **measured)
     assert not step.holds
     assert said in verdict([Step(0.7, 20), step])
+
+
+@pytest.mark.parametrize(("asked", "done"), [(0, 0), (1, 0), (5, 4), (100, 90), (100, 100)])
+def test_viewers_may_be_on_their_way_at_the_end(asked: int, done: int) -> None:
+    from benchmarks.ward.break_point import Step
+
+    assert Step(1.0, 10, churn_asked=asked, churn_done=done).holds
 
 
 def test_a_load_that_holds_has_nothing_to_say() -> None:

@@ -112,6 +112,8 @@ async def test_slow_viewers_lose_data_and_are_told_of_each(binary: bool, tmp_pat
         async with asyncio.timeout(30):
             while lost(manager) < lost_before + 50:
                 await publisher.run(10, time.monotonic_ns(), 0.5)
+        # Of the one who reads; nobody knows when the other will have read all.
+        await caught_up(client, publisher)
         await client.settle()
         await caught_up(client, publisher)
         async with asyncio.timeout(20):
@@ -120,6 +122,43 @@ async def test_slow_viewers_lose_data_and_are_told_of_each(binary: bool, tmp_pat
     assert report["slow_missing"] == report["slow_told"] == lost(manager) - lost_before
     assert report["missing"] == report["alerts_missing"] == 0
     assert report["ready"] == 2
+
+
+class Quiet:
+    """A server and a client that say what they are told to."""
+
+    def __init__(self, behind: list[int]) -> None:
+        self.behind_next, self.asked = behind, []
+
+    async def step(self, *_: Any) -> dict[str, Any]:
+        return {}
+
+    async def numbers(self) -> list[int]:
+        return [7]
+
+    async def behind(self, numbers: list[int]) -> int:
+        assert numbers == [7]
+        return self.behind_next.pop(0)
+
+    async def report(self) -> dict[str, Any]:
+        return {"said": "report", "untold_ended": 0, "left_owed": 0, "cpu_share": 0.1}
+
+    async def final(self, numbers: list[int]) -> dict[str, Any]:
+        return {**await self.report(), "said": "final"}
+
+
+@pytest.mark.parametrize(
+    ("behind", "patience", "said"), [([5, 0], 60.0, "report"), ([0], 0.0, "report"), ([5, 5], 0.0, "final")]
+)
+async def test_what_is_lost_behind_the_last_message_counts_at_its_own_load(
+    monkeypatch: pytest.MonkeyPatch, behind: list[int], patience: float, said: str
+) -> None:
+    from benchmarks.suites import ward as suite
+
+    monkeypatch.setattr(suite, "PATIENCE", patience)
+    both = Quiet(behind)
+    step = await suite._Run(both, both, 10, 0.1, 0.0).step(1.0)  # type: ignore[arg-type]
+    assert step["client"]["said"] == said
 
 
 def test_the_benchmark_holds_a_tiny_ward(tmp_path: Path) -> None:

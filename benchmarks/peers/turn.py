@@ -1,4 +1,4 @@
-"""A peer in the rounds: what it sends, what arrived, and what becomes of it when it fails."""
+"""A peer's turn in a round: what it sends, what arrived, and what becomes of it when it fails."""
 
 import time
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.clients.load_client import FAULTS, ReceivedWrong, load_client
+from benchmarks.clients.load_client import FAULTS, LoadClient, ReceivedWrong, load_client
 from benchmarks.contest.contestants import Audience, Contestant, message
 from benchmarks.peers.peer import Peer, Running
 from benchmarks.peers.process import PeerDied
@@ -69,8 +69,8 @@ async def bring(peer: Peer, size: int, core: int | None, stack: AsyncExitStack) 
     """Start a peer and connect its clients, then stop it until it is its turn. Raises Fell."""
     try:
         running = await peer.start()
-    except PeerDied as fault:
-        raise Fell(str(fault)) from None
+    except (PeerDied, OSError) as fault:
+        raise Fell(str(fault) or type(fault).__name__) from None
     stack.push_async_callback(running.end)
     speech = peer.speech
     client = await stack.enter_async_context(
@@ -88,16 +88,19 @@ async def bring(peer: Peer, size: int, core: int | None, stack: AsyncExitStack) 
         connected = await client.connect(size)
         await client.subscribe()
         grown = running.process.resident_bytes() - before
-    except (ReceivedWrong, PeerDied, TimeoutError, RuntimeError) as fault:
+    except (ReceivedWrong, PeerDied, OSError, RuntimeError, msgspec.MsgspecError) as fault:
         await running.end()
-        raise Fell(f"while its clients connected: {fault or type(fault).__name__}") from None
+        raise Fell(f"while its clients connected: {str(fault) or type(fault).__name__}") from None
     running.process.rest()
     facts = {"bytes_per_connection": grown / size, "connects_per_second": size / connected["wall"]}
     return Arrived(running, Audience(client, size), facts)
 
 
 async def play(contestant: Contestant, count: int) -> Turn:
-    """One round of ``count`` messages. Raises Fell when the peer has died or messages were lost."""
+    """One round of ``count`` messages. Raises Fell when the peer has died or messages were lost.
+
+    With a peer whatever else goes wrong is Fell too: it must not cost the others their rounds.
+    """
     audience, client = contestant.audience, contestant.audience.client
     peer = contestant.running.process if isinstance(contestant, PeerContestant) else None
     if peer is not None:
@@ -114,7 +117,11 @@ async def play(contestant: Contestant, count: int) -> Turn:
     except PeerDied as fault:
         raise Fell(str(fault)) from None
     except TimeoutError:
-        raise Fell(f"not all has arrived in {_ARRIVAL:g} s: {_told(await client.report())}") from None
+        raise Fell(f"not all has arrived in {_ARRIVAL:g} s: {await _so_far(client)}") from None
+    except (OSError, RuntimeError, msgspec.MsgspecError) as fault:
+        if peer is None:
+            raise
+        raise Fell(str(fault) or type(fault).__name__) from None
     finally:
         if peer is not None:
             peer.rest()
@@ -125,6 +132,14 @@ async def play(contestant: Contestant, count: int) -> Turn:
     deliveries = audience.size * count
     wire = (done["bytes"] - before["bytes"]) / deliveries
     return Turn(deliveries / (done["at"] - began), cost / deliveries, done["cpu_share"], wire, faults)
+
+
+async def _so_far(client: LoadClient) -> str:
+    """What has arrived, if the load client still says it."""
+    try:
+        return _told(await client.report())
+    except (OSError, RuntimeError, msgspec.MsgspecError) as fault:
+        return f"the load client does not answer ({str(fault) or type(fault).__name__})"
 
 
 def _told(report: Mapping[str, Any]) -> str:
