@@ -21,10 +21,8 @@
 
 #include "errors.h"
 #include "histogram.h"
-#include "websocket.h"
+#include "receiving.h"
 
-#define READ_SIZE (256 * 1024)
-#define MAX_PENDING (1024 * 1024)
 #define MAX_COMMANDS 16
 #define MAX_WINDOW 256
 /* A source address serves that many connections: the kernel's default range has 28,232 ports. */
@@ -50,8 +48,7 @@ struct connection {
     int fd;
     enum state state;
     uint32_t sent, answered; /* commands since it was opened */
-    uint32_t pending;        /* bytes of an unfinished frame or response head */
-    unsigned char *data;     /* those bytes */
+    struct unfinished unfinished;
     uint64_t *since;         /* when each command under way was sent, in nanoseconds */
 };
 
@@ -78,14 +75,6 @@ static bool opening, preparing, running;
 static double deadline;
 static struct span phase;
 static int poller;
-static unsigned char buffer[READ_SIZE];
-
-static uint64_t nanoseconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static struct span mark(void)
 {
@@ -125,9 +114,7 @@ static void lose(struct connection *connection, const char *why)
         under_way -= connection->sent - connection->answered;
     connection->state = LOST;
     close(connection->fd);
-    free(connection->data);
-    connection->data = NULL;
-    connection->pending = 0;
+    drop_unfinished(&connection->unfinished);
     totals.lost++;
 }
 
@@ -178,7 +165,7 @@ static void send_commands(uint32_t index, const struct templates *templates, uin
     static const char digits[] = "0123456789abcdef";
     struct connection *connection = &connections[index];
     unsigned char payload[MAX_REQUEST];
-    uint64_t now = nanoseconds();
+    uint64_t now = nanoseconds(CLOCK_MONOTONIC);
     size_t size = 0;
     for (uint32_t n = 0; n < commands; n++, connection->sent++) {
         const struct template *command = command_of(templates, connection->sent);
@@ -243,13 +230,13 @@ static void frame_received(struct connection *connection, const struct frame *fr
 /* Returns how many bytes were whole frames. */
 static size_t read_frames(struct connection *connection, const unsigned char *data, size_t size)
 {
-    uint64_t now = nanoseconds();
+    uint64_t now = nanoseconds(CLOCK_MONOTONIC);
     struct frame frame;
     size_t at = 0;
     ssize_t length;
-    while (connection->state != LOST && (length = read_frame(data + at, size - at, MAX_PENDING / 2, &frame))) {
+    while (connection->state != LOST && (length = read_frame(data + at, size - at, MAX_FRAME, &frame))) {
         if (length < 0) {
-            lose(connection, "no whole, plain, unmasked frame of at most 512 KiB");
+            lose(connection, WRONG_FRAME);
             break;
         }
         frame_received(connection, &frame, now);
@@ -292,8 +279,8 @@ static void go_on(uint32_t index)
 static void receive(uint32_t index)
 {
     struct connection *connection = &connections[index];
-    unsigned char *data = buffer;
-    size_t have, used = 0;
+    unsigned char *data;
+    size_t have, used;
     ssize_t size;
     do {
         size = recv(connection->fd, buffer, READ_SIZE, MSG_DONTWAIT);
@@ -304,16 +291,11 @@ static void receive(uint32_t index)
         }
         totals.bytes += (uint64_t)size;
         have = (size_t)size;
-        data = buffer;
         used = 0;
-        if (connection->pending) {
-            have += connection->pending;
-            if (have > MAX_PENDING) {
-                lose(connection, "an endless frame or head");
-                return;
-            }
-            data = connection->data = allocate(connection->data, have);
-            memcpy(data + connection->pending, buffer, (size_t)size);
+        data = join_unfinished(&connection->unfinished, &have);
+        if (data == NULL) {
+            lose(connection, "an endless frame or head");
+            return;
         }
         if (connection->state == UPGRADING)
             used = greet(connection, data, have);
@@ -321,16 +303,7 @@ static void receive(uint32_t index)
             used += read_frames(connection, data + used, have - used);
         if (connection->state == LOST)
             return;
-        connection->pending = (uint32_t)(have - used);
-        if (connection->pending == 0) {
-            free(connection->data);
-            connection->data = NULL;
-        } else if (data == buffer) {
-            connection->data = allocate(NULL, connection->pending);
-            memcpy(connection->data, data + used, connection->pending);
-        } else {
-            memmove(data, data + used, connection->pending);
-        }
+        keep_unfinished(&connection->unfinished, data, used, have);
     } while (size == READ_SIZE);
     go_on(index);
 }

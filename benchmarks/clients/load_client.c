@@ -38,10 +38,8 @@
 
 #include "errors.h"
 #include "histogram.h"
-#include "websocket.h"
+#include "receiving.h"
 
-#define READ_SIZE (256 * 1024)
-#define MAX_PENDING (1024 * 1024)
 /* A source address serves that many connections. The kernel's default range has 28,232 ports, and it looks for
  * a free one by trying: with half of them in use, or waiting for their end, that took nearly all of this process's
  * time. Fewer where the range is smaller.
@@ -65,8 +63,7 @@ struct connection {
     uint32_t told;       /* numbers that a gap has told of */
     uint32_t alerts;
     bool stalled;
-    uint32_t pending;    /* bytes of an unfinished frame or response head */
-    unsigned char *data; /* those bytes */
+    struct unfinished unfinished;
 };
 
 /* A message with a member "at": when it was due, when the last of its receivers had it, in nanoseconds. */
@@ -104,7 +101,6 @@ static struct arrival *arrivals;
 static uint32_t first_arrival, arrival_count, arrival_room;
 static uint64_t received_at; /* when the kernel had what is being read; 0: ask the clock */
 static uint64_t latest;      /* when the kernel had the last message since "expect" */
-static int64_t real_ahead;   /* CLOCK_REALTIME less CLOCK_MONOTONIC, in nanoseconds */
 
 static struct connection *connections;
 static uint32_t count, opened, confirmed;      /* made so far, greeted, subscribed */
@@ -115,7 +111,6 @@ static bool opening, subscribing, expecting, started;
 static struct span phase;
 static uint64_t phase_bytes;
 static int poller;
-static unsigned char buffer[READ_SIZE + 16];
 
 static bool is_binary(const struct connection *connection)
 {
@@ -200,9 +195,7 @@ static void lose(struct connection *connection, const char *why)
         lacking--;
     connection->state = LOST;
     close(connection->fd);
-    free(connection->data);
-    connection->data = NULL;
-    connection->pending = 0;
+    drop_unfinished(&connection->unfinished);
     totals.lost++;
 }
 
@@ -237,13 +230,12 @@ static void send_request(uint32_t index)
     struct tokens *tokens = &options.tokens;
     char request[MAX_REQUEST];
     const char *token = tokens->count ? tokens->list[index % tokens->count] : NULL;
-    int one = 1;
     if (!has_connected(connection->fd)) {
         lose(connection, "connect failed");
         return;
     }
-    if (options.kernel_time && setsockopt(connection->fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one) < 0)
-        fail("SO_TIMESTAMPNS");
+    if (options.kernel_time)
+        want_stamps(connection->fd);
     connection->state = UPGRADING;
     epoll_ctl(poller, EPOLL_CTL_MOD, connection->fd, &event);
     write_all(connection, request,
@@ -291,7 +283,7 @@ static void note_arrival(uint32_t number, uint64_t due, uint64_t now)
 
 static void note_latency(uint32_t number, uint64_t due)
 {
-    uint64_t now = received_at ? received_at : (uint64_t)(seconds(CLOCK_MONOTONIC) * 1e9);
+    uint64_t now = received_at ? received_at : nanoseconds(CLOCK_MONOTONIC);
     uint64_t micros = now > due ? (now - due) / 1000 : 0;
     note_micros(&latencies, micros);
     note_arrival(number, due, now > due ? now : due);
@@ -472,9 +464,9 @@ static size_t read_frames(struct connection *connection, const unsigned char *da
     struct frame frame;
     size_t at = 0;
     ssize_t length;
-    while (connection->state != LOST && (length = read_frame(data + at, size - at, MAX_PENDING / 2, &frame))) {
+    while (connection->state != LOST && (length = read_frame(data + at, size - at, MAX_FRAME, &frame))) {
         if (length < 0) {
-            lose(connection, "no whole, plain, unmasked frame of at most 512 KiB");
+            lose(connection, WRONG_FRAME);
             break;
         }
         frame_received(connection, &frame);
@@ -498,42 +490,13 @@ static size_t greet(struct connection *connection, const unsigned char *data, si
     return length < 0 ? 0 : (size_t)length;
 }
 
-static int64_t nanoseconds(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return now.tv_sec * 1000000000L + now.tv_nsec;
-}
-
-/* As recv, and notes when the kernel had the last of it. */
-static ssize_t receive_stamped(int fd)
-{
-    char control[CMSG_SPACE(sizeof(struct timespec))];
-    struct iovec vector = {.iov_base = buffer, .iov_len = READ_SIZE};
-    struct msghdr message = {
-        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    ssize_t size = recvmsg(fd, &message, MSG_DONTWAIT);
-    received_at = 0;
-    if (size <= 0)
-        return size;
-    for (struct cmsghdr *one = CMSG_FIRSTHDR(&message); one != NULL; one = CMSG_NXTHDR(&message, one)) {
-        struct timespec stamp;
-        if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_TIMESTAMPNS)
-            continue;
-        /* The kernel stamps by CLOCK_REALTIME. */
-        memcpy(&stamp, CMSG_DATA(one), sizeof stamp);
-        received_at = (uint64_t)(stamp.tv_sec * 1000000000L + stamp.tv_nsec - real_ahead);
-    }
-    return size;
-}
-
 /* Returns whether there may be more to read. */
 static bool receive(struct connection *connection)
 {
-    unsigned char *data = buffer;
+    unsigned char *data;
     size_t have, used = 0;
     uint64_t messages = totals.messages;
-    ssize_t size = options.kernel_time ? receive_stamped(connection->fd)
+    ssize_t size = options.kernel_time ? receive_stamped(connection->fd, READ_SIZE, &received_at)
                                        : recv(connection->fd, buffer, READ_SIZE, MSG_DONTWAIT);
     if (size <= 0) {
         if (size == 0 || (errno != EAGAIN && errno != EINTR))
@@ -542,14 +505,10 @@ static bool receive(struct connection *connection)
     }
     totals.bytes += (uint64_t)size;
     have = (size_t)size;
-    if (connection->pending) {
-        have += connection->pending;
-        if (have > MAX_PENDING) {
-            lose(connection, "an endless frame or head");
-            return false;
-        }
-        data = connection->data = allocate(connection->data, have);
-        memcpy(data + connection->pending, buffer, (size_t)size);
+    data = join_unfinished(&connection->unfinished, &have);
+    if (data == NULL) {
+        lose(connection, "an endless frame or head");
+        return false;
     }
     if (connection->state == UPGRADING)
         used = greet(connection, data, have);
@@ -559,16 +518,7 @@ static bool receive(struct connection *connection)
         latest = received_at;
     if (connection->state == LOST)
         return false;
-    connection->pending = (uint32_t)(have - used);
-    if (connection->pending == 0) {
-        free(connection->data);
-        connection->data = NULL;
-    } else if (data == buffer) {
-        connection->data = allocate(NULL, connection->pending);
-        memcpy(connection->data, data + used, connection->pending);
-    } else {
-        memmove(data, data + used, connection->pending);
-    }
+    keep_unfinished(&connection->unfinished, data, used, have);
     /* A connection that was stalled may have ended meanwhile, of which there is no second event. */
     return size == READ_SIZE || connection->stalled;
 }
@@ -726,9 +676,8 @@ int main(int argc, char **argv)
         int ready = epoll_wait(poller, events, MAX_EVENTS, -1);
         if (ready < 0 && errno != EINTR)
             fail("epoll_wait");
-        /* Both go at the same pace; only a step of the wall clock changes it. */
         if (options.kernel_time)
-            real_ahead = nanoseconds(CLOCK_REALTIME) - nanoseconds(CLOCK_MONOTONIC);
+            look_at_clocks();
         for (int i = 0; i < ready; i++) {
             uint32_t index = events[i].data.u32;
             if (index == STDIN_MARK)

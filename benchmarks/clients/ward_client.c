@@ -26,10 +26,8 @@
 
 #include "errors.h"
 #include "histogram.h"
-#include "websocket.h"
+#include "receiving.h"
 
-#define READ_SIZE (256 * 1024)
-#define MAX_PENDING (1024 * 1024)
 #define PER_SOURCE 20000
 #define WINDOW 100
 /* Waking up for every message would cost more than reading it, and make the server's sends dearer. */
@@ -73,8 +71,8 @@ struct viewer {
     int fd;
     enum state state;
     bool is_reading, is_expected; /* expected: it was there before the first message */
-    uint32_t confirmed, pending, told_elsewhere;
-    unsigned char *data;
+    uint32_t confirmed, told_elsewhere;
+    struct unfinished unfinished;
     uint64_t seq;
     double began, changes_at, returns_at;
     struct stream *streams;   /* of each patient's monitors */
@@ -118,9 +116,7 @@ static bool opening, any_published;
 static uint32_t *outside, outside_head, outside_tail, *seats, seat_count, seat, *dawdlers, dawdler_count;
 static double churn_every, churn_due, ticked;
 static int poller;
-static int64_t realtime_ahead; /* by how many ns CLOCK_REALTIME, by which the kernel stamps, is ahead */
 static uint64_t received_at;
-static unsigned char buffer[READ_SIZE + 16];
 
 /* -- what is measured */
 
@@ -318,9 +314,7 @@ static void ended(struct viewer *viewer, int code, const char *why)
     if (state == OUT)
         return;
     close(viewer->fd);
-    free(viewer->data);
-    viewer->data = NULL;
-    viewer->pending = 0;
+    drop_unfinished(&viewer->unfinished);
     viewer->state = OUT;
     if (!adds_up(viewer, true))
         *(code == SLOW_CONSUMER ? &totals.untold : &totals.left_owed) += 1;
@@ -354,7 +348,7 @@ static void write_all(struct viewer *viewer, const void *data, size_t size)
 static void open_one(struct viewer *viewer)
 {
     uint32_t index = (uint32_t)(viewer - viewers);
-    int small = SLOW_BUFFER, one = 1;
+    int small = SLOW_BUFFER;
     bool began;
     viewer->is_expected = !any_published;
     forget(viewer);
@@ -368,8 +362,7 @@ static void open_one(struct viewer *viewer)
     began = begin_connect(&viewer->fd, port, index / PER_SOURCE, poller, index);
     if (is_slow(viewer))
         setsockopt(viewer->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    if (setsockopt(viewer->fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof one) < 0)
-        fail("SO_TIMESTAMPNS");
+    want_stamps(viewer->fd);
     if (!began)
         ended(viewer, -1, "connect refused");
 }
@@ -568,9 +561,9 @@ static size_t read_frames(struct viewer *viewer, const unsigned char *data, size
     struct frame frame;
     size_t at = 0;
     ssize_t length;
-    while (viewer->state != OUT && (length = read_frame(data + at, size - at, MAX_PENDING / 2, &frame))) {
+    while (viewer->state != OUT && (length = read_frame(data + at, size - at, MAX_FRAME, &frame))) {
         if (length < 0) {
-            ended(viewer, -1, "no whole, plain, unmasked frame of at most 512 KiB");
+            ended(viewer, -1, WRONG_FRAME);
             break;
         }
         frame_received(viewer, &frame);
@@ -591,50 +584,25 @@ static size_t greet(struct viewer *viewer, const unsigned char *data, size_t siz
     return length < 0 ? 0 : (size_t)length;
 }
 
-/* As recv, and notes when the kernel had the last of it. */
-static ssize_t receive_stamped(int fd, size_t limit)
-{
-    char control[CMSG_SPACE(sizeof(struct timespec))];
-    struct iovec vector = {.iov_base = buffer, .iov_len = limit};
-    struct msghdr message = {
-        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-    ssize_t size = recvmsg(fd, &message, MSG_DONTWAIT);
-    if (size <= 0)
-        return size;
-    received_at = 0;
-    for (struct cmsghdr *one = CMSG_FIRSTHDR(&message); one != NULL; one = CMSG_NXTHDR(&message, one)) {
-        struct timespec stamp;
-        if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_TIMESTAMPNS)
-            continue;
-        memcpy(&stamp, CMSG_DATA(one), sizeof stamp);
-        received_at = (uint64_t)(stamp.tv_sec * 1000000000LL + stamp.tv_nsec - realtime_ahead);
-    }
-    if (received_at == 0)
-        received_at = (uint64_t)(seconds(CLOCK_MONOTONIC) * 1e9);
-    return size;
-}
-
 /* Returns whether there may be more to read. */
 static bool receive(struct viewer *viewer, size_t limit)
 {
-    unsigned char *data = buffer;
+    unsigned char *data;
     size_t have, used = 0;
-    ssize_t size = receive_stamped(viewer->fd, limit);
+    ssize_t size = receive_stamped(viewer->fd, limit, &received_at);
     if (size <= 0) {
         if (size == 0 || (errno != EAGAIN && errno != EINTR))
             ended(viewer, 1006, NULL);
         return size < 0 && errno == EINTR;
     }
+    if (received_at == 0)
+        received_at = nanoseconds(CLOCK_MONOTONIC);
     totals.bytes += (uint64_t)size;
     have = (size_t)size;
-    if (viewer->pending) {
-        have += viewer->pending;
-        if (have > MAX_PENDING) {
-            ended(viewer, -1, "an endless frame or head");
-            return false;
-        }
-        data = viewer->data = allocate(viewer->data, have);
-        memcpy(data + viewer->pending, buffer, (size_t)size);
+    data = join_unfinished(&viewer->unfinished, &have);
+    if (data == NULL) {
+        ended(viewer, -1, "an endless frame or head");
+        return false;
     }
     if (viewer->state == UPGRADING)
         used = greet(viewer, data, have);
@@ -642,16 +610,7 @@ static bool receive(struct viewer *viewer, size_t limit)
         used += read_frames(viewer, data + used, have - used);
     if (viewer->state == OUT)
         return false;
-    viewer->pending = (uint32_t)(have - used);
-    if (viewer->pending == 0) {
-        free(viewer->data);
-        viewer->data = NULL;
-    } else if (data == buffer) {
-        viewer->data = allocate(NULL, viewer->pending);
-        memcpy(viewer->data, data + used, viewer->pending);
-    } else {
-        memmove(data, data + used, viewer->pending);
-    }
+    keep_unfinished(&viewer->unfinished, data, used, have);
     /* One that was not looked at may have ended meanwhile, of which there is no second event. */
     return size == READ_SIZE || is_slow(viewer);
 }
@@ -977,14 +936,6 @@ static void read_plan(const char *file_name)
         if (viewers[i].coming)
             seats[seat_count++] = i;
     }
-}
-
-static void look_at_clocks(void)
-{
-    struct timespec real, steady;
-    clock_gettime(CLOCK_REALTIME, &real);
-    clock_gettime(CLOCK_MONOTONIC, &steady);
-    realtime_ahead = (real.tv_sec - steady.tv_sec) * 1000000000LL + real.tv_nsec - steady.tv_nsec;
 }
 
 int main(int argc, char **argv)
