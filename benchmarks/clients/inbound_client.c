@@ -22,27 +22,14 @@
 #include "errors.h"
 #include "histogram.h"
 #include "receiving.h"
+#include "span.h"
+#include "templates.h"
 
-#define MAX_COMMANDS 16
 #define MAX_WINDOW 256
 /* A source address serves that many connections: the kernel's default range has 28,232 ports. */
 #define PER_SOURCE 20000
-#define ID_DIGITS 8
-#define PLACE_DIGITS 5
 
 enum state { CONNECTING, UPGRADING, GREETING, OPEN, LOST };
-
-struct template {
-    int opcode;
-    uint32_t size, word_size, id_at, place_at; /* the places of what is filled in; UINT32_MAX: there is none */
-    unsigned char *payload;
-    char *word;
-};
-
-struct templates {
-    struct template list[MAX_COMMANDS];
-    uint32_t count;
-};
 
 struct connection {
     int fd;
@@ -51,8 +38,6 @@ struct connection {
     struct unfinished unfinished;
     uint64_t *since;         /* when each command under way was sent, in nanoseconds */
 };
-
-struct span { double wall, cpu; };
 
 static struct {
     uint16_t port;
@@ -76,21 +61,15 @@ static double deadline;
 static struct span phase;
 static int poller;
 
-static struct span mark(void)
-{
-    return (struct span){seconds(CLOCK_MONOTONIC), seconds(CLOCK_PROCESS_CPUTIME_ID)};
-}
-
 /* -- answers */
 
 static void answer(const char *word)
 {
-    struct span now = mark();
-    double wall = now.wall - phase.wall, cpu = now.cpu - phase.cpu;
+    struct span now = mark(), span = between(phase, now);
     printf("%s {\"at\":%.9f,\"wall\":%.9f,\"cpu\":%.9f,\"cpu_share\":%.4f,\"connections\":%u,\"sent\":%lu,"
            "\"answers\":%lu,\"copies\":%lu,\"bytes\":%lu,\"p50_us\":%lu,\"p99_us\":%lu,\"max_us\":%lu,"
            "\"lost\":%u,",
-           word, now.wall, wall, cpu, wall > 0 ? cpu / wall : 0.0, opened, totals.sent, totals.answers,
+           word, now.wall, span.wall, span.cpu, share_of(span), opened, totals.sent, totals.answers,
            totals.copies, totals.bytes, micros_at(&latencies, 0.5), micros_at(&latencies, 0.99), latencies.slowest,
            totals.lost);
     print_errors(&totals.errors);
@@ -153,28 +132,17 @@ static void send_request(uint32_t index)
               write_request(request, options.path, options.port, index, token, options.protocol));
 }
 
-static const struct template *command_of(const struct templates *templates, uint32_t number)
-{
-    return &templates->list[number % templates->count];
-}
-
 /* Sends the next commands of a connection in one write. */
 static void send_commands(uint32_t index, const struct templates *templates, uint32_t commands)
 {
     static unsigned char frames[MAX_WINDOW * (MAX_REQUEST + 8)];
-    static const char digits[] = "0123456789abcdef";
     struct connection *connection = &connections[index];
     unsigned char payload[MAX_REQUEST];
     uint64_t now = nanoseconds(CLOCK_MONOTONIC);
     size_t size = 0;
     for (uint32_t n = 0; n < commands; n++, connection->sent++) {
         const struct template *command = command_of(templates, connection->sent);
-        memcpy(payload, command->payload, command->size);
-        for (uint32_t i = 0, number = connection->sent; i < ID_DIGITS; i++, number >>= 4)
-            payload[command->id_at + ID_DIGITS - 1 - i] = (unsigned char)digits[number & 15];
-        if (command->place_at != UINT32_MAX)
-            for (uint32_t i = 0, place = index / options.group; i < PLACE_DIGITS; i++, place /= 10)
-                payload[command->place_at + PLACE_DIGITS - 1 - i] = (unsigned char)('0' + place % 10);
+        fill_in(payload, command, connection->sent, index / options.group);
         size += write_frame(frames + size, command->opcode, payload, command->size);
         connection->since[connection->sent % options.window] = now;
     }
@@ -363,45 +331,6 @@ static void command(const char *line)
         fprintf(stderr, "no such command: %s\n", line);
         exit(2);
     }
-}
-
-/* -- what it is given */
-
-static uint32_t place_of(const struct template *command, const char *filler)
-{
-    const unsigned char *found = memmem(command->payload, command->size, filler, strlen(filler));
-    return found == NULL ? UINT32_MAX : (uint32_t)(found - command->payload);
-}
-
-static void read_templates(const char *path, struct templates *templates)
-{
-    FILE *file = fopen(path, "rb");
-    int opcode;
-    if (file == NULL)
-        fail(path);
-    while ((opcode = fgetc(file)) != EOF) {
-        struct template *command = &templates->list[templates->count];
-        uint32_t sizes[2];
-        if (templates->count == MAX_COMMANDS || fread(sizes, sizeof *sizes, 2, file) != 2
-            || sizes[0] > 4096 || sizes[1] > 4096)
-            goto wrong;
-        *command = (struct template){.opcode = opcode, .size = sizes[0], .word_size = sizes[1]};
-        command->payload = allocate(NULL, sizes[0] + 1);
-        command->word = allocate(NULL, sizes[1] + 1);
-        if (fread(command->payload, 1, sizes[0], file) != sizes[0]
-            || fread(command->word, 1, sizes[1], file) != sizes[1])
-            goto wrong;
-        command->id_at = place_of(command, "########");
-        command->place_at = place_of(command, "@@@@@");
-        if (command->id_at == UINT32_MAX)
-            goto wrong;
-        templates->count++;
-    }
-    fclose(file);
-    return;
-wrong:
-    fprintf(stderr, "%s: no commands\n", path);
-    exit(2);
 }
 
 int main(int argc, char **argv)

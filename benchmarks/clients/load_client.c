@@ -36,9 +36,12 @@
 #define _GNU_SOURCE
 #include <getopt.h>
 
+#include "arrivals.h"
 #include "errors.h"
 #include "histogram.h"
+#include "members.h"
 #include "receiving.h"
+#include "span.h"
 
 /* A source address serves that many connections. The kernel's default range has 28,232 ports, and it looks for
  * a free one by trying: with half of them in use, or waiting for their end, that took nearly all of this process's
@@ -48,8 +51,6 @@
 #define NAP_MICROSECONDS 300
 /* Where the kernel keeps the time. Longer than 40 ms it would acknowledge by itself, on the server's processor. */
 #define LONG_NAP_MICROSECONDS 2000
-/* Messages since "clear" whose last receiver is known. */
-#define MAX_ARRIVALS (1024 * 1024)
 
 /* Those from READY on have been promised messages. */
 enum state { CONNECTING, UPGRADING, GREETING, OPEN, SUBSCRIBING, READY, LOST };
@@ -65,11 +66,6 @@ struct connection {
     bool stalled;
     struct unfinished unfinished;
 };
-
-/* A message with a member "at": when it was due, when the last of its receivers had it, in nanoseconds. */
-struct arrival { uint64_t due, last; uint32_t receivers; };
-
-struct span { double wall, cpu; };
 
 static struct {
     uint16_t port;
@@ -97,8 +93,7 @@ static struct {
 static uint32_t per_source = PER_SOURCE;
 static size_t published_length; /* of options.published */
 static struct histogram latencies;
-static struct arrival *arrivals;
-static uint32_t first_arrival, arrival_count, arrival_room;
+static struct arrivals arrivals; /* since "clear" */
 static uint64_t received_at; /* when the kernel had what is being read; 0: ask the clock */
 static uint64_t latest;      /* when the kernel had the last message since "expect" */
 
@@ -118,17 +113,11 @@ static bool is_binary(const struct connection *connection)
     return every != 0 && index % every == every - 1;
 }
 
-static struct span mark(void)
-{
-    return (struct span){seconds(CLOCK_MONOTONIC), seconds(CLOCK_PROCESS_CPUTIME_ID)};
-}
-
 /* -- answers */
 
 static void answer(const char *word, double at)
 {
-    struct span now = mark();
-    double wall = now.wall - phase.wall, cpu = now.cpu - phase.cpu;
+    struct span now = mark(), span = between(phase, now);
     uint64_t missing = totals.missing;
     for (uint32_t i = 0; i < count; i++)
         if (connections[i].state >= READY && connections[i].next < target)
@@ -136,7 +125,7 @@ static void answer(const char *word, double at)
     printf("%s {\"at\":%.9f,\"wall\":%.9f,\"cpu\":%.9f,\"cpu_share\":%.4f,\"connections\":%u,"
            "\"confirmed\":%u,\"lost\":%u,\"lacking\":%u,\"messages\":%lu,\"bytes\":%lu,\"missing\":%lu,"
            "\"duplicates\":%lu,\"disorder\":%lu,\"foreign\":%lu,\"control\":%lu,",
-           word, at ? at : now.wall, wall, cpu, wall > 0 ? cpu / wall : 0.0, opened, confirmed, totals.lost,
+           word, at ? at : now.wall, span.wall, span.cpu, share_of(span), opened, confirmed, totals.lost,
            lacking, totals.messages, totals.bytes, missing, totals.duplicates, totals.disorder,
            totals.foreign, totals.control);
     print_errors(&totals.errors);
@@ -172,13 +161,9 @@ static void answer_losses(void)
 
 static void answer_last(void)
 {
-    printf("last {\"first\":%u,\"us\":[", first_arrival);
-    for (uint32_t i = 0; i < arrival_count; i++)
-        printf("%s%lu", i ? "," : "", (arrivals[i].last - arrivals[i].due) / 1000);
-    printf("],\"receivers\":[");
-    for (uint32_t i = 0; i < arrival_count; i++)
-        printf("%s%u", i ? "," : "", arrivals[i].receivers);
-    puts("]}");
+    printf("last {");
+    print_arrivals(&arrivals);
+    puts("}");
     fflush(stdout);
 }
 
@@ -243,50 +228,12 @@ static void send_request(uint32_t index)
                             is_binary(connection) ? "wsserver.v1.bin" : NULL));
 }
 
-/* Reads the digits from there on and moves past them. */
-static uint64_t read_number(const unsigned char **at, const unsigned char *end)
-{
-    uint64_t number = 0;
-    for (; *at < end && **at >= '0' && **at <= '9'; ++*at)
-        number = number * 10 + (uint64_t)(**at - '0');
-    return number;
-}
-
-static uint64_t member_of(const unsigned char *text, size_t size, const char *name)
-{
-    const unsigned char *member = memmem(text, size, name, strlen(name));
-    if (member == NULL)
-        return 0;
-    member += strlen(name);
-    return read_number(&member, text + size);
-}
-
-static void note_arrival(uint32_t number, uint64_t due, uint64_t now)
-{
-    struct arrival *one;
-    if (arrival_count == 0)
-        first_arrival = number;
-    if (number < first_arrival || number - first_arrival >= MAX_ARRIVALS)
-        return;
-    number -= first_arrival;
-    if (number >= arrival_room) {
-        arrival_room = (number + 1) * 2;
-        arrivals = allocate(arrivals, arrival_room * sizeof *arrivals);
-    }
-    while (arrival_count <= number)
-        arrivals[arrival_count++] = (struct arrival){0};
-    one = &arrivals[number];
-    one->due = due;
-    one->last = now > one->last ? now : one->last;
-    one->receivers++;
-}
-
 static void note_latency(uint32_t number, uint64_t due)
 {
     uint64_t now = received_at ? received_at : nanoseconds(CLOCK_MONOTONIC);
     uint64_t micros = now > due ? (now - due) / 1000 : 0;
     note_micros(&latencies, micros);
-    note_arrival(number, due, now > due ? now : due);
+    note_arrival(&arrivals, number, due, now > due ? now : due);
 }
 
 static void control_received(struct connection *connection, bool error, bool connected, bool subscribed,
@@ -328,33 +275,6 @@ static void numbered(struct connection *connection, uint32_t number)
     if (expecting && connection->next < target && number + 1 >= target)
         lacking--;
     connection->next = number + 1;
-}
-
-/* Returns what is behind the name of the member "n", or NULL. */
-static const unsigned char *find_number(const unsigned char *text, size_t size)
-{
-    /* Where it was the last time: it moves only when a number before it gets another digit. */
-    static size_t place;
-    const unsigned char *member;
-    if (size < place + 4 || memcmp(text + place, "\"n\":", 4) != 0) {
-        member = memmem(text, size, "\"n\":", 4);
-        if (member == NULL)
-            return NULL;
-        place = (size_t)(member - text);
-    }
-    return text + place + 4;
-}
-
-/* Whether the member with this name comes next; moves past the name. */
-static bool comes_next(const unsigned char **at, const unsigned char *end, const char *name)
-{
-    const unsigned char *next = *at;
-    /* The second character or the third nearly always differs: a call of memcmp would be dearer. */
-    for (; *name; name++, next++)
-        if (next == end || *next != (unsigned char)*name)
-            return false;
-    *at = next;
-    return true;
 }
 
 static void published(struct connection *connection, const unsigned char *text, size_t size)
@@ -405,17 +325,21 @@ static bool is_published(const unsigned char *text, size_t size)
 
 static void text_received(struct connection *connection, const unsigned char *text, size_t size)
 {
+    const unsigned char *at = text;
+    uint64_t lost = 0;
     if (is_published(text, size)) {
         published(connection, text, size);
         return;
     }
     totals.control++;
-    if (contains(text, size, "\"type\":\"gap\""))
-        connection->told += (uint32_t)member_of(text, size, "\"count\":");
-    else
+    if (contains(text, size, "\"type\":\"gap\"")) {
+        number_behind(&at, text + size, "\"count\":", &lost);
+        connection->told += (uint32_t)lost;
+    } else {
         control_received(connection, contains(text, size, "\"type\":\"error\""),
                          contains(text, size, options.greeting), contains(text, size, options.confirmation),
                          text, size);
+    }
 }
 
 static void lines_received(struct connection *connection, const unsigned char *text, size_t size)
@@ -609,7 +533,7 @@ static void command(const char *line)
         fflush(stdout);
     } else if (strcmp(line, "clear") == 0) {
         memset(&latencies, 0, sizeof latencies);
-        arrival_count = 0;
+        arrivals.count = 0;
         phase = mark();
         puts("cleared {}");
         fflush(stdout);

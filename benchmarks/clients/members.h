@@ -4,6 +4,17 @@
 
 #include "websocket.h"
 
+/* -- JSON */
+
+/* Reads the digits from there on and moves past them. */
+static inline uint64_t read_number(const unsigned char **at, const unsigned char *end)
+{
+    uint64_t number = 0;
+    for (; *at < end && **at >= '0' && **at <= '9'; ++*at)
+        number = number * 10 + (uint64_t)(**at - '0');
+    return number;
+}
+
 /* The number behind a name, which is looked for from *at on; that moves behind it. */
 static inline bool number_behind(const unsigned char **at, const unsigned char *end, const char *name,
                                  uint64_t *number)
@@ -12,14 +23,42 @@ static inline bool number_behind(const unsigned char **at, const unsigned char *
     const unsigned char *found = memmem(*at, (size_t)(end - *at), name, length);
     if (found == NULL)
         return false;
-    *number = 0;
-    for (found += length; found < end && *found >= '0' && *found <= '9'; found++)
-        *number = *number * 10 + (uint64_t)(*found - '0');
+    found += length;
+    *number = read_number(&found, end);
     *at = found;
     return true;
 }
 
-/* The same behind a key of a MessagePack map. */
+/* Returns what is behind the name of the member "n", or NULL. */
+static inline const unsigned char *find_number(const unsigned char *text, size_t size)
+{
+    /* Where it was the last time: it moves only when a number before it gets another digit. */
+    static size_t place;
+    const unsigned char *member;
+    if (size < place + 4 || memcmp(text + place, "\"n\":", 4) != 0) {
+        member = memmem(text, size, "\"n\":", 4);
+        if (member == NULL)
+            return NULL;
+        place = (size_t)(member - text);
+    }
+    return text + place + 4;
+}
+
+/* Whether the member with this name comes next; moves past the name. */
+static inline bool comes_next(const unsigned char **at, const unsigned char *end, const char *name)
+{
+    const unsigned char *next = *at;
+    /* The second character or the third nearly always differs: a call of memcmp would be dearer. */
+    for (; *name; name++, next++)
+        if (next == end || *next != (unsigned char)*name)
+            return false;
+    *at = next;
+    return true;
+}
+
+/* -- MessagePack */
+
+/* As number_behind, of a key of a map. */
 static inline bool packed_behind(const unsigned char **at, const unsigned char *end, const char *key,
                                  uint64_t *number)
 {
