@@ -40,7 +40,7 @@ static inline void want_stamps(int fd)
  */
 static inline ssize_t receive_stamped(int fd, size_t limit, uint64_t *at)
 {
-    char control[CMSG_SPACE(sizeof(struct timespec))];
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct timespec))];
     struct iovec vector = {.iov_base = buffer, .iov_len = limit};
     struct msghdr message = {
         .msg_iov = &vector, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
