@@ -17,6 +17,7 @@ from wsserver.protocol.message import PublishedMessage
 from wsserver.protocol.topic import Topic
 from wsserver_core.outgoing import Frame
 from wsserver_core.recipients import Recipients
+from wsserver_core.scopes import Scope
 
 CHOSEN = 30
 """The message that a fault befalls: by then everybody is there and nobody has been cut."""
@@ -271,7 +272,7 @@ def replay_to_whoever_lost_the_right(server: LiveServer) -> None:
 
     def of_one_who_sees_all(catch_up: Any) -> Any:
         interest = interest_of(catch_up)
-        interest._principal = msgspec.structs.replace(interest._principal, patients=None)
+        interest._principal = msgspec.structs.replace(interest._principal, scope=Scope(None))
         return interest
 
     catch_ups._interest = of_one_who_sees_all
