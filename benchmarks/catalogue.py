@@ -36,22 +36,24 @@ from wsserver.settings import ShutdownSettings
 def _fanout(options: Options) -> dict[str, Any]:
     usual = [200, 1_000] if options.quick else [1_000, 5_000, 10_000, 18_000]
     crowds = fitting([options.connections] if options.connections else usual)
-    return uvloop.run(fanout.fanout(crowds, options.turns(9, 3)))
+    # The largest messages take as long as all others.
+    sizes = fanout.SIZES[:2] if options.quick else fanout.SIZES
+    return uvloop.run(fanout.fanout(crowds, options.turns(9, 3), sizes))
 
 
 def _peers(options: Options) -> dict[str, Any]:
-    crowd, rounds = options.crowd(10_000, 200), options.turns(5, 3)
+    crowd, rounds = options.crowd(10_000, 200), options.turns(5, 2)
     return uvloop.run(peers.peers(crowd, rounds, PEERS, install=options.install or not options.quick))
 
 
 def _latency(options: Options) -> dict[str, Any]:
     usual = [200, 1_000] if options.quick else list(latency.SIZES)
     crowds = fitting([options.connections] if options.connections else usual)
-    return uvloop.run(latency.latency(crowds, options.turns(40, 6), options.duration(5, 0.2)))
+    return uvloop.run(latency.latency(crowds, options.turns(40, 4), options.duration(5, 0.2)))
 
 
 def _mixed(options: Options) -> dict[str, Any]:
-    return uvloop.run(mixed.mixed(options.crowd(10_000, 1_000), options.turns(7, 3)))
+    return uvloop.run(mixed.mixed(options.crowd(10_000, 1_000), options.turns(7, 2)))
 
 
 def _memory(options: Options) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def _memory(options: Options) -> dict[str, Any]:
 
 
 def _accept(options: Options) -> dict[str, Any]:
-    return uvloop.run(accept.accept(options.crowd(2_000, 500), options.turns(9, 3)))
+    return uvloop.run(accept.accept(options.crowd(2_000, 500), options.turns(9, 2)))
 
 
 def _inbound(options: Options) -> dict[str, Any]:
