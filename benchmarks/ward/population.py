@@ -93,7 +93,7 @@ def _stations(units: Sequence[range], patients: int, viewers: int) -> list[Viewe
     # Waveforms of everybody are for the one that records them.
     wanted += [("house", range(patients), FIGURES if number else NO_FILTER) for number in range(house)]
     return [
-        Viewer(number, seen, chosen, binary=number % 2 == 1, view=view)  # type: ignore[arg-type]
+        Viewer(number, seen, chosen, binary=number % 2 == 1, view=view)
         for number, (view, seen, chosen) in enumerate(wanted)
     ]
 

@@ -99,7 +99,7 @@ def test_every_kind_of_command_is_answered_in_both_protocols(tmp_path: Path) -> 
 def test_nobody_always_speaks_behind_the_same() -> None:
     from benchmarks.suites.inbound import in_turn
 
-    assert [in_turn("abc", number) for number in range(4)] == ["cba", "abc", "cba", "abc"]  # type: ignore[arg-type]
+    assert [in_turn("abc", number) for number in range(4)] == ["cba", "abc", "cba", "abc"]
 
 
 async def test_commands_are_numbered_and_placed() -> None:

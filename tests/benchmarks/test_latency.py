@@ -134,7 +134,7 @@ async def test_the_pace_of_the_other_benchmarks_keeps_its_time() -> None:
         manager = Manager()
 
     began = time.monotonic()
-    number = await Pace(Server(), 200.0).run(0.1, 5)  # type: ignore[arg-type]
+    number = await Pace(Server(), 200.0).run(0.1, 5)
     await asyncio.sleep(0)
     assert time.monotonic() - began >= 0.1
     assert Server.manager.numbers == list(range(5, number))

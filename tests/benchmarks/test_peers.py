@@ -58,6 +58,7 @@ def names() -> list[str]:
 async def test_a_peer_that_is_there_delivers_exactly_once(name: str) -> None:
     peer = peer_named(name)
     if reason := peer.environment.missing():
+        # Not require_tool: they are installed over the network when somebody measures, and not for tests.
         pytest.skip(f"{name}: {reason}")
     for turn in await turns_of(peer):
         assert turn.faults == {}
@@ -143,7 +144,7 @@ class Wrapped:
 class Missing:
     name, speech = "one that is missing", None
 
-    class environment:  # noqa: N801
+    class environment:  # noqa: N801 - stands for the attribute of that name
         @staticmethod
         def missing() -> str:
             return "it is nowhere to be found"

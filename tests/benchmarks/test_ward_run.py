@@ -157,7 +157,7 @@ async def test_what_is_lost_behind_the_last_message_counts_at_its_own_load(
 
     monkeypatch.setattr(suite, "PATIENCE", patience)
     both = Quiet(behind)
-    step = await suite._Run(both, both, 10, 0.1, 0.0).step(1.0)  # type: ignore[arg-type]
+    step = await suite._Run(both, both, 10, 0.1, 0.0).step(1.0)
     assert step["client"]["said"] == said
 
 
